@@ -1,0 +1,116 @@
+package scheduler
+
+import (
+	"log/slog"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// Action is what a handler decides. It is one of the types in this file.
+type Action interface{ action() }
+
+// Accept uses offers of one agent. Operations are applied in order (reserve
+// before create before launch), as Mesos does. The tasks of LAUNCH and
+// LAUNCH_GROUP operations are remembered before the call leaves; what the
+// operations leave over comes back as a new offer.
+type Accept struct {
+	Offers     []mesos.OfferID
+	Operations []mesos.Offer_Operation
+}
+
+// Decline gives offers back and does not want them again before Refuse has
+// passed. Offers that a decision neither accepts, declines nor holds are
+// declined by the machine.
+type Decline struct {
+	Offers []mesos.OfferID
+	Refuse time.Duration
+	Reason string // for the operator and the metrics: "no agent fits broker-2"
+}
+
+// Hold keeps offers for a later decision, at most until the given time.
+type Hold struct {
+	Offers []mesos.OfferID
+	Until  time.Time
+}
+
+// Want says whether the handler has a use for offers. The machine suppresses
+// when it has none, revives when it has again, and revives once more, clearing
+// all filters, whenever Key (what is wanted, in any stable form) changes.
+type Want struct {
+	Offers bool
+	Key    string
+}
+
+// Kill ends a task. The machine repeats it until a terminal status arrives.
+type Kill struct {
+	Task   string
+	Grace  time.Duration // zero: the task's own kill policy
+	Reason string
+}
+
+// Message sends data to an executor, at most once.
+type Message struct {
+	Agent, Executor string
+	Data            []byte
+}
+
+// Remember stores a record of the handler's own under Key, before anything
+// else of the same decision leaves. A nil Value forgets it.
+type Remember struct {
+	Key   string
+	Value []byte
+}
+
+// Forget drops a terminal task from the machine's memory and the store.
+type Forget struct{ Task string }
+
+// Start runs a job outside the machine; its outcome arrives as JobDone. A job
+// of a name that is already running is not started again.
+type Start struct{ Job Job }
+
+// Answer replies to a Command, after everything decided with it is durable.
+type Answer struct {
+	Command uint64
+	Value   any
+	Err     error
+}
+
+// Note tells the operator of a change of state: one line of the log and of
+// the event journal.
+type Note struct {
+	Text  string
+	Attrs []slog.Attr
+}
+
+// WakeAt asks for a Tick no later than the given time.
+type WakeAt struct{ Time time.Time }
+
+// Teardown ends the framework: Mesos kills what is left of its tasks, and Run
+// returns nil once the master took the call.
+type Teardown struct{}
+
+func (Accept) action()   {}
+func (Decline) action()  {}
+func (Hold) action()     {}
+func (Want) action()     {}
+func (Kill) action()     {}
+func (Message) action()  {}
+func (Remember) action() {}
+func (Forget) action()   {}
+func (Start) action()    {}
+func (Answer) action()   {}
+func (Note) action()     {}
+func (WakeAt) action()   {}
+func (Teardown) action() {}
+
+// Job is work outside Mesos: asking a ring for its state, moving partitions.
+// It must be idempotent: after a crash the handler starts it again from what
+// it remembered. One job of a name runs at a time.
+type Job struct {
+	Name    string        // unique while it runs, such as "ready/broker-0/3"
+	Kind    string        // which of the handler's jobs it is
+	Input   []byte        // what the job needs to know
+	Timeout time.Duration // zero: 1 minute
+	Delay   time.Duration // waits so long before it starts
+}

@@ -1,0 +1,89 @@
+package scheduler
+
+import (
+	"crypto/sha256"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// View is what a handler may know when it decides: the world as the machine
+// has it after the event. It is read only, and valid during Handle.
+type View struct{ m *Machine }
+
+// Now is the time of the event.
+func (v View) Now() time.Time { return v.m.now }
+
+// FrameworkID is empty before the first subscription.
+func (v View) FrameworkID() string { return v.m.identity.FrameworkID }
+
+// Connected says whether calls can reach the master now.
+func (v View) Connected() bool { return v.m.connected }
+
+// Reconciled says whether every task known has answered since the last
+// subscription; until then the state of a task may be out of date.
+func (v View) Reconciled() bool { return v.m.connected && len(v.m.unanswered) == 0 }
+
+// Offers are all the offers held, ordered by agent id and then offer id.
+func (v View) Offers() iter.Seq[*mesos.Offer] {
+	return func(yield func(*mesos.Offer) bool) {
+		for _, o := range slices.SortedFunc(maps.Values(v.m.offers), byAgent) {
+			if !yield(&o.offer) {
+				return
+			}
+		}
+	}
+}
+
+// Task returns what is known of one task.
+func (v View) Task(id string) (Task, bool) {
+	t, ok := v.m.tasks[id]
+	if !ok {
+		return Task{}, false
+	}
+	return t.Task, true
+}
+
+// Tasks are all the tasks known, ordered by id.
+func (v View) Tasks() iter.Seq[Task] {
+	return func(yield func(Task) bool) {
+		for _, id := range slices.Sorted(maps.Keys(v.m.tasks)) {
+			if !yield(v.m.tasks[id].Task) {
+				return
+			}
+		}
+	}
+}
+
+// Record returns what Remember stored under key. It must not be changed.
+func (v View) Record(key string) ([]byte, bool) {
+	value, ok := v.m.records[key]
+	return value, ok
+}
+
+// Records are all the records whose keys start with prefix, ordered by key.
+func (v View) Records(prefix string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, key := range slices.Sorted(maps.Keys(v.m.records)) {
+			if strings.HasPrefix(key, prefix) && !yield(key, v.m.records[key]) {
+				return
+			}
+		}
+	}
+}
+
+// Running says whether a job of that name is running.
+func (v View) Running(job string) bool { return v.m.jobs[job] }
+
+// Random returns 16 bytes that look random, differ by label and by
+// deployment, and are the same whenever they are asked for: identifiers that
+// are made once. They are the head of the SHA-256 of the deployment's seed and
+// the label.
+func (v View) Random(label string) [16]byte {
+	sum := sha256.Sum256(append(slices.Clone(v.m.identity.Seed), label...))
+	return [16]byte(sum[:16])
+}
