@@ -1,0 +1,42 @@
+package executor
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+// Marker is the environment variable that tells Main that its process was
+// started as an executor. A framework sets it, to any value, in the environment
+// of ExecutorInfo.command. The variables of Mesos alone do not tell: a
+// framework that itself runs as a Mesos task finds them too.
+const Marker = "MESOKIT_EXECUTOR"
+
+// Config is what a binary adds to the executor. The zero value runs tasks that
+// use no functions.
+type Config struct {
+	// Steps are the functions that Step.Func may name.
+	Steps map[string]StepFunc
+	// Logger gets one line per change of state; nil means text on standard error,
+	// which is the file stderr of the sandbox.
+	Logger *slog.Logger
+}
+
+// A StepFunc does the work of a Step. It ends early, with an error, when ctx
+// does. What was done may be repeated: a step runs again when the task is
+// launched again.
+type StepFunc func(ctx context.Context, s Sandbox) error
+
+// A Sandbox is what a StepFunc works with.
+type Sandbox struct {
+	// Dir is the absolute path of the sandbox.
+	Dir string
+	// TaskID is the identifier of the Mesos task.
+	TaskID string
+	// Env is the environment of the server, as NAME=value.
+	Env []string
+	// Log takes output, which is treated like the server's.
+	Log io.Writer
+	// Report replaces the message of the update that tells of the step's end.
+	Report func(message string)
+}

@@ -1,0 +1,338 @@
+package executor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Task says how one server is run. It travels as JSON in TaskInfo.Data, from
+// the scheduler that renders it to the executor that carries it out.
+//
+// The server runs in the sandbox, in a process group of its own. In Command,
+// Env, the commands of steps and probes, and the addresses of probes, $NAME and
+// ${NAME} stand for variables of the task's environment and $$ for a dollar
+// sign; a name that is not set is an error. The environment is what the agent
+// gave to the executor, without what concerns only the executor, then Env; it
+// always holds MESOS_SANDBOX.
+type Task struct {
+	// Files are written, in order, before anything is started.
+	Files []File `json:"files,omitempty"`
+	// Init are steps that run to their end, in order, before the server starts.
+	Init []Step `json:"init,omitempty"`
+	// Command is the server: the program, looked up in PATH, and its arguments.
+	// No shell takes part; for one, start "sh", "-c".
+	Command []string `json:"command"`
+	// Env are variables of the server, the steps and the command probes.
+	Env map[string]string `json:"env,omitempty"`
+	// Ready tells when the server can do its work; nil: as soon as it has started.
+	Ready *Probe `json:"ready,omitempty"`
+	// Live tells, once the server is ready, that it has to be ended because it
+	// will not recover by itself; nil: never. The task then fails.
+	Live *Probe `json:"live,omitempty"`
+	// Stop is how the server is asked to end.
+	Stop Stop `json:"stop,omitzero"`
+	// Limits bound what the server may use of the machine.
+	Limits Limits `json:"limits,omitzero"`
+	// Logs says what is kept of the server's output.
+	Logs Logs `json:"logs,omitzero"`
+}
+
+// A File is written atomically: whoever opens Path finds the old content or
+// the new, never a part.
+type File struct {
+	// Path is relative to the sandbox. It may lie inside one of the task's
+	// volumes, and nowhere else outside the sandbox.
+	Path string `json:"path"`
+	// Content is the whole file. As JSON it is base64, so any bytes pass.
+	Content []byte `json:"content,omitempty"`
+	// Mode are the permission bits; zero means 0644. They hold whatever the umask.
+	Mode fs.FileMode `json:"mode,omitempty"`
+	// Expand replaces $NAME and ${NAME} in Content, as in Task.Command.
+	Expand bool `json:"expand,omitempty"`
+}
+
+// A Step is work to be done before the server starts: either Command or Func.
+// A step that fails fails the task.
+type Step struct {
+	// Name is what the step does, as a verb, such as "format".
+	Name string `json:"name"`
+	// Done is the message of the update that is sent after the step, such as
+	// "formatted"; empty: Name followed by " done".
+	Done string `json:"done,omitempty"`
+	// Command is a program and its arguments, run in the sandbox. Its output is
+	// treated like the server's.
+	Command []string `json:"command,omitempty"`
+	// Func is the name of a function in Config.Steps.
+	Func string `json:"func,omitempty"`
+	// Unless skips the step, without an update, when this path exists. It is
+	// relative to the sandbox.
+	Unless string `json:"unless,omitempty"`
+	// Timeout ends the step and fails the task; zero: none.
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// A Probe asks a server how it is. Exactly one of TCP, HTTP, Command and Log
+// is set.
+type Probe struct {
+	// TCP is an address, host:port, that must accept a connection.
+	TCP string `json:"tcp,omitempty"`
+	// HTTP is a URL that must answer GET with a status of 200 to 399.
+	HTTP string `json:"http,omitempty"`
+	// Command is a program and its arguments that must exit with 0.
+	Command []string `json:"command,omitempty"`
+	// Log is a regular expression; the probe passes for good once a line of the
+	// server's output matches.
+	Log string `json:"log,omitempty"`
+
+	// Delay is waited before the first attempt.
+	Delay time.Duration `json:"delay,omitempty"`
+	// Interval lies between two attempts; zero means one second.
+	Interval time.Duration `json:"interval,omitempty"`
+	// Timeout bounds one attempt; zero means five seconds.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Failures is how many attempts in a row must fail before a probe that has
+	// passed counts as failed; zero means three.
+	Failures int `json:"failures,omitempty"`
+	// Within is how long after its start a server may take to become ready; after
+	// it the server is stopped and the task fails. Zero: as long as it wants.
+	// Only Task.Ready uses it.
+	Within time.Duration `json:"within,omitempty"`
+}
+
+// A Stop is the sequence that ends a server: the steps of Before, then Signal,
+// then after Grace SIGKILL to all that is left. Each stage is reported in a
+// TASK_KILLING update.
+type Stop struct {
+	// Before are steps to take while the server still runs, such as a drain. A
+	// step that fails or exceeds its Timeout is reported, and the stop goes on.
+	Before []Step `json:"before,omitempty"`
+	// Signal asks the server's process group to end: SIGTERM when empty, or
+	// SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
+	Signal string `json:"signal,omitempty"`
+	// Grace is the time for the whole sequence before SIGKILL; zero means 30
+	// seconds. The kill policy of the task, and above it that of the KILL call,
+	// take precedence; so does a shorter one when the executor is shut down.
+	Grace time.Duration `json:"grace,omitempty"`
+}
+
+// Limits bound what the server, with its steps and command probes, may use of
+// the machine.
+type Limits struct {
+	// OpenFiles is the number of open files (RLIMIT_NOFILE, soft and hard); zero:
+	// as the executor found it. More than the executor's hard limit needs root.
+	OpenFiles uint64 `json:"open_files,omitempty"`
+	// NoCore forbids core dumps.
+	NoCore bool `json:"no_core,omitempty"`
+	// Umask is the file mode creation mask; nil: as the executor found it.
+	Umask *int `json:"umask,omitempty"`
+}
+
+// Logs says what is kept of the output of the server. It goes, line by line as
+// it came, to the executor's own standard output and error, which are the files
+// stdout and stderr of the sandbox.
+type Logs struct {
+	// Tail is how many of the last lines the terminal update carries; zero means
+	// 20, negative none.
+	Tail int `json:"tail,omitempty"`
+	// MaxBytes is the size at which stdout and stderr are rotated; zero: never.
+	// It has no effect where they are not files of the sandbox.
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+	// Keep is how many rotated files are kept of each; zero means one.
+	Keep int `json:"keep,omitempty"`
+}
+
+const (
+	defaultMode     = fs.FileMode(0o644)
+	defaultInterval = time.Second
+	defaultTimeout  = 5 * time.Second
+	defaultFailures = 3
+	defaultGrace    = 30 * time.Second
+	defaultTail     = 20
+	defaultSignal   = "SIGTERM"
+)
+
+// ParseTask reads a Task from the bytes of TaskInfo.Data and validates it. A
+// field that is not known is an error: it would be an instruction not followed.
+func ParseTask(data []byte) (Task, error) {
+	if len(data) == 0 {
+		return Task{}, errors.New("TaskInfo.data is empty: want an executor.Task as JSON")
+	}
+	var t Task
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&t); err != nil {
+		return Task{}, fmt.Errorf("TaskInfo.data is not an executor.Task: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Task{}, fmt.Errorf("TaskInfo.data goes on after the executor.Task, at byte %d", dec.InputOffset())
+	}
+	if err := t.Validate(); err != nil {
+		return Task{}, err
+	}
+	return t, nil
+}
+
+// Validate reports the first thing in t that no executor could carry out.
+// Names of functions are known only to the executor, which checks them before
+// it writes anything.
+func (t Task) Validate() error {
+	if len(t.Command) == 0 || t.Command[0] == "" {
+		return errors.New("command is empty: want a program and its arguments")
+	}
+	for i, f := range t.Files {
+		if err := f.validate(); err != nil {
+			return fmt.Errorf("files[%d].%w", i, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fmt.Errorf("env: name %q: want a name without '='", name)
+		}
+	}
+	if err := validateSteps("init", t.Init); err != nil {
+		return err
+	}
+	if err := validateSteps("stop.before", t.Stop.Before); err != nil {
+		return err
+	}
+	if err := t.Ready.validate(); err != nil {
+		return fmt.Errorf("ready.%w", err)
+	}
+	if err := t.Live.validate(); err != nil {
+		return fmt.Errorf("live.%w", err)
+	}
+	return t.validateRest()
+}
+
+func (t Task) validateRest() error {
+	switch {
+	case t.Live != nil && t.Live.Log != "":
+		return fmt.Errorf("live.log %q: a log line that was once seen says nothing about later: want tcp, http or command", t.Live.Log)
+	case t.Stop.Grace < 0:
+		return fmt.Errorf("stop.grace %v: want zero or more", t.Stop.Grace)
+	case t.Logs.MaxBytes < 0:
+		return fmt.Errorf("logs.max_bytes %d: want zero or more", t.Logs.MaxBytes)
+	case t.Logs.Keep < 0:
+		return fmt.Errorf("logs.keep %d: want zero or more", t.Logs.Keep)
+	case t.Limits.Umask != nil && (*t.Limits.Umask < 0 || *t.Limits.Umask > 0o777):
+		return fmt.Errorf("limits.umask %#o: want 0 to 0777", *t.Limits.Umask)
+	}
+	if _, err := signalNumber(t.Stop.Signal); err != nil {
+		return fmt.Errorf("stop.signal %w", err)
+	}
+	return nil
+}
+
+func (f File) validate() error {
+	if err := validatePath(f.Path); err != nil {
+		return fmt.Errorf("path %w", err)
+	}
+	if f.Mode&^fs.ModePerm != 0 {
+		return fmt.Errorf("mode %#o: want permission bits only, 0 to 0777", uint32(f.Mode))
+	}
+	return nil
+}
+
+// validatePath refuses what cannot be the path of a file in a sandbox.
+func validatePath(path string) error {
+	if !filepath.IsLocal(path) || filepath.Clean(path) == "." {
+		return fmt.Errorf("%q: want a path relative to the sandbox that stays inside it", path)
+	}
+	return nil
+}
+
+func validateSteps(field string, steps []Step) error {
+	for i, s := range steps {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("%s[%d].%w", field, i, err)
+		}
+	}
+	return nil
+}
+
+func (s Step) validate() error {
+	switch {
+	case s.Name == "":
+		return errors.New("name is empty: want what the step does, such as format")
+	case (len(s.Command) == 0) == (s.Func == ""):
+		return fmt.Errorf("command %q, func %q: want exactly one of the two (step %s)", s.Command, s.Func, s.Name)
+	case s.Timeout < 0:
+		return fmt.Errorf("timeout %v: want zero or more (step %s)", s.Timeout, s.Name)
+	}
+	if s.Unless == "" {
+		return nil
+	}
+	if err := validatePath(s.Unless); err != nil {
+		return fmt.Errorf("unless %w (step %s)", err, s.Name)
+	}
+	return nil
+}
+
+// done is the message that tells that the step is behind.
+func (s Step) done() string {
+	if s.Done != "" {
+		return s.Done
+	}
+	return s.Name + " done"
+}
+
+func (p *Probe) validate() error {
+	if p == nil {
+		return nil
+	}
+	kinds := 0
+	for _, set := range []bool{p.TCP != "", p.HTTP != "", len(p.Command) > 0, p.Log != ""} {
+		if set {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return fmt.Errorf("tcp, http, command, log: %d of them are set: want exactly one", kinds)
+	case p.Delay < 0, p.Interval < 0, p.Timeout < 0, p.Within < 0:
+		return fmt.Errorf("delay %v, interval %v, timeout %v, within %v: want zero or more", p.Delay, p.Interval, p.Timeout, p.Within)
+	case p.Failures < 0:
+		return fmt.Errorf("failures %d: want zero or more", p.Failures)
+	}
+	if _, err := regexp.Compile(p.Log); err != nil {
+		return fmt.Errorf("log %q: %w", p.Log, err)
+	}
+	if p.HTTP != "" && !strings.Contains(p.HTTP, "$") {
+		if u, err := url.Parse(p.HTTP); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return fmt.Errorf("http %q: want a URL such as http://127.0.0.1:8080/health", p.HTTP)
+		}
+	}
+	return nil
+}
+
+// withDefaults returns a copy of p without zero values that stand for others.
+func (p Probe) withDefaults() Probe {
+	if p.Interval == 0 {
+		p.Interval = defaultInterval
+	}
+	if p.Timeout == 0 {
+		p.Timeout = defaultTimeout
+	}
+	if p.Failures == 0 {
+		p.Failures = defaultFailures
+	}
+	return p
+}
+
+// tail is the number of lines to keep of the server's output.
+func (l Logs) tail() int {
+	if l.Tail == 0 {
+		return defaultTail
+	}
+	return max(l.Tail, 0)
+}

@@ -1,0 +1,85 @@
+package executor_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+func TestTaskTravelsAsJSON(t *testing.T) {
+	t.Parallel()
+	umask := 0o027
+	want := executor.Task{
+		Files:   []executor.File{{Path: "conf/server.properties", Content: []byte("node.id=1\n\xff"), Mode: 0o600, Expand: true}},
+		Init:    []executor.Step{{Name: "format", Done: "formatted", Command: []string{"bin/format"}, Unless: "data/meta", Timeout: time.Minute}},
+		Command: []string{"bin/server", "$PORT"},
+		Env:     map[string]string{"PORT": "9092"},
+		Ready:   &executor.Probe{TCP: "127.0.0.1:$PORT", Within: time.Minute},
+		Live:    &executor.Probe{HTTP: "http://127.0.0.1:$PORT/", Failures: 5},
+		Stop:    executor.Stop{Before: []executor.Step{{Name: "drain", Func: "drain"}}, Signal: "SIGINT", Grace: time.Minute},
+		Limits:  executor.Limits{OpenFiles: 1 << 16, NoCore: true, Umask: &umask},
+		Logs:    executor.Logs{Tail: -1, MaxBytes: 1 << 20, Keep: 3},
+	}
+	data, err := json.Marshal(want)
+	require.NoError(t, err)
+	got, err := executor.ParseTask(data)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+}
+
+func TestParseTaskRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, data, want string }{
+		{"nothing", ``, "TaskInfo.data is empty"},
+		{"not JSON", `kafka`, "not an executor.Task"},
+		{"unknown field", `{"command":["true"],"comand":[]}`, `unknown field "comand"`},
+		{"more", `{"command":["true"]}{}`, "goes on after the executor.Task"},
+		{"no command", `{}`, "command is empty"},
+		{"absolute file", `{"command":["true"],"files":[{"path":"/etc/passwd"}]}`, `files[0].path "/etc/passwd"`},
+		{"file above", `{"command":["true"],"files":[{"path":"a"},{"path":"a/../../b"}]}`, `files[1].path "a/../../b"`},
+		{"sandbox as file", `{"command":["true"],"files":[{"path":"a/.."}]}`, `files[0].path`},
+		{"setuid file", `{"command":["true"],"files":[{"path":"a","mode":8389101}]}`, "want permission bits only"},
+		{"variable", `{"command":["true"],"env":{"A=B":"c"}}`, `env: name "A=B"`},
+		{"step without name", `{"command":["true"],"init":[{"command":["true"]}]}`, "init[0].name is empty"},
+		{"step without work", `{"command":["true"],"init":[{"name":"format"}]}`, "want exactly one of the two (step format)"},
+		{"step with two works", `{"command":["true"],"stop":{"before":[{"name":"drain","func":"f","command":["g"]}]}}`, "stop.before[0].command"},
+		{"step outside", `{"command":["true"],"init":[{"name":"format","func":"f","unless":"../x"}]}`, `init[0].unless "../x"`},
+		{"empty probe", `{"command":["true"],"ready":{}}`, "ready.tcp, http, command, log: 0 of them are set"},
+		{"double probe", `{"command":["true"],"ready":{"tcp":":1","log":"x"}}`, "2 of them are set"},
+		{"bad expression", `{"command":["true"],"ready":{"log":"("}}`, `ready.log "("`},
+		{"bad URL", `{"command":["true"],"ready":{"http":"localhost/health"}}`, `ready.http "localhost/health"`},
+		{"live log", `{"command":["true"],"live":{"log":"x"}}`, `live.log "x"`},
+		{"negative time", `{"command":["true"],"ready":{"tcp":":1","interval":-1}}`, "interval -1ns"},
+		{"negative failures", `{"command":["true"],"ready":{"tcp":":1","failures":-1}}`, "failures -1"},
+		{"signal", `{"command":["true"],"stop":{"signal":"TERM"}}`, `stop.signal "TERM": want one of SIGHUP, SIGINT`},
+		{"grace", `{"command":["true"],"stop":{"grace":-5}}`, "stop.grace -5ns"},
+		{"umask", `{"command":["true"],"limits":{"umask":4096}}`, "limits.umask 010000"},
+		{"log size", `{"command":["true"],"logs":{"max_bytes":-1}}`, "logs.max_bytes -1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := executor.ParseTask([]byte(tt.data))
+			assert.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+func FuzzParseTask(f *testing.F) {
+	f.Add([]byte(`{"command":["true"],"files":[{"path":"a","content":"YQ=="}],"ready":{"tcp":":1"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		task, err := executor.ParseTask(data)
+		if err != nil {
+			return
+		}
+		data, err = json.Marshal(task)
+		require.NoError(t, err)
+		_, err = executor.ParseTask(data)
+		require.NoError(t, err)
+	})
+}
