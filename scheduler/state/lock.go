@@ -1,0 +1,65 @@
+package state
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// TakenError says that another process, or another [File] of this one, has the
+// state directory open.
+type TakenError struct {
+	Dir    string
+	Holder string // for people: process id, host and time
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("state directory %s is taken by %s; stop it first, or give this scheduler a directory of its own", e.Dir, e.Holder)
+}
+
+// lock takes the directory for this process until the returned file is closed
+// or the process is gone. The kernel holds the lock; the content of the file
+// only tells people who has it.
+func lock(root *os.Root) (*os.File, error) {
+	f, err := root.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", root.Name(), err)
+	}
+	taken, err := tryLock(f)
+	if err == nil && taken {
+		err = &TakenError{Dir: root.Name(), Holder: holder(f)}
+	}
+	if err == nil {
+		err = sign(f)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func sign(f *os.File) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unnamed host"
+	}
+	text := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(text), 0)
+	return err
+}
+
+func holder(f *os.File) string {
+	text, err := io.ReadAll(io.LimitReader(f, 512))
+	if err != nil {
+		return "a process that cannot be named: " + err.Error()
+	}
+	// Between lock and signature the file is empty.
+	return cmp.Or(strings.TrimSpace(string(text)), "a process that has not given its name yet")
+}
