@@ -1,0 +1,48 @@
+# Mesokit: what a person types. Everything is done by go; this file only names
+# the commands and says what is missing before they fail in stranger ways.
+
+GO ?= go
+# Packages that are tested at the same time. Some start several JVMs, so this
+# does not follow the number of cores.
+PARALLEL ?= 2
+# A package whose tests take longer hangs.
+TIMEOUT ?= 20m
+# What make test and make lint look at.
+PACKAGES ?= ./...
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint tools
+
+help: ## Say what can be made.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C; ONCE=1 ends by itself.
+	@$(GO) run ./examples/quickstart $(if $(filter-out 0,$(ONCE)),-once)
+
+# Tests for which no real server could be had write a line to the file that
+# MESOKIT_NOT_RUN names (internal/dist/disttest); with CI=true they fail instead.
+test: tools ## Run every test, with the race detector, in a new order each time.
+	@notrun=$$(mktemp) && trap 'rm -f "$$notrun"' EXIT && \
+	MESOKIT_NOT_RUN=$$notrun $(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -p=$(PARALLEL) $(PACKAGES); result=$$?; \
+	if [ -s "$$notrun" ]; then \
+		printf '\n**** NOT RUN, because a real server could not be had:\n'; sort -u "$$notrun"; \
+		printf '**** The tests above prove nothing on this machine.\n'; \
+	fi; exit $$result
+
+lint: ## Check formatting, vet, static analysis and outdated idioms.
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi
+	@$(GO) vet $(PACKAGES)
+	@$(GO) tool -modfile=.tools/go.mod staticcheck $(PACKAGES)
+	@$(GO) fix -diff $(PACKAGES) || { echo 'outdated idioms: go fix $(PACKAGES) does the above'; exit 1; }
+
+# need,command,what it is,Debian package,macOS package
+need = command -v $(1) >/dev/null || { echo "$(1) was not found: install $(2): $(3) (Debian, Ubuntu), brew install $(4) (macOS)" >&2; missing=1; }
+
+# Java's version is checked by internal/dist, which also honours JAVA_HOME.
+tools:
+	@missing=; \
+	$(call need,$(GO),Go 1.26 or newer,go.dev/dl,go); \
+	[ -n "$$JAVA_HOME" ] || { $(call need,java,java 17 or newer,apt-get install openjdk-17-jre-headless,openjdk@17); }; \
+	$(call need,mvn,Maven,apt-get install maven,maven); \
+	$(call need,cc,a C compiler for the race detector,apt-get install gcc libc6-dev,gcc); \
+	[ -z "$$missing" ]

@@ -1,0 +1,2 @@
+// Command b does something.
+package main

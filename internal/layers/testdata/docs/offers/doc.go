@@ -1,0 +1,2 @@
+// Package offers matches.
+package offers

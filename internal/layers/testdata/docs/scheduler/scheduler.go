@@ -1,0 +1,2 @@
+// Package scheduler is documented in the wrong place.
+package scheduler

@@ -1,0 +1,6 @@
+package constraints
+
+import (
+	_ "github.com/mesokit/mesokit/scheduler/mesostest"
+	_ "testing"
+)

@@ -1,0 +1,7 @@
+package main
+
+import (
+	_ "github.com/mesokit/mesokit/frameworks/kafka"
+	_ "github.com/mesokit/mesokit/plugins"
+	_ "github.com/mesokit/mesokit/scheduler/mesostest"
+)

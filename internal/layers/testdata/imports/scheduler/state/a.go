@@ -1,0 +1,5 @@
+package state
+
+import (
+	_ "github.com/mesokit/mesokit/scheduler"
+)

@@ -1,0 +1,3 @@
+module github.com/mesokit/mesokit
+
+go 1.26.0

@@ -1,0 +1,2 @@
+// Package model is for this module only.
+package model

@@ -1,0 +1,5 @@
+// Package offers matches.
+package offers
+
+// Match matches.
+func Match() {}

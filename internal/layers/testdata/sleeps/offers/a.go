@@ -1,0 +1,5 @@
+package offers
+
+import "time"
+
+func a() { time.Sleep(time.Second) }
