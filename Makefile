@@ -11,7 +11,7 @@ TIMEOUT ?= 20m
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint tools
+.PHONY: help quickstart test lint tools compiler
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C
 
 # Tests for which no real server could be had write a line to the file that
 # MESOKIT_NOT_RUN names (internal/dist/disttest); with CI=true they fail instead.
-test: tools ## Run every test, with the race detector, in a new order each time.
+test: tools compiler ## Run every test, with the race detector, in a new order each time.
 	@notrun=$$(mktemp) && trap 'rm -f "$$notrun"' EXIT && \
 	MESOKIT_NOT_RUN=$$notrun $(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -p=$(PARALLEL) $(PACKAGES); result=$$?; \
 	if [ -s "$$notrun" ]; then \
@@ -30,19 +30,21 @@ test: tools ## Run every test, with the race detector, in a new order each time.
 	fi; exit $$result
 
 lint: ## Check formatting, vet, static analysis and outdated idioms.
-	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi
 	@$(GO) vet $(PACKAGES)
 	@$(GO) tool -modfile=.tools/go.mod staticcheck $(PACKAGES)
 	@$(GO) fix -diff $(PACKAGES) || { echo 'outdated idioms: go fix $(PACKAGES) does the above'; exit 1; }
 
-# need,command,what it is,Debian package,macOS package
+# need,command,what to install,Debian package,macOS package
 need = command -v $(1) >/dev/null || { echo "$(1) was not found: install $(2): $(3) (Debian, Ubuntu), brew install $(4) (macOS)" >&2; missing=1; }
 
-# Java's version is checked by internal/dist, which also honours JAVA_HOME.
+# The version of Java is checked by internal/dist, which also honours JAVA_HOME.
 tools:
 	@missing=; \
-	$(call need,$(GO),Go 1.26 or newer,go.dev/dl,go); \
+	$(call need,$(GO),Go 1.26 or newer,from go.dev/dl,go); \
 	[ -n "$$JAVA_HOME" ] || { $(call need,java,java 17 or newer,apt-get install openjdk-17-jre-headless,openjdk@17); }; \
 	$(call need,mvn,Maven,apt-get install maven,maven); \
-	$(call need,cc,a C compiler for the race detector,apt-get install gcc libc6-dev,gcc); \
 	[ -z "$$missing" ]
+
+compiler:
+	@missing=; $(call need,cc,a C compiler for the race detector,apt-get install gcc libc6-dev,gcc); [ -z "$$missing" ]
