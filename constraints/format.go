@@ -1,0 +1,188 @@
+package constraints
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// String prints the rules in the form in which they were written, so that
+// parsing it again in the same dialect gives equal rules. A tree, and a
+// preference, is printed as JSON.
+func (r Rules) String() string {
+	if r.IsZero() {
+		return ""
+	}
+	var rows []*rule
+	for _, e := range r.hard {
+		if leaf, ok := e.(*rule); ok {
+			rows = append(rows, leaf)
+		}
+	}
+	if len(r.soft) > 0 || len(rows) < len(r.hard) {
+		return toJSON(r.tree())
+	}
+	switch r.form {
+	case formFlat, formMap:
+		texts := make([]string, len(rows))
+		for i, row := range rows {
+			text, ok := row.text()
+			if !ok {
+				return toJSON(lists(rows))
+			}
+			texts[i] = text
+		}
+		return strings.Join(texts, ",")
+	case formObjects:
+		objects := make([]any, len(rows))
+		for i, row := range rows {
+			objects[i] = row.object()
+		}
+		return toJSON(objects)
+	}
+	return toJSON(lists(rows))
+}
+
+// MarshalText prints the rules as [Rules.String] does.
+func (r Rules) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads rules in the dialect that r has, Marathon's if it has
+// none.
+func (r *Rules) UnmarshalText(text []byte) (err error) {
+	*r, err = r.dialect.Parse(string(text))
+	return err
+}
+
+// String prints the rule alone, as written.
+func (r *rule) String() string {
+	if r.op == opHome {
+		return "home region " + r.value
+	}
+	if text, ok := r.text(); ok {
+		return text
+	}
+	return toJSON(r.row())
+}
+
+// words are the field, the operator and the value if there is one.
+func (r *rule) words() []string {
+	out := []string{r.field, r.word}
+	if r.hasValue {
+		out = append(out, r.value)
+	}
+	return out
+}
+
+// row is the rule as an element of a JSON list.
+func (r *rule) row() []string {
+	if r.dialect != Kafka {
+		return r.words()
+	}
+	return []string{r.field, strings.Join(r.words()[1:], ":")}
+}
+
+// text writes the rule in the form without JSON, if that form can say it.
+func (r *rule) text() (string, bool) {
+	if r.dialect == Kafka {
+		text := escape(r.field, ",=\\") + "=" + escape(r.row()[1], ",=\\")
+		read, err := r.dialect.parseMap(text)
+		return text, err == nil && len(read) == 1 && slices.Equal(read[0].(*rule).words(), r.words())
+	}
+	words := r.words()
+	for i := range words {
+		words[i] = escape(words[i], ":")
+	}
+	text := escape(strings.Join(words, ":"), ",")
+	if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
+		return text, false
+	}
+	parts := splitEscaped(text, ',')
+	return text, len(parts) == 1 && slices.Equal(splitEscaped(parts[0], ':'), r.words())
+}
+
+// escape puts a backslash before each of the special characters.
+func escape(s, special string) string {
+	if !strings.ContainsAny(s, special) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if strings.IndexByte(special, c) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+func (r *rule) object() any {
+	o := object{FieldName: &r.field, Operator: &r.word}
+	if r.hasValue {
+		o.Value = &r.value
+	}
+	return o
+}
+
+func lists(rows []*rule) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = row.row()
+	}
+	return out
+}
+
+// tree is the JSON of rules that are more than rows.
+func (r Rules) tree() any {
+	var out []any
+	for _, e := range r.hard {
+		out = append(out, node(e))
+	}
+	for _, p := range r.soft {
+		out = append(out, struct {
+			Prefer any `json:"prefer"`
+			Weight int `json:"weight"`
+		}{node(p.expr), p.weight})
+	}
+	return out
+}
+
+// node is the JSON of an expression.
+func node(e expr) any {
+	nodes := func(kids []expr) []any {
+		out := make([]any, len(kids))
+		for i, kid := range kids {
+			out[i] = node(kid)
+		}
+		return out
+	}
+	switch e := e.(type) {
+	case *rule:
+		return e.row()
+	case all:
+		return map[string]any{"all": nodes(e)}
+	case anyOf:
+		return map[string]any{"any": nodes(e)}
+	case not:
+		return map[string]any{"not": node(e.expr)}
+	}
+	return nil
+}
+
+// print is how an expression appears in a refusal.
+func print(e expr) string {
+	if r, ok := e.(*rule); ok {
+		return r.String()
+	}
+	return toJSON(node(e))
+}
+
+// toJSON writes what only holds texts, numbers, lists and maps of such.
+func toJSON(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
