@@ -3,14 +3,12 @@ package dist
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -58,27 +56,40 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// runUntilInputEnds is a shell script that runs its arguments and asks them to
+// stop at the end of its input, which comes even if this process is killed: a
+// forgotten server would run, and hold the lock, for ever. The shell gives up its
+// copy of the output, so that the output ends when the server does.
+const runUntilInputEnds = `"$@" & exec >&- 2>&-; read -r _; kill $!; wait $!`
+
 // makeArchive starts the server in a folder of its own, stops it when it is up,
 // and checks that the JVM takes the archive which it wrote when it ended.
 func (r recipe) makeArchive(ctx context.Context, d Distribution, path string, lock *os.File) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, warmUpTime, fmt.Errorf("not done after %v", warmUpTime))
 	defer cancel()
-	dir, err := os.MkdirTemp("", "mesokit-"+d.Name+"-")
-	if err != nil {
+	dir := filepath.Join(d.Dir, "warm-up")
+	if err := os.RemoveAll(dir); err != nil { // left by a process that was killed
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
 	warm, err := r.warm(dir)
 	if err != nil {
 		return err
 	}
 	// C1 and the serial collector only make this run quicker: what is archived fits others too.
-	args := append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+	args := append([]string{"-c", runUntilInputEnds, "sh", d.Java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-XX:ArchiveClassesAtExit=" + path, "-cp", d.Classpath()}, warm.args...)
-	cmd := exec.CommandContext(ctx, d.Java, args...)
+	cmd := exec.CommandContext(ctx, "sh", args...)
 	cmd.Dir = dir
 	cmd.ExtraFiles = []*os.File{lock}
 	endsAsGroup(cmd)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -87,7 +98,8 @@ func (r recipe) makeArchive(ctx context.Context, d Distribution, path string, lo
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	up, last := stopWhenUp(out, warm.ready, cmd.Process)
+	up, last := readUntilEnd(out, warm.ready, func() { in.Close() })
+	in.Close()
 	ended := cmd.Wait() // 143 after SIGTERM, which exec reports as an error: the archive is what counts
 	switch {
 	case ctx.Err() != nil:
@@ -102,20 +114,17 @@ func (r recipe) makeArchive(ctx context.Context, d Distribution, path string, lo
 	return nil
 }
 
-// stopWhenUp reads a server's output to its end, and asks the server to stop
-// when a line contains ready. last is the end of the output.
-func stopWhenUp(out io.Reader, ready string, server *os.Process) (up bool, last string) {
-	var said string
+// readUntilEnd reads a server's output, and calls stop at the first line that
+// contains ready. last is the end of the output.
+func readUntilEnd(out io.Reader, ready string, stop func()) (up bool, last string) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		said = lastLines(said+"\n"+lines.Text(), 3)
+		last = lastLines(last+"\n"+lines.Text(), 3)
 		if !up && strings.Contains(lines.Text(), ready) {
 			up = true
-			if err := server.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				return false, err.Error()
-			}
+			stop()
 		}
 	}
-	return up, said
+	return up, last
 }

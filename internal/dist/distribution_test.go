@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -289,6 +290,71 @@ func TestTwoAtOnceDownloadOnce(t *testing.T) {
 	checkCache(t, cache, true)
 }
 
+// TestLockOutlivesItsHolder: a killed process leaves an mvn behind, which must
+// keep the others out until it is done.
+func TestLockOutlivesItsHolder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	held, err := lockFile(t.Context(), path, func() { t.Error("waits for a free lock") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	mvn := exec.Command("cat")
+	mvn.ExtraFiles = []*os.File{held.file}
+	in, err := mvn.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mvn.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := held.file.Close(); err != nil { // as the kernel does for a killed process
+		t.Fatal(err)
+	}
+	waited := false
+	next, err := lockFile(t.Context(), path, func() {
+		waited = true
+		if err := in.Close(); err != nil { // mvn is done
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.release()
+	if !waited {
+		t.Error("got the lock while mvn ran")
+	}
+	if err := mvn.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServerEndsWithItsStarter: the input of the script ends when the process
+// that holds it does.
+func TestServerEndsWithItsStarter(t *testing.T) {
+	t.Parallel()
+	script := exec.Command("sh", "-c", runUntilInputEnds, "sh", "sh", "-c", `trap 'echo stopped; exit 143' TERM; echo up; while :; do sleep 0.05; done`)
+	in, err := script.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := script.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := script.Start(); err != nil {
+		t.Fatal(err)
+	}
+	up, last := readUntilEnd(out, "up", func() { in.Close() })
+	if !up || last != "up; stopped" {
+		t.Errorf("up: %v, said %q", up, last)
+	}
+	if err := script.Wait(); err == nil || script.ProcessState.ExitCode() != 143 {
+		t.Errorf("ended with %v, want exit status 143", err)
+	}
+}
+
 func TestFailedClassArchiveIsDoneWithout(t *testing.T) {
 	for _, test := range []struct{ name, java, want string }{
 		{"server fails", `echo no memory; exit 3`, "ended before it was up (exit status 3): no memory"},
@@ -308,6 +374,9 @@ func TestFailedClassArchiveIsDoneWithout(t *testing.T) {
 			}
 			if d.ClassArchive != "" || len(d.Jars) != 2 {
 				t.Errorf("archive %q and %d jars, want none and 2", d.ClassArchive, len(d.Jars))
+			}
+			if entries, err := os.ReadDir(d.Dir); err != nil || len(entries) != 3 {
+				t.Errorf("left in %s: %v, %v; want lib, manifest and pom.xml", d.Dir, entries, err)
 			}
 			if last := said[len(said)-1]; !strings.Contains(last, test.want) {
 				t.Errorf("last progress %q, want %q", last, test.want)
