@@ -132,7 +132,7 @@ func (f *File) recover() (epoch uint64, err error) {
 		return 1, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	j, records, err := replay(data)
 	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {

@@ -90,12 +90,15 @@ func image(epoch uint64, records []Record) ([]byte, journal) {
 	}
 	j.base = int64(len(b))
 	j.size = j.base
-	head := append(b[:0], magic...)
-	head = le.AppendUint32(head, layoutVersion)
-	head = le.AppendUint64(head, epoch)
-	head = le.AppendUint64(head, uint64(j.base))
-	le.AppendUint32(head, crc32.Checksum(head, castagnoli))
+	copy(b, header(layoutVersion, epoch, j.base))
 	return b, j
+}
+
+func header(layout uint32, epoch uint64, base int64) []byte {
+	b := le.AppendUint32(slices.Clone(magic), layout)
+	b = le.AppendUint64(b, epoch)
+	b = le.AppendUint64(b, uint64(base))
+	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // recordSize is the most bytes that a record takes in a payload.
@@ -226,7 +229,7 @@ func (j journal) readFrame(data []byte) (batch []Record, end int64, reason strin
 func (j journal) torn(data []byte) bool {
 	rest := data[j.size:]
 	if len(rest) < frameHead {
-		return true
+		return rest[0] == frameBegin || zero(rest)
 	}
 	if ok, number, length, _ := j.head(rest); ok {
 		size := frameHead + int64(length) + frameTail

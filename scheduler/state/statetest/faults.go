@@ -103,10 +103,11 @@ func crashAt(t *testing.T, p Place, n int, seed uint64) (crashed bool) {
 			change(truth, batch)
 		}
 	}
-	if crashed {
-		if err := s.Save(t.Context(), []state.Record{record("late", "v")}); err == nil {
-			t.Fatal("Save: succeeded after the crash")
-		}
+	if !crashed {
+		return false
+	}
+	if err := s.Save(t.Context(), []state.Record{record("late", "v")}); err == nil {
+		t.Fatal("Save: succeeded after the crash")
 	}
 
 	// The dead process closes nothing; the place is the next one's.
@@ -124,5 +125,5 @@ func crashAt(t *testing.T, p Place, n int, seed uint64) (crashed bool) {
 	save(t, next, record("after", "v"))
 	change(truth, []state.Record{record("after", "v")})
 	reopened(t, p, next, ordered(truth)...)
-	return crashed
+	return true
 }
