@@ -1,0 +1,252 @@
+package offers
+
+import (
+	"cmp"
+	"slices"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// fit looks what a request would take of an agent. It changes nothing but
+// itself, and its buffers serve from agent to agent.
+type fit struct {
+	request *Request
+	role    string // to reserve for
+
+	owners []owner  // of each part of the agent
+	left   []Amount // of each part, scalars only
+	takes  []take
+	lacks  []lack // what the agent is short of
+}
+
+// take is what is taken of one part for one demand of the request.
+type take struct {
+	part   int
+	of     takeOf
+	index  int      // of the volume or the port in the request
+	amount Amount   // of a scalar
+	items  quantity // of itemTake
+	number uint64   // of portTake
+}
+
+type takeOf int8
+
+const (
+	scalarTake takeOf = iota
+	itemTake          // ranges or a set
+	portTake
+	volumeTake    // disk to make a volume on
+	ownVolumeTake // the volume itself
+)
+
+// lack is a demand of the request that the agent cannot meet.
+type lack struct {
+	of    lackOf
+	index int    // of the need, the port or the volume in the request
+	best  Amount // what there is of a scalar
+}
+
+type lackOf int8
+
+const (
+	roleLack lackOf = iota
+	needLack
+	portLack
+	volumeLack
+)
+
+// try says whether all of the request fits on the agent, of all of which takes
+// then holds a part; otherwise lacks says what is short.
+func (f *fit) try(a *agent, r *Request) bool {
+	f.request, f.role = r, r.Role
+	if f.role == "" {
+		f.role = a.role
+	}
+	f.owners, f.left = f.owners[:0], f.left[:0]
+	f.takes, f.lacks = f.takes[:0], f.lacks[:0]
+	if a.role != "" && f.role != a.role || f.role == "*" {
+		f.lacks = append(f.lacks, lack{of: roleLack})
+		return false
+	}
+	for i := range a.parts {
+		p := &a.parts[i]
+		f.owners = append(f.owners, ownerOf(p.of, f.role, r.Labels))
+		f.left = append(f.left, p.left.scalar)
+	}
+	for i := range r.Volumes {
+		f.takeVolume(a, i)
+	}
+	for i := range r.Needs.items {
+		if r.Needs.items[i].kind == mesos.SCALAR {
+			f.takeScalar(a, i)
+		} else {
+			f.takeItems(a, i)
+		}
+	}
+	f.takePorts(a)
+	return len(f.lacks) == 0
+}
+
+// own says whether the node has something reserved on the agent already.
+func (f *fit) own() bool {
+	return slices.ContainsFunc(f.takes, func(t take) bool { return f.owners[t.part] == ours })
+}
+
+// takeVolume takes the volume itself where it exists, else the disk to make it
+// on: of one part, because a volume has one stack of reservations.
+func (f *fit) takeVolume(a *agent, index int) {
+	v := &f.request.Volumes[index]
+	best, bestIsWhole := -1, false
+	var most Amount
+	for i := range a.parts {
+		p := &a.parts[i]
+		if p.of.Name != "disk" || p.left.kind != mesos.SCALAR || f.owners[i] == other {
+			continue
+		}
+		if persistence := p.of.GetDisk().GetPersistence(); persistence != nil {
+			if persistence.ID == v.ID && f.owners[i] <= static {
+				f.takes = append(f.takes, take{part: i, of: ownVolumeTake, index: index, amount: f.left[i]})
+				f.left[i] = 0
+				return
+			}
+			continue
+		}
+		if disk, ok := diskTypeOf(p.of); !ok || disk != v.Disk {
+			continue
+		}
+		most = max(most, f.left[i])
+		if f.left[i] < v.Size {
+			continue
+		}
+		isWhole := whole(p.of)
+		if best < 0 || f.owners[i] < f.owners[best] ||
+			f.owners[i] == f.owners[best] && bestIsWhole && f.left[i] < f.left[best] {
+			best, bestIsWhole = i, isWhole
+		}
+	}
+	if best < 0 {
+		f.lacks = append(f.lacks, lack{of: volumeLack, index: index, best: most})
+		return
+	}
+	amount := v.Size
+	if bestIsWhole {
+		amount = f.left[best]
+	}
+	f.left[best] -= amount
+	f.takes = append(f.takes, take{part: best, of: volumeTake, index: index, amount: amount})
+}
+
+// divisible says whether a plain amount may be taken of the part: not of a
+// volume, nor of a disk beside the root disk.
+func divisible(r *mesos.Resource) bool {
+	return r.Disk == nil || r.Disk.Persistence == nil && r.Disk.Source == nil
+}
+
+func (f *fit) takeScalar(a *agent, index int) {
+	want := &f.request.Needs.items[index]
+	missing := want.scalar
+	for who := ours; who < other && missing > 0; who++ {
+		for i := range a.parts {
+			p := &a.parts[i]
+			if f.owners[i] != who || f.left[i] == 0 || p.of.Name != want.name ||
+				p.left.kind != mesos.SCALAR || !divisible(p.of) {
+				continue
+			}
+			some := min(missing, f.left[i])
+			f.left[i] -= some
+			f.takes = append(f.takes, take{part: i, amount: some})
+			if missing -= some; missing == 0 {
+				break
+			}
+		}
+	}
+	if missing > 0 {
+		f.lacks = append(f.lacks, lack{of: needLack, index: index, best: want.scalar - missing})
+	}
+}
+
+// takeItems takes the very numbers or items that are asked for.
+func (f *fit) takeItems(a *agent, index int) {
+	want := f.request.Needs.items[index]
+	missing := want
+	for who := ours; who < other && !missing.empty(); who++ {
+		for i := range a.parts {
+			p := &a.parts[i]
+			if f.owners[i] != who || p.of.Name != want.name || p.left.kind != want.kind {
+				continue
+			}
+			if some := p.left.common(missing); !some.empty() {
+				f.takes = append(f.takes, take{part: i, of: itemTake, items: some})
+				missing = missing.minus(some)
+			}
+		}
+	}
+	if !missing.empty() {
+		f.lacks = append(f.lacks, lack{of: needLack, index: index})
+	}
+}
+
+// takePorts gives every port a number of its own. The node's own numbers go
+// first; should that leave a port without one, the lowest that fits does.
+func (f *fit) takePorts(a *agent) {
+	var few [8]int
+	order := few[:0]
+	for i := range f.request.Ports {
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(x, y int) int {
+		xBegin, xEnd := f.request.Ports[x].bounds()
+		yBegin, yEnd := f.request.Ports[y].bounds()
+		return cmp.Or(cmp.Compare(xEnd, yEnd), cmp.Compare(xBegin, yBegin), cmp.Compare(x, y))
+	})
+	before := len(f.takes)
+	if failed := f.assignPorts(a, order, true); failed >= 0 {
+		f.takes = f.takes[:before]
+		if failed = f.assignPorts(a, order, false); failed >= 0 {
+			f.takes = f.takes[:before]
+			f.lacks = append(f.lacks, lack{of: portLack, index: failed})
+		}
+	}
+}
+
+// assignPorts goes through the ports in the order in which their ranges end,
+// and gives each the lowest number that is free for it: so all find one
+// whenever that is possible at all. It returns the port that found none, or -1.
+func (f *fit) assignPorts(a *agent, order []int, ownFirst bool) int {
+	for _, i := range order {
+		if !(ownFirst && f.takePort(a, i, ours, ours)) && !f.takePort(a, i, ours, nobody) {
+			return i
+		}
+	}
+	return -1
+}
+
+// takePort takes the lowest number for a port that anyone from first to last
+// has.
+func (f *fit) takePort(a *agent, port int, first, last owner) bool {
+	begin, end := f.request.Ports[port].bounds()
+	best := take{part: -1}
+	for i := range a.parts {
+		p := &a.parts[i]
+		if f.owners[i] < first || f.owners[i] > last || p.of.Name != "ports" {
+			continue
+		}
+		if n, ok := p.left.ranges.first(begin, end, f.portTaken); ok && (best.part < 0 || n < best.number) {
+			best = take{part: i, of: portTake, index: port, number: n}
+		}
+	}
+	if best.part < 0 {
+		return false
+	}
+	f.takes = append(f.takes, best)
+	return true
+}
+
+func (f *fit) portTaken(n uint64) bool {
+	for i := range f.takes {
+		if t := &f.takes[i]; t.of == portTake && t.number == n {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,165 @@
+package offers
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/constraints"
+)
+
+// Request is what one node wants of one agent.
+type Request struct {
+	Node string // how the report calls it: "broker-2"
+	Pod  string // its pod type, "broker": requests of one type count as peers
+
+	// Role and Principal are those of the reservation. An empty role is the
+	// one that the offer is allocated to.
+	Role, Principal string
+
+	// Labels are put on every reservation and tie it to its owner (service,
+	// node, resource_id). What is already reserved with these very labels is
+	// the node's own, and taken first. Without labels nothing is its own.
+	Labels []mesos.Label
+
+	Needs   Resources // of everything but ports and volumes: "cpus:0.5;mem:1024"
+	Ports   []Port
+	Volumes []Volume
+
+	Place     constraints.Rules
+	Placed    []constraints.Agent // what Place counts: agents of the peers that are placed already
+	Others    []Other             // what rules on other pod types count
+	Instances int                 // how many peers there shall be in the end; zero: nobody asks
+	Home      string              // the master's region, in which agents have to be unless Place says where; empty: any
+
+	// Agent is the id of the only agent to look at; empty: any.
+	Agent string
+}
+
+// Other is a task of another pod type that is placed already.
+type Other struct {
+	Pod   string
+	Agent constraints.Agent
+}
+
+// Port is one port of a node: from a range, or from all that are offered when
+// both ends are zero.
+type Port struct {
+	Name       string // unique in the node; "http"
+	Begin, End uint64 // both included; equal: this very port
+}
+
+// bounds are the ends of the range, with the meaning of zero applied.
+func (p Port) bounds() (begin, end uint64) {
+	if p.Begin == 0 && p.End == 0 {
+		return 0, 1<<64 - 1
+	}
+	return p.Begin, p.End
+}
+
+func (p Port) String() string {
+	switch {
+	case p.Begin == 0 && p.End == 0:
+		return p.Name + " (any)"
+	case p.Begin == p.End:
+		return fmt.Sprintf("%s (%d)", p.Name, p.Begin)
+	default:
+		return fmt.Sprintf("%s (%d-%d)", p.Name, p.Begin, p.End)
+	}
+}
+
+// Volume is a persistent volume: it outlives the tasks that use it.
+type Volume struct {
+	ID   string // persistence id, unique per role on an agent
+	Path string // where the task sees it: relative to its sandbox
+	Size Amount // MiB; of a MOUNT disk the least, for such a disk is taken whole
+	Disk DiskType
+}
+
+// DiskType is the kind of disk that a volume is made on
+// (Resource.DiskInfo.Source.Type); the zero value is the agent's root disk.
+type DiskType int8
+
+// The disks that Mesos makes persistent volumes on.
+const (
+	RootDisk  DiskType = iota // the agent's work directory
+	PathDisk                  // a directory that several volumes share
+	MountDisk                 // a file system of its own, always taken whole
+)
+
+// String is the name that Mesos's documentation uses.
+func (t DiskType) String() string { return [...]string{"root", "PATH", "MOUNT"}[t] }
+
+func diskTypeOf(r *mesos.Resource) (DiskType, bool) {
+	source := r.GetDisk().GetSource()
+	if source == nil {
+		return RootDisk, true
+	}
+	switch source.Type {
+	case mesos.Resource_DiskInfo_Source_PATH:
+		return PathDisk, true
+	case mesos.Resource_DiskInfo_Source_MOUNT:
+		return MountDisk, true
+	default:
+		return 0, false
+	}
+}
+
+// Validate says what is wrong with the request itself, whatever is offered.
+func (r *Request) Validate() error {
+	problems := []error{r.validateRole()}
+	for _, q := range r.Needs.items {
+		if q.name == "ports" {
+			problems = append(problems, fmt.Errorf("Needs: ports %s: ports belong in Ports, by name", q.value()))
+		}
+		if q.scalar < 0 {
+			problems = append(problems, fmt.Errorf("Needs: %s: %v is below zero", q.name, q.scalar))
+		}
+	}
+	names := map[string]bool{}
+	for _, p := range r.Ports {
+		switch begin, end := p.bounds(); {
+		case p.Name == "" || names[p.Name]:
+			problems = append(problems, fmt.Errorf("Ports: name %q is empty or comes twice", p.Name))
+		case begin > end:
+			problems = append(problems, fmt.Errorf("Ports: %s: %d-%d ends before it begins", p.Name, begin, end))
+		}
+		names[p.Name] = true
+	}
+	ids := map[string]bool{}
+	for _, v := range r.Volumes {
+		problems = append(problems, v.validate())
+		if ids[v.ID] {
+			problems = append(problems, fmt.Errorf("Volumes: ID %q comes twice", v.ID))
+		}
+		ids[v.ID] = true
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("request of %q: %w", r.Node, err)
+	}
+	return nil
+}
+
+func (r *Request) validateRole() error {
+	if r.Role == "*" {
+		return errors.New(`Role: "*" cannot be reserved for; name the framework's own role`)
+	}
+	return nil
+}
+
+func (v Volume) validate() error {
+	switch {
+	case v.ID == "" || v.ID != path.Base(v.ID) || v.ID == "." || v.ID == "..":
+		return fmt.Errorf("Volumes: ID %q is not one name of a directory", v.ID)
+	case v.Path == "" || strings.HasPrefix(v.Path, "/") || path.Clean(v.Path) == ".." || strings.HasPrefix(path.Clean(v.Path), "../"):
+		return fmt.Errorf("Volumes: %s: Path %q is not inside the sandbox: give a relative path such as data", v.ID, v.Path)
+	case v.Size <= 0:
+		return fmt.Errorf("Volumes: %s: Size %v is not above zero (MiB)", v.ID, v.Size)
+	case v.Disk < RootDisk || v.Disk > MountDisk:
+		return fmt.Errorf("Volumes: %s: Disk %d is none of RootDisk, PathDisk, MountDisk", v.ID, v.Disk)
+	}
+	return nil
+}
