@@ -122,7 +122,7 @@ var position = regexp.MustCompile(`^(?:vet: )?\S*README\.md:(\d+)(?::\d+)?: (.*)
 func vet(ctx context.Context, module string) ([]Breach, error) {
 	cmd := exec.CommandContext(ctx, "go", "vet", "./...")
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOPROXY=off")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil, nil
