@@ -56,7 +56,10 @@ type Container struct {
 	workDir WorkDir
 	run     Run
 	process process
-	env     []string // nil when attached
+	// vars and owner are what commands run in the container get, too. A
+	// container that was attached has none unless its task brings them.
+	vars  map[string]string
+	owner *account
 
 	done   chan struct{} // closed when status and err are set
 	status Status
@@ -92,8 +95,8 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 	if err := owner.take(directory, volumes); err != nil {
 		return nil, launchError(err)
 	}
-	vars := cfg.Environment.variables(cfg.Run, directory)
-	if err := override(vars, cfg.Command.GetEnvironment()); err != nil {
+	vars, err := cfg.variables(directory)
+	if err != nil {
 		return nil, launchError(err)
 	}
 
@@ -104,7 +107,7 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 	if err != nil {
 		return nil, launchError(err)
 	}
-	c := &Container{workDir: cfg.WorkDir, run: cfg.Run, env: cmd.Env, done: make(chan struct{})}
+	c := &Container{workDir: cfg.WorkDir, run: cfg.Run, vars: vars, owner: owner, done: make(chan struct{})}
 	// The child cannot be reaped before the wait below, so it is in the table.
 	c.process, _ = lookup(p.Pid)
 	if err := c.remember(); err != nil {
@@ -114,6 +117,12 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 	}
 	go c.wait(p)
 	return c, nil
+}
+
+// variables are the environment of the container.
+func (cfg *Config) variables(directory string) (map[string]string, error) {
+	vars := cfg.Environment.variables(cfg.Run, directory)
+	return vars, override(vars, cfg.Command.GetEnvironment())
 }
 
 // fetch brings the command's URIs into the sandbox.
