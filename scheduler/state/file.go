@@ -30,8 +30,11 @@ const (
 // journal with only the records, sync it, and rename it over the old one.
 // That takes the disk space and the time of one copy of all records.
 //
-// A crash can leave the last batch unfinished; Load drops it, for its Save has
-// not returned. Any other damage is a [DamagedError], and nothing is dropped.
+// A crash can leave the last batch unfinished: cut short, or with sectors that
+// read as zeros. Load drops such a batch, for its Save has not returned, and
+// logs that. Any other damage is a [DamagedError], and nothing is dropped. Two
+// things cannot be told from a crash: the end of the file cut off later, and a
+// sector of the last batch lost later.
 //
 // On a full or read-only disk Load and Save fail and what was saved stays. A
 // Save that failed for want of space may be tried again; after a failed sync
@@ -102,7 +105,7 @@ func (f *File) Load(ctx context.Context) ([]Record, error) {
 	if err := f.drop(); err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
-	epoch, err := f.recover()
+	epoch, err := f.read()
 	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
@@ -123,8 +126,8 @@ func (f *File) drop() error {
 	return old.Close()
 }
 
-// recover reads the records and returns the epoch to begin.
-func (f *File) recover() (epoch uint64, err error) {
+// read reads the journal into f.records and returns the epoch to begin.
+func (f *File) read() (epoch uint64, err error) {
 	path := filepath.Join(f.name, journalName)
 	data, err := f.disk.ReadFile(journalName)
 	if errors.Is(err, fs.ErrNotExist) {
