@@ -22,6 +22,11 @@ type Subscribed struct {
 // had not left are dropped, and so are all offers held.
 type Disconnected struct{ Reason string }
 
+// Removed says that the master knows the framework no more and has killed its
+// tasks: it took the Teardown that was sent, or the failover timeout passed
+// without us and the operator asked to register anew.
+type Removed struct{}
+
 // Offered brings new offers.
 type Offered struct{ Offers []mesos.Offer }
 
@@ -74,6 +79,7 @@ type JobDone struct {
 
 func (Subscribed) event()       {}
 func (Disconnected) event()     {}
+func (Removed) event()          {}
 func (Offered) event()          {}
 func (Rescinded) event()        {}
 func (Updated) event()          {}

@@ -3,9 +3,7 @@ package scheduler
 import (
 	"crypto/sha256"
 	"iter"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -26,12 +24,12 @@ func (v View) Connected() bool { return v.m.connected }
 
 // Reconciled says whether every task known has answered since the last
 // subscription; until then the state of a task may be out of date.
-func (v View) Reconciled() bool { return v.m.connected && len(v.m.unanswered) == 0 }
+func (v View) Reconciled() bool { return v.m.connected && v.m.unanswered.len() == 0 }
 
 // Offers are all the offers held, ordered by agent id and then offer id.
 func (v View) Offers() iter.Seq[*mesos.Offer] {
 	return func(yield func(*mesos.Offer) bool) {
-		for _, o := range slices.SortedFunc(maps.Values(v.m.offers), byAgent) {
+		for _, o := range v.m.offers.order.all("") {
 			if !yield(&o.offer) {
 				return
 			}
@@ -41,7 +39,7 @@ func (v View) Offers() iter.Seq[*mesos.Offer] {
 
 // Task returns what is known of one task.
 func (v View) Task(id string) (Task, bool) {
-	t, ok := v.m.tasks[id]
+	t, ok := v.m.tasks.at(id)
 	if !ok {
 		return Task{}, false
 	}
@@ -51,8 +49,8 @@ func (v View) Task(id string) (Task, bool) {
 // Tasks are all the tasks known, ordered by id.
 func (v View) Tasks() iter.Seq[Task] {
 	return func(yield func(Task) bool) {
-		for _, id := range slices.Sorted(maps.Keys(v.m.tasks)) {
-			if !yield(v.m.tasks[id].Task) {
+		for _, t := range v.m.tasks.all("") {
+			if !yield(t.Task) {
 				return
 			}
 		}
@@ -61,19 +59,12 @@ func (v View) Tasks() iter.Seq[Task] {
 
 // Record returns what Remember stored under key. It must not be changed.
 func (v View) Record(key string) ([]byte, bool) {
-	value, ok := v.m.records[key]
-	return value, ok
+	return v.m.records.at(key)
 }
 
 // Records are all the records whose keys start with prefix, ordered by key.
 func (v View) Records(prefix string) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		for _, key := range slices.Sorted(maps.Keys(v.m.records)) {
-			if strings.HasPrefix(key, prefix) && !yield(key, v.m.records[key]) {
-				return
-			}
-		}
-	}
+	return v.m.records.all(prefix)
 }
 
 // Running says whether a job of that name is running.

@@ -1,0 +1,197 @@
+package scheduler
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/scheduler/state"
+)
+
+// minWake keeps a handler that asks for a Tick in the past from spinning.
+const minWake = 10 * time.Millisecond
+
+// act carries out one decision of the handler.
+func (m *Machine) act(action Action) {
+	switch a := action.(type) {
+	case Accept:
+		m.accept(a)
+	case Decline:
+		m.decline(a.Offers, a.Refuse)
+	case Hold:
+		m.hold(a)
+	case Want:
+		m.want.said, m.want.offers, m.want.key = true, a.Offers, a.Key
+	case Kill:
+		m.kill(a)
+	case Message:
+		m.send(&sched.Call{Type: sched.Call_MESSAGE, Message: &sched.Call_Message{
+			AgentID:    mesos.AgentID{Value: a.Agent},
+			ExecutorID: mesos.ExecutorID{Value: a.Executor},
+			Data:       a.Data,
+		}})
+	case Remember:
+		m.remember(a)
+	case Forget:
+		m.forget(a)
+	case Start:
+		if name := a.Job.Name; !m.jobs[name] {
+			m.jobs[name] = true
+			m.effects.Start = append(m.effects.Start, a.Job)
+		}
+	case Answer:
+		m.effects.Answer = append(m.effects.Answer, a)
+	case Note:
+		m.effects.Note = append(m.effects.Note, a)
+	case WakeAt:
+		m.wakeAt(a.Time)
+	case Teardown:
+		m.teardown()
+	}
+}
+
+// accept launches and reserves. What it refuses would be refused by the master
+// too, or worse: would start a task under an id that is already taken.
+func (m *Machine) accept(a Accept) {
+	launched := launches(a.Operations)
+	if err := m.checkAccept(a, launched); err != nil {
+		m.note("accept refused", slog.String("error", err.Error()))
+		return
+	}
+	for _, info := range launched {
+		t := &task{Task: Task{
+			Info: info,
+			Status: mesos.TaskStatus{
+				TaskID:  info.TaskID,
+				State:   mesos.TASK_STAGING.Enum(),
+				AgentID: &mesos.AgentID{Value: info.AgentID.Value},
+			},
+			Since: m.now,
+		}}
+		id := info.TaskID.Value
+		m.tasks.set(id, t)
+		m.save(prefixTask+id, encodeTask(info))
+		m.saveStatus(t)
+		m.watchStaging(id, stagingPatience)
+		m.note("task launched", slog.String("task", id), slog.String("agent", info.AgentID.Value))
+	}
+	for _, id := range a.Offers {
+		m.dropOffer(id.Value)
+	}
+	m.send(&sched.Call{Type: sched.Call_ACCEPT, Accept: &sched.Call_Accept{
+		OfferIDs:   a.Offers,
+		Operations: a.Operations,
+		Filters:    refuseFor(0), // what is left over comes back at once
+	}})
+}
+
+func (m *Machine) checkAccept(a Accept, launched []mesos.TaskInfo) error {
+	if len(a.Offers) == 0 {
+		return fmt.Errorf("it names no offer")
+	}
+	var agent string
+	seen := map[string]bool{}
+	for i, id := range a.Offers {
+		o, ok := m.offers.byID[id.Value]
+		switch {
+		case !ok:
+			return fmt.Errorf("offer %q is not held", id.Value)
+		case seen[id.Value]:
+			return fmt.Errorf("offer %q is named twice", id.Value)
+		case i > 0 && o.offer.AgentID.Value != agent:
+			return fmt.Errorf("offers are of the agents %q and %q: one accept is for one agent", agent, o.offer.AgentID.Value)
+		}
+		seen[id.Value], agent = true, o.offer.AgentID.Value
+	}
+	clear(seen)
+	for _, info := range launched {
+		id := info.TaskID.Value
+		switch {
+		case id == "" || strings.Contains(id, "/"):
+			return fmt.Errorf("task id %q must not be empty nor contain a slash", id)
+		case info.AgentID.Value != agent:
+			return fmt.Errorf("task %q is for agent %q, the offers are of %q", id, info.AgentID.Value, agent)
+		case m.tasks.has(id) || seen[id]:
+			return fmt.Errorf("task %q was launched before: every incarnation needs an id of its own", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// launches are the tasks that operations start.
+func launches(operations []mesos.Offer_Operation) []mesos.TaskInfo {
+	var infos []mesos.TaskInfo
+	for _, op := range operations {
+		if op.Launch != nil {
+			infos = append(infos, op.Launch.TaskInfos...)
+		}
+		if op.LaunchGroup != nil {
+			infos = append(infos, op.LaunchGroup.TaskGroup.Tasks...)
+		}
+	}
+	return infos
+}
+
+func (m *Machine) remember(a Remember) {
+	if err := state.Check([]state.Record{{Key: prefixHandler + a.Key}}); a.Key == "" || err != nil {
+		m.note("remember refused", slog.String("key", a.Key), slog.Any("error", err))
+		return
+	}
+	before, known := m.records.at(a.Key)
+	switch {
+	case a.Value == nil && known:
+		m.records.drop(a.Key)
+		m.save(prefixHandler+a.Key, nil)
+	case a.Value != nil && (!known || !bytes.Equal(before, a.Value)):
+		value := append([]byte{}, a.Value...)
+		m.records.set(a.Key, value)
+		m.save(prefixHandler+a.Key, value)
+	}
+}
+
+func (m *Machine) forget(a Forget) {
+	t, ok := m.tasks.at(a.Task)
+	if !ok {
+		return
+	}
+	if s := t.Status.GetState(); !Terminal(s) {
+		m.note("forget refused: the task has not ended", slog.String("task", a.Task), slog.String("state", s.String()))
+		return
+	}
+	m.tasks.drop(a.Task)
+	m.save(prefixTask+a.Task, nil)
+	m.save(prefixStatus+a.Task, nil)
+}
+
+func (m *Machine) wakeAt(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if soon := m.now.Add(minWake); at.Before(soon) {
+		at = soon
+	}
+	what := alarm{kind: alarmHandler}
+	if before, ok := m.agenda.at[what]; !ok || at.Before(before) {
+		m.agenda.set(what, at)
+	}
+}
+
+func (m *Machine) teardown() {
+	if m.identity.Teardown {
+		return
+	}
+	m.identity.Teardown = true
+	m.saveIdentity()
+	m.note("teardown decided")
+	m.sendTeardown()
+}
+
+func (m *Machine) sendTeardown() {
+	m.send(&sched.Call{Type: sched.Call_TEARDOWN})
+}

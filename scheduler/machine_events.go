@@ -1,0 +1,255 @@
+package scheduler
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+// apply changes the machine as the event says, and reports whether the handler
+// has to hear of it. What it does not hear changes nothing in its view.
+func (m *Machine) apply(ev Event) bool {
+	switch ev := ev.(type) {
+	case Subscribed:
+		m.subscribed(ev)
+	case Disconnected:
+		m.disconnected(ev)
+	case Removed:
+		m.removed()
+	case Offered:
+		return m.offered(ev)
+	case Rescinded:
+		m.dropOffer(ev.Offer)
+	case Updated:
+		return m.updated(ev.Status)
+	case OperationUpdated:
+		m.acknowledgeOperation(ev.Status)
+	case AgentLost:
+		m.note("agent lost", slog.String("agent", ev.Agent))
+		m.dropOffersOf(ev.Agent)
+	case Tick:
+		m.tick()
+	case JobDone:
+		if !m.jobs[ev.Name] {
+			return false
+		}
+		delete(m.jobs, ev.Name)
+	}
+	return true
+}
+
+func (m *Machine) subscribed(ev Subscribed) {
+	m.endSubscription()
+	if ev.FrameworkID != m.identity.FrameworkID {
+		m.identity.FrameworkID = ev.FrameworkID
+		m.saveIdentity()
+	}
+	m.connected = true
+	master := ""
+	if ev.Master != nil {
+		master = ev.Master.GetHostname() + " " + ev.Master.GetVersion()
+	}
+	m.note("subscribed", slog.String("framework", ev.FrameworkID), slog.String("master", master))
+	if m.identity.Teardown {
+		m.sendTeardown()
+		return
+	}
+	m.reconcileAll()
+	for id, k := range m.kills.all("") {
+		m.sendKill(id, k)
+	}
+}
+
+func (m *Machine) disconnected(ev Disconnected) {
+	m.endSubscription()
+	m.note("disconnected", slog.String("reason", ev.Reason))
+}
+
+// endSubscription drops what is void without it. Kills stay: they go on with
+// the next one.
+func (m *Machine) endSubscription() {
+	m.connected = false
+	m.dropOffers()
+	for id := range m.kills.all("") {
+		m.agenda.drop(alarm{alarmKill, id})
+	}
+	m.stopReconciling()
+	m.agenda.drop(alarm{kind: alarmRevive})
+}
+
+// removed ends the framework: the master knows it no more and has killed its
+// tasks.
+func (m *Machine) removed() {
+	m.endSubscription()
+	m.kills.clear()
+	if !m.identity.Teardown {
+		m.note("framework removed by the master", slog.String("framework", m.identity.FrameworkID))
+		m.identity.FrameworkID = ""
+		m.saveIdentity()
+		m.want.suppressed = false
+		for _, t := range m.tasks.all("") {
+			if !Terminal(t.Status.GetState()) {
+				m.become(t, mesos.TaskStatus{
+					TaskID:  t.Info.TaskID,
+					State:   mesos.TASK_KILLED.Enum(),
+					Source:  mesos.SOURCE_MASTER.Enum(),
+					AgentID: t.Status.AgentID,
+				})
+			}
+		}
+		return
+	}
+	m.note("framework torn down", slog.String("framework", m.identity.FrameworkID))
+	for id := range m.tasks.all("") {
+		m.tasks.drop(id)
+		m.save(prefixTask+id, nil)
+		m.save(prefixStatus+id, nil)
+	}
+	m.identity = identity{Seed: m.identity.Seed}
+	m.save(keyIdentity, nil)
+	m.effects.Done = true
+}
+
+// offered reports false where nothing came of the event.
+func (m *Machine) offered(ev Offered) bool {
+	if !m.connected {
+		return false
+	}
+	for _, o := range ev.Offers {
+		m.offers.add(&heldOffer{offer: o, came: m.now})
+	}
+	return len(ev.Offers) > 0
+}
+
+// updated takes a status in. The acknowledgement is in the same effects as the
+// save, and so leaves after it.
+func (m *Machine) updated(s mesos.TaskStatus) bool {
+	id, state := s.TaskID.Value, s.GetState()
+	t, known := m.tasks.at(id)
+	m.acknowledge(s, t)
+	if Terminal(state) {
+		m.endKill(id)
+	}
+	if !known {
+		m.strayed(s, m.AdoptUnknown)
+		return false
+	}
+	reconciled := m.answered(id)
+	before := t.Status.GetState()
+	switch {
+	case Terminal(before):
+		m.strayed(s, false) // the first end stands
+	case len(s.UUID) > 0 && bytes.Equal(s.UUID, t.Status.UUID):
+	case s.GetReason() == mesos.REASON_RECONCILIATION && state == before:
+		// It repeats the state and leaves out the data and the health.
+	case regresses(before, state):
+	default:
+		m.become(t, s)
+		return true
+	}
+	return reconciled
+}
+
+// become saves a status as the task's.
+func (m *Machine) become(t *task, s mesos.TaskStatus) {
+	if s.AgentID == nil {
+		s.AgentID = t.Status.AgentID
+	}
+	before := t.Status.GetState()
+	t.Status = s
+	if s.GetState() != before {
+		t.Since = m.now
+		m.agenda.drop(alarm{alarmStaging, s.TaskID.Value})
+		m.noteStatus(s)
+	}
+	m.saveStatus(t)
+}
+
+func (m *Machine) noteStatus(s mesos.TaskStatus) {
+	attrs := []slog.Attr{slog.String("task", s.TaskID.Value)}
+	if s.AgentID != nil {
+		attrs = append(attrs, slog.String("agent", s.AgentID.Value))
+	}
+	if s.Reason != nil {
+		attrs = append(attrs, slog.String("reason", s.Reason.String()))
+	}
+	if s.GetMessage() != "" {
+		attrs = append(attrs, slog.String("message", s.GetMessage()))
+	}
+	m.note("task "+strings.ToLower(strings.TrimPrefix(s.GetState().String(), "TASK_")), attrs...)
+}
+
+// regresses says whether a status is older than what is known: reconciliation
+// may tell of RUNNING before the STARTING that an agent still repeats.
+// UNREACHABLE and KILLING end in any state.
+func regresses(from, to mesos.TaskState) bool {
+	rank := func(s mesos.TaskState) int {
+		switch s {
+		case mesos.TASK_STAGING:
+			return 1
+		case mesos.TASK_STARTING:
+			return 2
+		}
+		return 3
+	}
+	return from != mesos.TASK_UNREACHABLE && rank(to) < rank(from)
+}
+
+// acknowledge lets the agent send the next status of the task. Only statuses
+// with a uuid wait for it; the master's own have none.
+func (m *Machine) acknowledge(s mesos.TaskStatus, t *task) {
+	if len(s.UUID) == 0 {
+		return
+	}
+	agent := s.AgentID
+	if agent == nil && t != nil {
+		agent = &mesos.AgentID{Value: t.agent()}
+	}
+	if agent == nil {
+		return // nobody to tell it to
+	}
+	m.send(&sched.Call{Type: sched.Call_ACKNOWLEDGE, Acknowledge: &sched.Call_Acknowledge{
+		AgentID: *agent, TaskID: s.TaskID, UUID: s.UUID,
+	}})
+}
+
+// acknowledgeOperation answers where the status asks for it: the agent or the
+// resource provider repeats it until then.
+func (m *Machine) acknowledgeOperation(s mesos.OperationStatus) {
+	if s.UUID == nil || len(s.UUID.Value) == 0 || s.OperationID == nil {
+		return
+	}
+	m.send(&sched.Call{Type: sched.Call_ACKNOWLEDGE_OPERATION_STATUS,
+		AcknowledgeOperationStatus: &sched.Call_AcknowledgeOperationStatus{
+			AgentID:            s.AgentID,
+			ResourceProviderID: s.ResourceProviderID,
+			UUID:               s.UUID.Value,
+			OperationID:        *s.OperationID,
+		}})
+}
+
+// tick does what is due.
+func (m *Machine) tick() {
+	for _, a := range m.agenda.due(m.now) {
+		switch a.kind {
+		case alarmHold:
+			m.release(a.key)
+		case alarmKill:
+			if k, ok := m.kills.at(a.key); ok {
+				m.sendKill(a.key, k)
+			}
+		case alarmStaging:
+			m.askStaging(a.key)
+		case alarmReconcile:
+			m.reconcileRound()
+		case alarmImplicit:
+			m.reconcileImplicitly()
+		case alarmRevive, alarmHandler:
+			// Whatever the reason for the Tick, the handler is asked and the
+			// offers are steered after it.
+		}
+	}
+}

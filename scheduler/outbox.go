@@ -1,0 +1,182 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+const (
+	// callTimeout bounds one call, so that a master which hangs does not hold
+	// up the rest.
+	callTimeout = 15 * time.Second
+
+	// callTries is how often a call is sent that fails in a way which may pass.
+	callTries = 5
+
+	// ackLanes is how many acknowledgements are under way at once. They are
+	// for different tasks (an agent sends the next status of a task after the
+	// acknowledgement of the last), so their order means nothing.
+	ackLanes = 8
+)
+
+// outbox is the calls of one subscription on their way out. They never leave
+// on another: what is left when the subscription ends is dropped with it.
+type outbox struct {
+	mu     sync.Mutex
+	calls  []*sched.Call
+	signal chan struct{} // has room for one
+}
+
+func newOutbox() *outbox { return &outbox{signal: make(chan struct{}, 1)} }
+
+// put never blocks: the loop has more to do than to wait for the master.
+func (o *outbox) put(calls []*sched.Call) {
+	if len(calls) == 0 {
+		return
+	}
+	o.mu.Lock()
+	o.calls = append(o.calls, calls...)
+	o.mu.Unlock()
+	select {
+	case o.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) take() []*sched.Call {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	calls := o.calls
+	o.calls = nil
+	return calls
+}
+
+// sender sends the calls of an outbox on one subscription.
+type sender struct {
+	transport *transport
+	log       *slog.Logger
+	url       *url.URL
+	streamID  string
+	end       context.CancelCauseFunc // of the subscription
+}
+
+// run sends until ctx ends: one call after the other, but for runs of
+// acknowledgements.
+func (s *sender) run(ctx context.Context, box *outbox) {
+	for {
+		calls := box.take()
+		for len(calls) > 0 && ctx.Err() == nil {
+			n := acknowledgements(calls)
+			if n == 0 {
+				s.send(ctx, calls[0])
+				calls = calls[1:]
+				continue
+			}
+			s.sendAtOnce(ctx, calls[:n])
+			calls = calls[n:]
+		}
+		select {
+		case <-box.signal:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// acknowledgements is how many calls at the front acknowledge a status.
+func acknowledgements(calls []*sched.Call) int {
+	for i, call := range calls {
+		if call.Type != sched.Call_ACKNOWLEDGE {
+			return i
+		}
+	}
+	return len(calls)
+}
+
+func (s *sender) sendAtOnce(ctx context.Context, calls []*sched.Call) {
+	queue := make(chan *sched.Call)
+	var lanes sync.WaitGroup
+	for range min(ackLanes, len(calls)) {
+		lanes.Go(func() {
+			for call := range queue {
+				s.send(ctx, call)
+			}
+		})
+	}
+	for _, call := range calls {
+		queue <- call
+	}
+	close(queue)
+	lanes.Wait()
+}
+
+// send sends a call. When it fails the subscription stays: a call that the
+// master refuses would be refused on the next one too, and one that got lost
+// is made up for by reconciliation and by the master's own repetitions.
+func (s *sender) send(ctx context.Context, call *sched.Call) {
+	wait := firstBackoff
+	for try := 1; ; try++ {
+		err := s.sendOnce(ctx, call)
+		if err == nil {
+			if call.Type == sched.Call_TEARDOWN {
+				s.end(errTornDown)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			return // dropped with the subscription
+		}
+		var status *statusError
+		final := errors.As(err, &status) && status.final()
+		if !final && try < callTries && (repeatable(call.Type) || unsent(err)) {
+			if pause(ctx, wait) != nil {
+				return
+			}
+			wait *= 2
+			continue
+		}
+		s.log.Warn("call failed", slog.String("call", call.Type.String()), slog.String("error", err.Error()))
+		if call.Type == sched.Call_ACCEPT && !final {
+			s.giveBack(ctx, call)
+		}
+		return
+	}
+}
+
+func (s *sender) sendOnce(ctx context.Context, call *sched.Call) error {
+	if call.Type == sched.Call_TEARDOWN {
+		// The master may close the stream before it answers this one.
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	reply, err := s.transport.post(ctx, s.url, s.streamID, call)
+	if err != nil {
+		return err
+	}
+	return reply.body.Close()
+}
+
+// repeatable says whether a call that may have arrived can be sent again. An
+// ACCEPT cannot: the second would find its offers used, and the master would
+// say of tasks that run that they were dropped.
+func repeatable(t sched.Call_Type) bool {
+	return t != sched.Call_ACCEPT && t != sched.Call_MESSAGE
+}
+
+// giveBack declines the offers of an ACCEPT that may not have arrived. If it
+// did, they are used and nothing happens; if not, the master would hold them
+// for us for ever.
+func (s *sender) giveBack(ctx context.Context, accept *sched.Call) {
+	s.send(ctx, &sched.Call{
+		Type:        sched.Call_DECLINE,
+		FrameworkID: accept.FrameworkID,
+		Decline:     &sched.Call_Decline{OfferIDs: accept.Accept.OfferIDs, Filters: refuseFor(0)},
+	})
+}

@@ -1,0 +1,29 @@
+package scheduler
+
+import (
+	"errors"
+	"strings"
+)
+
+// checkRole applies the rules that the master applies (src/common/roles.cpp of
+// Mesos), so that a wrong role is found before anything is sent.
+func checkRole(role string) error {
+	if role == "*" {
+		return nil
+	}
+	for _, part := range strings.Split(role, "/") {
+		switch {
+		case part == "":
+			return errors.New("a role and each of its parts between slashes must not be empty")
+		case part == "." || part == "..":
+			return errors.New(`no part of a role may be "." or ".."`)
+		case strings.HasPrefix(part, "-"):
+			return errors.New("no part of a role may start with a dash")
+		case strings.ContainsAny(part, " \t\n\v\f\r\b\x7f"):
+			return errors.New("a role must not contain white space or backspace")
+		case part == "*":
+			return errors.New(`"*" can only be a role by itself`)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,474 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
+)
+
+// launchOne launches the task "t" on the first offer, once.
+func launchOne(v scheduler.View, _ scheduler.Event) []scheduler.Action {
+	if _, ok := v.Task("t"); ok {
+		return nil
+	}
+	for o := range v.Offers() {
+		return []scheduler.Action{launch(o, "t")}
+	}
+	return nil
+}
+
+func launch(o *mesos.Offer, task string) scheduler.Accept {
+	return scheduler.Accept{
+		Offers: []mesos.OfferID{o.ID},
+		Operations: []mesos.Offer_Operation{{
+			Type: mesos.Offer_Operation_LAUNCH,
+			Launch: &mesos.Offer_Operation_Launch{TaskInfos: []mesos.TaskInfo{{
+				Name: task, TaskID: mesos.TaskID{Value: task}, AgentID: o.AgentID,
+				Resources: []mesos.Resource{scalar("cpus", 0.1)},
+			}}},
+		}},
+	}
+}
+
+// running is a Run under test.
+type running struct {
+	t      *testing.T
+	cancel context.CancelFunc
+	result chan error
+}
+
+// start runs a scheduler until the test ends.
+func start(t *testing.T, c scheduler.Config) *running {
+	t.Helper()
+	if c.Framework.Name == "" {
+		c.Framework.Name = "test"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{t, cancel, make(chan error, 1)}
+	go func() { r.result <- scheduler.Run(ctx, c) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-r.result:
+		case <-time.After(patience):
+			t.Error("Run does not end")
+		}
+	})
+	return r
+}
+
+// end waits for Run to return by itself.
+func (r *running) end() error {
+	r.t.Helper()
+	select {
+	case err := <-r.result:
+		r.result <- err
+		return err
+	case <-time.After(patience):
+		r.t.Fatal("Run does not end")
+		return nil
+	}
+}
+
+func TestRunRemembersBeforeItActs(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	store := state.NewMemory()
+	var saved []string
+	r := start(t, scheduler.Config{
+		Master: m.address(), Handler: scheduler.HandlerFunc(launchOne),
+		Store: spy{store, func(batch []state.Record) error {
+			for _, r := range batch {
+				saved = append(saved, r.Key)
+			}
+			return nil
+		}},
+	})
+	s := m.subscribed()
+	assert.Nil(t, s.call.FrameworkID)
+	s.send(offersEvent(offer("o1", "a1")))
+	accept := m.call(sched.Call_ACCEPT)
+	assert.Equal(t, s.id, accept.streamID)
+	assert.Equal(t, "fw-1", accept.FrameworkID.Value)
+	s.send(updateEvent(status("t", "a1", mesos.TASK_RUNNING, "0123456789abcdef")))
+	ack := m.call(sched.Call_ACKNOWLEDGE)
+	assert.Equal(t, "t", ack.Acknowledge.TaskID.Value)
+
+	r.cancel()
+	require.NoError(t, r.end())
+	assert.Equal(t, []string{"identity", "task/t", "status/t", "status/t"}, saved[len(saved)-4:])
+
+	// A second process goes on: same framework, and it asks for the task.
+	start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne), Store: store.Open()})
+	s = m.subscribed()
+	assert.Equal(t, "fw-1", s.call.FrameworkID.Value)
+	assert.Equal(t, "fw-1", s.call.Subscribe.FrameworkInfo.ID.Value)
+	ask := m.call(sched.Call_RECONCILE)
+	assert.Equal(t, "t", ask.Reconcile.Tasks[0].TaskID.Value)
+}
+
+// spy is a store that tells of each save before it is made.
+type spy struct {
+	state.Store
+	save func([]state.Record) error
+}
+
+func (s spy) Save(ctx context.Context, batch []state.Record) error {
+	if err := s.save(batch); err != nil {
+		return err
+	}
+	return s.Store.Save(ctx, batch)
+}
+
+func TestRunFollowsTheLeaderWithEveryCall(t *testing.T) {
+	t.Parallel()
+	leader, standby := newMaster(t), newMaster(t)
+	standby.replies(func(*http.Request, *sched.Call) (int, string, string) {
+		return http.StatusTemporaryRedirect, "", "//" + leader.address() + "/master/api/v1/scheduler"
+	})
+	start(t, scheduler.Config{Master: standby.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	s := leader.subscribed()
+	s.send(offersEvent(offer("o1", "a1")))
+	assert.Equal(t, s.id, leader.call(sched.Call_ACCEPT).streamID)
+	s.send(offersEvent(offer("o2", "a1")))
+	assert.Equal(t, s.id, leader.call(sched.Call_DECLINE).streamID)
+}
+
+func TestRunTriesTheNextMaster(t *testing.T) {
+	t.Parallel()
+	leader, recovering, dead := newMaster(t), newMaster(t), newMaster(t)
+	recovering.replies(func(*http.Request, *sched.Call) (int, string, string) {
+		return http.StatusServiceUnavailable, "Master has not finished recovery", ""
+	})
+	dead.Close()
+	masters := strings.Join([]string{dead.address(), recovering.URL, leader.address()}, ",")
+	start(t, scheduler.Config{Master: masters, Handler: scheduler.HandlerFunc(launchOne)})
+	leader.subscribed()
+}
+
+func TestRunEndsWhenTheMasterRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		code  int
+		body  string
+		event string
+		want  error
+		text  string
+	}{
+		{name: "unauthorized", code: 401, body: "401 Unauthorized.", want: scheduler.ErrRefused, text: "Config.Credential"},
+		{name: "forbidden", code: 403, want: scheduler.ErrRefused, text: "ACL"},
+		{name: "invalid", code: 400, body: "does not match principal", want: scheduler.ErrRefused, text: "does not match principal"},
+		{name: "no master", code: 404, want: scheduler.ErrRefused, text: "address of a Mesos master"},
+		{name: "role", event: "'FrameworkInfo.roles' contains invalid role", want: scheduler.ErrRefused, text: "invalid role"},
+		{name: "removed", event: "Framework has been removed", want: scheduler.ErrRemoved, text: "RegisterAnew"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMaster(t)
+			m.replies(func(*http.Request, *sched.Call) (int, string, string) { return c.code, c.body, "" })
+			r := start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+			if c.event != "" {
+				m.stream().send(errorEvent(c.event))
+			}
+			err := r.end()
+			require.ErrorIs(t, err, c.want)
+			assert.ErrorContains(t, err, c.text)
+		})
+	}
+}
+
+func TestRunEndsWhenFailedOver(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	r := start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	m.subscribed().send(errorEvent("Framework failed over"))
+	require.ErrorIs(t, r.end(), scheduler.ErrFailedOver)
+	assert.Empty(t, m.streams, "it must not subscribe again")
+}
+
+func TestRunRegistersAnewWhereAsked(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne), RegisterAnew: true})
+	m.subscribed().send(errorEvent("Framework has been removed"))
+	s := m.stream()
+	assert.Nil(t, s.call.FrameworkID)
+	assert.Nil(t, s.call.Subscribe.FrameworkInfo.ID)
+}
+
+func TestRunSubscribesAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		heartbeat float64
+		end       func(*scriptedStream)
+	}{
+		{"cut in a record", 15, func(s *scriptedStream) { s.cut("100\nabc") }},
+		{"cut in a length", 15, func(s *scriptedStream) { s.cut("10") }},
+		{"garbage frame", 15, func(s *scriptedStream) { s.frames <- []byte("3\n\xff\xff\xff") }},
+		{"no record", 15, func(s *scriptedStream) { s.frames <- []byte("<html>") }},
+		{"silence", 0.02, func(*scriptedStream) {}},
+		{"another error", 15, func(s *scriptedStream) { s.send(errorEvent("Message rate exceeded")) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMaster(t)
+			events := make(chan scheduler.Event, 64)
+			start(t, scheduler.Config{
+				Master: m.address(), Handler: scheduler.HandlerFunc(launchOne),
+				Observe: func(ev scheduler.Event, _ scheduler.Effects) { events <- ev },
+			})
+			s := m.stream()
+			s.send(subscribedEvent("fw-1", c.heartbeat))
+			c.end(s)
+			again := m.subscribed()
+			assert.Equal(t, "fw-1", again.call.FrameworkID.GetValue())
+			assert.IsType(t, scheduler.Subscribed{}, <-events)
+			assert.IsType(t, scheduler.Disconnected{}, <-events)
+			again.send(offersEvent(offer("o1", "a1")))
+			assert.Equal(t, again.id, m.call(sched.Call_ACCEPT).streamID)
+		})
+	}
+}
+
+func TestRunKeepsTheSubscriptionWhenACallFails(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	failures := map[string]int{}
+	m.replies(func(_ *http.Request, call *sched.Call) (int, string, string) {
+		switch {
+		case call.Type == sched.Call_DECLINE && call.Decline.OfferIDs[0].Value == "bad":
+			return http.StatusBadRequest, "Failed to validate scheduler::Call", ""
+		case call.Type == sched.Call_DECLINE && call.Decline.OfferIDs[0].Value == "late":
+			if failures["late"]++; failures["late"] < 3 {
+				return http.StatusServiceUnavailable, "", ""
+			}
+		case call.Type == sched.Call_ACCEPT:
+			return http.StatusInternalServerError, "", ""
+		}
+		return 0, "", ""
+	})
+	start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	s := m.subscribed()
+	s.send(offersEvent(offer("used", "a1")))
+	got := m.call(sched.Call_DECLINE)
+	assert.Equal(t, "used", got.Decline.OfferIDs[0].Value, "an accept that may be lost gives its offers back")
+	s.send(offersEvent(offer("bad", "a1")), offersEvent(offer("late", "a1")))
+	assert.Equal(t, "late", m.call(sched.Call_DECLINE).Decline.OfferIDs[0].Value)
+	assert.Empty(t, m.streams)
+}
+
+func TestRunTakesAllOffersInOneFrame(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	m := newMaster(t)
+	start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	offers := make([]mesos.Offer, n)
+	for i := range offers {
+		offers[i] = offer(fmt.Sprintf("o%d", i), fmt.Sprintf("a%05d", i))
+	}
+	m.subscribed().send(offersEvent(offers...))
+	assert.Len(t, m.call(sched.Call_DECLINE).Decline.OfferIDs, n-1)
+}
+
+func TestRunAnswersCommands(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	box := &scheduler.Mailbox{}
+	handler := func(_ scheduler.View, ev scheduler.Event) []scheduler.Action {
+		c, ok := ev.(scheduler.Command)
+		if !ok || c.Value == "silence" {
+			return nil
+		}
+		if c.Value == "bad" {
+			return []scheduler.Action{scheduler.Answer{Command: c.ID, Err: errors.New("no such thing")}}
+		}
+		return []scheduler.Action{
+			scheduler.Remember{Key: "last", Value: fmt.Append(nil, c.Value)},
+			scheduler.Answer{Command: c.ID, Value: fmt.Sprint("did ", c.Value)},
+		}
+	}
+	early := make(chan any, 1)
+	go func() {
+		got, _ := box.Send(t.Context(), "early")
+		early <- got
+	}()
+	r := start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(handler), Mailbox: box})
+	assert.Equal(t, "did early", <-early)
+	got, err := box.Send(t.Context(), "this")
+	require.NoError(t, err)
+	assert.Equal(t, "did this", got)
+	_, err = box.Send(t.Context(), "bad")
+	require.EqualError(t, err, "no such thing")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = box.Send(ctx, "silence")
+	require.ErrorIs(t, err, context.Canceled)
+
+	pending := make(chan error, 1)
+	sent := make(chan struct{})
+	go func() {
+		close(sent)
+		_, err := box.Send(t.Context(), "silence")
+		pending <- err
+	}()
+	<-sent
+	r.cancel()
+	require.NoError(t, r.end())
+	require.ErrorIs(t, <-pending, scheduler.ErrStopped)
+	_, err = box.Send(t.Context(), "too late")
+	require.ErrorIs(t, err, scheduler.ErrStopped)
+}
+
+// worker is a handler whose commands become jobs.
+type worker struct {
+	work func(context.Context, scheduler.Job) ([]byte, error)
+}
+
+func (w worker) Work(ctx context.Context, job scheduler.Job) ([]byte, error) { return w.work(ctx, job) }
+
+func (w worker) Handle(_ scheduler.View, ev scheduler.Event) []scheduler.Action {
+	switch ev := ev.(type) {
+	case scheduler.Command:
+		job := scheduler.Job{Name: ev.Value.(string), Input: fmt.Append(nil, ev.ID), Timeout: time.Minute, Delay: time.Millisecond}
+		return []scheduler.Action{scheduler.Start{Job: job}, scheduler.Start{Job: job}, scheduler.Remember{Key: ev.Value.(string), Value: job.Input}}
+	case scheduler.JobDone:
+		return []scheduler.Action{scheduler.Note{Text: "done"}, scheduler.Forget{}}
+	}
+	return nil
+}
+
+func TestRunRunsJobs(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	box := &scheduler.Mailbox{}
+	started := make(chan string, 8)
+	done := make(chan scheduler.JobDone, 8)
+	w := worker{work: func(ctx context.Context, job scheduler.Job) ([]byte, error) {
+		started <- job.Name
+		switch job.Name {
+		case "good":
+			return []byte("result"), nil
+		case "bad":
+			return nil, errors.New("no ring")
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	r := start(t, scheduler.Config{Master: m.address(), Handler: w, Mailbox: box, Observe: func(ev scheduler.Event, _ scheduler.Effects) {
+		if d, ok := ev.(scheduler.JobDone); ok {
+			done <- d
+		}
+	}})
+	send := func(name string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-started; cancel() }()
+		_, _ = box.Send(ctx, name)
+	}
+	send("good")
+	assert.Equal(t, scheduler.JobDone{Name: "good", Result: []byte("result")}, <-done)
+	send("bad")
+	assert.Equal(t, scheduler.JobDone{Name: "bad", Err: "no ring"}, <-done)
+	send("long")
+	r.cancel()
+	require.NoError(t, r.end(), "a job that is running ends with Run")
+	assert.Empty(t, started, "a job of a name runs once at a time")
+}
+
+func TestRunEndsWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	r := start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne),
+		Store: spy{state.NewMemory(), func(batch []state.Record) error {
+			if len(batch) > 1 {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}}})
+	m.subscribed().send(offersEvent(offer("o1", "a1")))
+	assert.ErrorContains(t, r.end(), "the disk is full")
+	assert.Empty(t, m.calls, "nothing leaves that was not saved")
+}
+
+func TestRunLeavesAPanicAlone(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	store := state.NewMemory()
+	caught := make(chan any, 1)
+	go func() {
+		defer func() { caught <- recover() }()
+		err := scheduler.Run(t.Context(), scheduler.Config{
+			Master: m.address(), Store: store, Framework: mesos.FrameworkInfo{Name: "test"},
+			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Handler: scheduler.HandlerFunc(func(_ scheduler.View, ev scheduler.Event) []scheduler.Action {
+				if _, ok := ev.(scheduler.Offered); ok {
+					panic("a fault of the policy")
+				}
+				return nil
+			}),
+		})
+		t.Errorf("Run returned %v", err)
+	}()
+	m.subscribed().send(offersEvent(offer("o1", "a1")))
+	assert.Equal(t, "a fault of the policy", <-caught)
+	assert.Empty(t, m.calls)
+	_, err := store.Open().Load(t.Context())
+	require.NoError(t, err)
+}
+
+func TestRunTearsDown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		reply int
+	}{{"taken", 0}, {"taken, and the reply lost", http.StatusInternalServerError}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMaster(t)
+			store := state.NewMemory()
+			m.replies(func(_ *http.Request, call *sched.Call) (int, string, string) {
+				if call.Type == sched.Call_TEARDOWN {
+					return c.reply, "", ""
+				}
+				return 0, "", ""
+			})
+			r := start(t, scheduler.Config{Master: m.address(), Store: store,
+				Handler: scheduler.HandlerFunc(func(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+					if _, ok := ev.(scheduler.Offered); ok {
+						return append(launchOne(v, ev), scheduler.Teardown{})
+					}
+					return nil
+				})})
+			s := m.subscribed()
+			s.send(offersEvent(offer("o1", "a1")))
+			if c.reply != 0 {
+				m.call(sched.Call_ACCEPT)
+				s.cut("")
+				m.stream().send(errorEvent("Framework has been removed"))
+			}
+			require.NoError(t, r.end())
+			records, err := store.Open().Load(t.Context())
+			require.NoError(t, err)
+			assert.Empty(t, records, "nothing is left of a framework that was torn down")
+		})
+	}
+}
