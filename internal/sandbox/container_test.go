@@ -333,23 +333,14 @@ func TestAttach(t *testing.T) {
 	})
 }
 
-// TestHelperStarts is no test: run by TestContainerOutlivesItsStarter it starts
-// a container and ends.
-func TestHelperStarts(t *testing.T) {
-	dir := os.Getenv("SANDBOX_TEST_WORK_DIR")
-	if dir == "" {
-		t.Skip("only TestContainerOutlivesItsStarter runs this")
-	}
-	_, err := Start(t.Context(), Config{WorkDir: WorkDir(dir), Run: testRun("c1"), Command: shell("sleep 1000")})
-	require.NoError(t, err)
-}
-
+// TestContainerOutlivesItsStarter starts a container in another program, this
+// one with a variable that TestMain looks for, and finds it when that has ended.
 func TestContainerOutlivesItsStarter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	helper := exec.Command(os.Args[0], "-test.run=^TestHelperStarts$")
-	helper.Env = append(os.Environ(), "SANDBOX_TEST_WORK_DIR="+dir)
-	out, err := helper.CombinedOutput()
+	starter := exec.Command(os.Args[0])
+	starter.Env = append(os.Environ(), starterVariable+"="+dir)
+	out, err := starter.CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	runs, err := WorkDir(dir).Runs("a1")
