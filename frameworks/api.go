@@ -1,0 +1,141 @@
+package frameworks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// API serves a service to its operators, as JSON over HTTP:
+//
+//	GET  /v1/status                  Status
+//	GET  /v1/health                  200 once connected and reconciled, else 503
+//	GET  /v1/nodes/{node}            NodeStatus
+//	POST /v1/nodes/{node}/start      }
+//	POST /v1/nodes/{node}/stop       } taken and saved: 202 with the NodeStatus;
+//	POST /v1/nodes/{node}/restart    } ask again to see it happen
+//	POST /v1/nodes/{node}/replace    }
+//	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status
+//
+// An error is {"error": "…"} with 400, 404, 409 (the wish cannot be granted),
+// or 503 (the scheduler does not answer). Requests never touch the scheduler:
+// they wait in the mailbox for their turn.
+func (s *Service) API(mail *scheduler.Mailbox) http.Handler {
+	a := api{service: s, mail: mail}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", a.status)
+	mux.HandleFunc("GET /v1/health", a.health)
+	mux.HandleFunc("GET /v1/nodes/{node}", a.node)
+	mux.HandleFunc("POST /v1/nodes/{node}/{wish}", a.operate)
+	mux.HandleFunc("PUT /v1/pods/{pod}", a.scale)
+	return mux
+}
+
+type api struct {
+	service *Service
+	mail    *scheduler.Mailbox
+}
+
+// answerTime bounds how long a request waits for the scheduler.
+const answerTime = 10 * time.Second
+
+func (a api) ask(r *http.Request, command any) (Status, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	answer, err := a.mail.Send(ctx, command)
+	if err != nil {
+		return Status{}, err
+	}
+	return answer.(Status), nil
+}
+
+func (a api) status(w http.ResponseWriter, r *http.Request) {
+	status, err := a.ask(r, AskStatus{})
+	reply(w, http.StatusOK, status, err)
+}
+
+func (a api) health(w http.ResponseWriter, r *http.Request) {
+	status, err := a.ask(r, AskStatus{})
+	code := http.StatusOK
+	if !status.Connected || !status.Reconciled {
+		code = http.StatusServiceUnavailable
+	}
+	reply(w, code, map[string]bool{"connected": status.Connected, "reconciled": status.Reconciled}, err)
+}
+
+func (a api) node(w http.ResponseWriter, r *http.Request) {
+	status, err := a.ask(r, AskStatus{})
+	a.replyNode(w, r, http.StatusOK, status, err)
+}
+
+func (a api) operate(w http.ResponseWriter, r *http.Request) {
+	node := r.PathValue("node")
+	var command any
+	switch r.PathValue("wish") {
+	case "start":
+		command = StartNode{node}
+	case "stop":
+		command = StopNode{node}
+	case "restart":
+		command = RestartNode{node}
+	case "replace":
+		command = ReplaceNode{node}
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	status, err := a.ask(r, command)
+	a.replyNode(w, r, http.StatusAccepted, status, err)
+}
+
+func (a api) replyNode(w http.ResponseWriter, r *http.Request, code int, status Status, err error) {
+	if err != nil {
+		reply(w, code, nil, err)
+		return
+	}
+	for _, n := range status.Nodes {
+		if n.Name == r.PathValue("node") {
+			reply(w, code, n, nil)
+			return
+		}
+	}
+	reply(w, code, nil, unknownNode(r.PathValue("node"), status))
+}
+
+func (a api) scale(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Count *int `json:"count"`
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil || body.Count == nil {
+		http.Error(w, `{"error": "body: wants {\"count\": N}"}`, http.StatusBadRequest)
+		return
+	}
+	status, err := a.ask(r, ScalePod{Pod: r.PathValue("pod"), Count: *body.Count})
+	reply(w, http.StatusAccepted, status, err)
+}
+
+func reply(w http.ResponseWriter, code int, value any, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnknown):
+		code = http.StatusNotFound
+	case errors.Is(err, ErrRefused):
+		code = http.StatusConflict
+	default:
+		code = http.StatusServiceUnavailable
+	}
+	if err != nil {
+		value = map[string]string{"error": err.Error()}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(value) // the operator hung up; there is nobody to tell
+}

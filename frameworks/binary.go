@@ -1,0 +1,66 @@
+package frameworks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// OwnBinary is the program that is running: the framework's own binary, which
+// agents fetch to supervise its servers.
+type OwnBinary struct {
+	name string
+	hash string // SHA-256 of the content, in hex
+	size int64
+	// content stays open, so that what is served is what was hashed, even
+	// when the file is replaced while the scheduler runs.
+	content *os.File
+}
+
+// OpenOwnBinary opens the program that is running. Close it when it need not
+// be served any more.
+func OpenOwnBinary() (*OwnBinary, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("own binary: %w", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("own binary: %w", err)
+	}
+	sum := sha256.New()
+	size, err := io.Copy(sum, file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("own binary: %w", err)
+	}
+	return &OwnBinary{name: filepath.Base(path), hash: hex.EncodeToString(sum.Sum(nil)), size: size, content: file}, nil
+}
+
+// Close ends serving.
+func (b *OwnBinary) Close() error { return b.content.Close() }
+
+func (b *OwnBinary) path() string { return "/v1/binary/" + b.hash + "/" + b.name }
+
+// At is the binary as agents fetch it when b is served under a base URL, such
+// as "http://10.0.0.7:7000", that every agent can reach.
+func (b *OwnBinary) At(base string) Binary {
+	return Binary{URI: strings.TrimSuffix(base, "/") + b.path()}
+}
+
+// ServeHTTP serves the content under /v1/binary/<sha256>/<name>, and nothing
+// else: a program of another hash is another program.
+func (b *OwnBinary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != b.path() {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, b.name, time.Time{}, io.NewSectionReader(b.content, 0, b.size))
+}

@@ -1,0 +1,93 @@
+package frameworks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What a command can be told.
+var (
+	// ErrUnknown: the command names a node or a pod that is not there.
+	ErrUnknown = errors.New("not found")
+	// ErrRefused: the command is understood, and would do harm.
+	ErrRefused = errors.New("refused")
+)
+
+// The commands of an operator: values for a scheduler.Mailbox. Each is
+// answered, once it is durable, with the Status that follows from it; how it
+// goes on from there is seen by asking again.
+type (
+	// AskStatus changes nothing.
+	AskStatus struct{}
+	// StartNode lets a node that was stopped run again, at once.
+	StartNode struct{ Node string }
+	// StopNode ends a node's task and starts no other; its place is kept.
+	StopNode struct{ Node string }
+	// RestartNode ends a node's task and launches the next in the same place.
+	RestartNode struct{ Node string }
+	// ReplaceNode gives the node a new place. The data in the old one is
+	// destroyed, as soon as its agent can be reached.
+	ReplaceNode struct{ Node string }
+	// ScalePod changes the number of nodes.
+	ScalePod struct {
+		Pod   string
+		Count int
+	}
+)
+
+func (d *decision) command(c any) (any, error) {
+	switch c := c.(type) {
+	case AskStatus:
+	case StartNode:
+		return d.operate(c.Node, func(n *Node) {
+			n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now
+		})
+	case StopNode:
+		return d.operate(c.Node, func(n *Node) { n.Goal = GoalStop })
+	case RestartNode:
+		return d.operate(c.Node, func(n *Node) { n.Restart, n.Failures, n.Retry = true, 0, d.now })
+	case ReplaceNode:
+		return d.operate(c.Node, func(n *Node) { n.Replace = true })
+	case ScalePod:
+		if err := d.scale(c); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
+	}
+	return d.status(), nil
+}
+
+func (d *decision) operate(node string, change func(*Node)) (any, error) {
+	n := d.node(node)
+	if n == nil {
+		return nil, unknownNode(node, d.status())
+	}
+	change(n)
+	return d.status(), nil
+}
+
+func (d *decision) scale(c ScalePod) error {
+	record, ok := d.pods[c.Pod]
+	switch {
+	case !ok:
+		return fmt.Errorf("pod %q: %w; there are %s", c.Pod, ErrUnknown, strings.Join(sortedKeys(d.pods), ", "))
+	case c.Count < record.Count:
+		return fmt.Errorf("count %d: %w: pod %s has %d nodes, and what the last ones hold would be lost; wants %[4]d or more",
+			c.Count, ErrRefused, c.Pod, record.Count)
+	}
+	for i := record.Count; i < c.Count; i++ {
+		d.nodes = append(d.nodes, newNode(c.Pod, i))
+	}
+	record.Count = c.Count
+	return nil
+}
+
+func unknownNode(name string, status Status) error {
+	var names []string
+	for _, n := range status.Nodes {
+		names = append(names, n.Name)
+	}
+	return fmt.Errorf("node %q: %w; there are %s", name, ErrUnknown, strings.Join(names, ", "))
+}

@@ -1,0 +1,291 @@
+package frameworks
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// decision is one call of Handle: the ledger, changed step by step, and the
+// actions that come of it.
+type decision struct {
+	*Service
+	*ledger
+	now     time.Time
+	actions []scheduler.Action
+	wake    time.Time
+}
+
+// Handle implements scheduler.Handler. It first takes in what the event says,
+// then compares every node with its goal and takes the next step for each: a
+// decision depends on the state reached, never on which event led to it.
+func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+	l, err := s.open(v)
+	if err != nil {
+		return s.refuse(ev, err)
+	}
+	d := &decision{Service: s, ledger: l, now: v.Now()}
+	d.react(ev)
+	d.settle()
+	changes, err := l.changes()
+	if err != nil {
+		return s.refuse(ev, err)
+	}
+	if !d.wake.IsZero() {
+		d.do(scheduler.WakeAt{Time: d.wake})
+	}
+	return append(changes, d.actions...)
+}
+
+// refuse does nothing but say why: a store that cannot be read is never
+// written over, and no task is touched for it.
+func (s *Service) refuse(ev scheduler.Event, err error) []scheduler.Action {
+	if c, ok := ev.(scheduler.Command); ok {
+		return []scheduler.Action{scheduler.Answer{Command: c.ID, Err: err}}
+	}
+	if _, ok := ev.(scheduler.Subscribed); ok {
+		return []scheduler.Action{scheduler.Note{Text: "cannot decide", Attrs: []slog.Attr{slog.String("error", err.Error())}}}
+	}
+	return nil
+}
+
+func (d *decision) do(a scheduler.Action) { d.actions = append(d.actions, a) }
+
+// note tells of a change of a node's state.
+func (d *decision) note(n *Node, text string, attrs ...slog.Attr) {
+	attrs = append([]slog.Attr{slog.String("node", n.Name)}, attrs...)
+	d.do(scheduler.Note{Text: text, Attrs: attrs})
+}
+
+func (d *decision) wakeAt(t time.Time) {
+	if t.After(d.now) && (d.wake.IsZero() || t.Before(d.wake)) {
+		d.wake = t
+	}
+}
+
+// live returns the node's task while Mesos may still run it.
+func (d *decision) live(n *Node) (scheduler.Task, bool) {
+	if n.Incarnation == 0 {
+		return scheduler.Task{}, false
+	}
+	t, ok := d.view.Task(d.taskID(n))
+	return t, ok && !scheduler.Terminal(t.Status.GetState())
+}
+
+func (d *decision) react(ev scheduler.Event) {
+	switch ev := ev.(type) {
+	case scheduler.Updated:
+		d.updated(ev.Status)
+	case scheduler.JobDone:
+		d.jobDone(ev)
+	case scheduler.Command:
+		answer, err := d.command(ev.Value)
+		d.do(scheduler.Answer{Command: ev.ID, Value: answer, Err: err})
+	}
+}
+
+// updated takes in a status of a task of ours.
+func (d *decision) updated(status mesos.TaskStatus) {
+	name, incarnation, ok := d.owner(status.TaskID.Value)
+	if !ok {
+		return
+	}
+	n := d.node(name)
+	if n == nil || incarnation != n.Incarnation {
+		if scheduler.Terminal(status.GetState()) {
+			d.do(scheduler.Forget{Task: status.TaskID.Value})
+		} else {
+			d.do(scheduler.Kill{Task: status.TaskID.Value, Reason: "no node of this service runs it"})
+		}
+		return
+	}
+	switch state := status.GetState(); state {
+	case mesos.TASK_UNREACHABLE:
+		n.Ready = false
+		d.progress(n, "unreachable", slog.String("agent", n.Place.Hostname))
+	case mesos.TASK_RUNNING:
+		d.runs(n, status)
+	case mesos.TASK_STAGING:
+	default:
+		if scheduler.Terminal(state) {
+			d.ended(n, status)
+			return
+		}
+		d.progress(n, said(status, strings.ToLower(strings.TrimPrefix(state.String(), "TASK_"))))
+	}
+}
+
+// runs takes in that the task runs: for the first time, again after its agent
+// was out of reach, or with its probe's word on its health. That it is ready
+// is for the gate to say.
+func (d *decision) runs(n *Node, status mesos.TaskStatus) {
+	switch {
+	case status.Healthy != nil && !*status.Healthy && n.Ready:
+		n.Ready = false
+		d.progress(n, said(status, "not ready"))
+	case n.Ready, status.Healthy != nil && *status.Healthy:
+	case status.GetSource() == mesos.SOURCE_MASTER: // it repeats what is known
+		if n.Progress == "unreachable" {
+			d.progress(n, "running")
+		}
+	default:
+		d.progress(n, said(status, "running"))
+	}
+}
+
+// said is what a status says: its message, or else the given words.
+func said(status mesos.TaskStatus, otherwise string) string {
+	if m := status.GetMessage(); m != "" {
+		return m
+	}
+	return otherwise
+}
+
+func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
+	if n.Progress != text {
+		n.Progress = text
+		d.note(n, text, attrs...)
+	}
+}
+
+// ended takes in that the node's task will never run again. An end that nobody
+// asked for counts as a failure, whoever is to blame: it paces the next try.
+func (d *decision) ended(n *Node, status mesos.TaskStatus) {
+	d.do(scheduler.Forget{Task: status.TaskID.Value})
+	asked := n.Goal == GoalStop || n.Restart || n.Replace
+	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
+	attrs := []slog.Attr{
+		slog.String("state", status.GetState().String()),
+		slog.String("message", status.GetMessage()),
+	}
+	if asked {
+		d.note(n, "stopped", attrs...)
+		return
+	}
+	n.Failures++
+	n.LastFailure = said(status, status.GetState().String())
+	n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
+	attrs = append(attrs, slog.Int("failures", n.Failures), slog.Time("retry", n.Retry))
+	d.note(n, "failed", attrs...)
+}
+
+// settle takes the next step for every node, as far as the offers held allow.
+func (d *decision) settle() {
+	for _, n := range d.nodes {
+		d.end(n)
+		d.check(n)
+	}
+	d.deployed()
+	d.place()
+}
+
+// end kills the task of a node that is not to run it, and gives up the place
+// of a node that is to be replaced once nothing runs there.
+func (d *decision) end(n *Node) {
+	task, live := d.live(n)
+	wanted := n.Goal == GoalRun && !n.Restart && !n.Replace
+	if live && !wanted && !task.Killing {
+		reason := "stop"
+		switch {
+		case n.Replace:
+			reason = "replace"
+		case n.Restart:
+			reason = "restart"
+		}
+		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.pod(n.Pod).Grace, Reason: reason})
+		d.note(n, "stopping", slog.String("reason", reason))
+	}
+	if !live {
+		n.Restart = false
+	}
+	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
+	if n.Replace && (!live || unreachable) {
+		d.giveUp(n)
+		n.Incarnation++ // so that a late update of the old task finds no owner
+		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
+		d.note(n, "gave up its place")
+	}
+}
+
+// check asks the gate of a node that runs and has not passed it.
+func (d *decision) check(n *Node) {
+	task, live := d.live(n)
+	if !live || n.Ready || task.Killing || task.Status.GetState() != mesos.TASK_RUNNING {
+		return
+	}
+	if h := task.Status.Healthy; h != nil && !*h {
+		return
+	}
+	if d.pod(n.Pod).Ready == nil {
+		d.ready(n)
+		return
+	}
+	job := scheduler.Job{Name: d.gateJob(n), Kind: gateKind, Timeout: gateTimeout}
+	if d.view.Running(job.Name) {
+		return
+	}
+	if n.Waits != "" {
+		job.Delay = gatePause
+	}
+	input, err := encodeGate(d.deployment(), n)
+	if err != nil {
+		n.Waits = err.Error()
+		return
+	}
+	job.Input = input
+	d.do(scheduler.Start{Job: job})
+}
+
+func (d *decision) ready(n *Node) {
+	n.Ready, n.Waits, n.Failures, n.LastFailure, n.Retry = true, "", 0, "", time.Time{}
+	n.Progress = "ready"
+	attrs := []slog.Attr{slog.String("agent", n.Place.Hostname)}
+	for _, p := range d.pod(n.Pod).Ports {
+		attrs = append(attrs, slog.String(p.Name, n.Address(p.Name)))
+	}
+	d.note(n, "ready", attrs...)
+}
+
+// jobDone takes in what a gate said.
+func (d *decision) jobDone(ev scheduler.JobDone) {
+	i := slices.IndexFunc(d.nodes, func(n *Node) bool { return d.gateJob(n) == ev.Name })
+	if i < 0 {
+		return // of an incarnation that is gone
+	}
+	n := d.nodes[i]
+	task, live := d.live(n)
+	switch {
+	case !live || n.Ready || task.Status.GetState() != mesos.TASK_RUNNING:
+	case ev.Err != "":
+		n.Waits = ev.Err
+	default:
+		d.ready(n)
+	}
+}
+
+// deployed notices that every node of a pod with Together has its place.
+func (d *decision) deployed() {
+	for _, p := range d.Pods {
+		if record := d.pods[p.Name]; !record.Deployed {
+			record.Deployed = !slices.ContainsFunc(d.nodes, func(n *Node) bool {
+				return n.Pod == p.Name && (n.Place == nil || !n.Place.Reserved)
+			})
+		}
+	}
+}
+
+func (d *decision) deployment() Deployment {
+	out := Deployment{Service: d.Name, First: map[string]int{}, seed: d.view.Random(d.Name)}
+	for _, n := range d.nodes {
+		out.Nodes = append(out.Nodes, *n)
+	}
+	for pod, record := range d.pods {
+		out.First[pod] = record.First
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package frameworks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// ledger is a service as the store has it: read at the start of a decision,
+// changed by it, and what changed written back at its end.
+//
+// Keys: <service>/pod/<pod>, <service>/node/<node>,
+// <service>/discard/<resource id>, <service>/seen/<agent>.
+type ledger struct {
+	prefix   string
+	view     scheduler.View
+	pods     map[string]*podRecord
+	nodes    []*Node // in the order of pods and indexes
+	discards []*discard
+	// seen is what each agent offered last, by agent; empty while every node
+	// has its place.
+	seen map[string]*mesos.Offer
+}
+
+// formatVersion is written into every record. A record of a later version was
+// written by a later Mesokit, and is refused.
+const formatVersion = 1
+
+// podRecord is how many nodes a pod has, which an operator may change.
+type podRecord struct {
+	First int `json:"first"` // at the first deployment
+	Count int `json:"count"`
+	// Deployed: all first nodes had their places at once, so that those of a
+	// pod with Together may start, now and after every restart.
+	Deployed bool `json:"deployed"`
+}
+
+// discard is a place that is no longer wanted, by the operator's wish alone.
+// Its volumes are destroyed and its reservations given back whenever they are
+// offered; it is forgotten a day after that was last done.
+type discard struct {
+	ID    string    `json:"id"` // resource id
+	Agent string    `json:"agent"`
+	Sent  time.Time `json:"sent,omitzero"`
+}
+
+const discardKept = 24 * time.Hour
+
+type versioned struct {
+	Version int             `json:"version"`
+	Value   json.RawMessage `json:"value"`
+}
+
+// open reads the ledger, and adds what the declaration has and the store does
+// not yet.
+func (s *Service) open(v scheduler.View) (*ledger, error) {
+	l := &ledger{
+		prefix: s.Name + "/",
+		view:   v,
+		pods:   map[string]*podRecord{},
+		seen:   map[string]*mesos.Offer{},
+	}
+	nodes := map[string]*Node{}
+	for key, value := range v.Records(l.prefix) {
+		kind, id, _ := strings.Cut(strings.TrimPrefix(key, l.prefix), "/")
+		var err error
+		switch kind {
+		case "pod":
+			l.pods[id], err = decode[podRecord](value)
+		case "node":
+			nodes[id], err = decode[Node](value)
+		case "discard":
+			var d *discard
+			d, err = decode[discard](value)
+			l.discards = append(l.discards, d)
+		case "seen":
+			l.seen[id], err = decode[mesos.Offer](value)
+		default:
+			err = errors.New("unknown kind of record")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("record %s: %w", key, err)
+		}
+	}
+	for _, pod := range sortedKeys(l.pods) {
+		if s.pod(pod) == nil {
+			return nil, fmt.Errorf("pod %s is deployed and no longer declared: declare it, with Count 0 if it is to go", pod)
+		}
+	}
+	for _, p := range s.Pods {
+		record := l.pods[p.Name]
+		if record == nil {
+			record = &podRecord{First: p.Count, Count: p.Count}
+			l.pods[p.Name] = record
+		}
+		for i := range record.Count {
+			n := nodes[nodeName(p.Name, i)]
+			if n == nil {
+				n = newNode(p.Name, i)
+			}
+			l.nodes = append(l.nodes, n)
+		}
+	}
+	return l, nil
+}
+
+func decode[T any](value []byte) (*T, error) {
+	var record versioned
+	if err := json.Unmarshal(value, &record); err != nil {
+		return nil, err
+	}
+	if record.Version != formatVersion {
+		return nil, fmt.Errorf("format version %d; this program knows %d", record.Version, formatVersion)
+	}
+	out := new(T)
+	return out, json.Unmarshal(record.Value, out)
+}
+
+// changes are the records that differ from the store's.
+func (l *ledger) changes() ([]scheduler.Action, error) {
+	var out []scheduler.Action
+	want := map[string]bool{}
+	put := func(key string, value any) error {
+		key = l.prefix + key
+		want[key] = true
+		body, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("record %s: %w", key, err)
+		}
+		record, err := json.Marshal(versioned{Version: formatVersion, Value: body})
+		if err != nil {
+			return fmt.Errorf("record %s: %w", key, err)
+		}
+		if old, ok := l.view.Record(key); !ok || !bytes.Equal(old, record) {
+			out = append(out, scheduler.Remember{Key: key, Value: record})
+		}
+		return nil
+	}
+	var errs []error
+	for _, pod := range sortedKeys(l.pods) {
+		errs = append(errs, put("pod/"+pod, l.pods[pod]))
+	}
+	for _, n := range l.nodes {
+		errs = append(errs, put("node/"+n.Name, n))
+	}
+	for _, d := range l.discards {
+		errs = append(errs, put("discard/"+d.ID, d))
+	}
+	for _, agent := range sortedKeys(l.seen) {
+		errs = append(errs, put("seen/"+agent, l.seen[agent]))
+	}
+	for key := range l.view.Records(l.prefix) {
+		if !want[key] {
+			out = append(out, scheduler.Remember{Key: key})
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func (l *ledger) node(name string) *Node {
+	for _, n := range l.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// discarded says whether resources with these labels are to be given back.
+func (l *ledger) discarded(labels []mesos.Label) *discard {
+	for _, label := range labels {
+		if label.Key != labelResource || label.Value == nil {
+			continue
+		}
+		for _, d := range l.discards {
+			if d.ID == *label.Value {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

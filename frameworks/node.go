@@ -1,0 +1,150 @@
+package frameworks
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/constraints"
+)
+
+// Goal is what an operator wants of a node.
+type Goal string
+
+// The goals.
+const (
+	GoalRun  Goal = "run"
+	GoalStop Goal = "stop"
+)
+
+// Node is one server with a name that it keeps: a broker, a ring member. It
+// has at most one place at a time, and at most one task in it.
+type Node struct {
+	Name  string `json:"name"` // pod and index, such as "broker-0"
+	Pod   string `json:"pod"`
+	Index int    `json:"index"`
+	Goal  Goal   `json:"goal"`
+
+	// Generation counts the node's places, from 1. It is part of the ids of
+	// reservations and volumes, so that those of an old place are never taken
+	// for those of the new one.
+	Generation int `json:"generation"`
+	// Place is nil until one is found.
+	Place *Place `json:"place,omitempty"`
+	// Incarnation counts the tasks, from 1; 0: never launched.
+	Incarnation int `json:"incarnation"`
+	// Progress is the last that the task said of itself: "formatted".
+	Progress string `json:"progress,omitempty"`
+	// Ready holds only while the task of this incarnation runs.
+	Ready bool `json:"ready"`
+	// Waits says why the gate has not let it pass yet.
+	Waits string `json:"waits,omitempty"`
+
+	// Failures in a row, until it is ready again.
+	Failures    int       `json:"failures,omitempty"`
+	LastFailure string    `json:"last_failure,omitempty"`
+	Retry       time.Time `json:"retry,omitzero"` // not launched before
+
+	// Restart: the operator wants the task ended and a new one in its place.
+	Restart bool `json:"restart,omitempty"`
+	// Replace: the operator wants a new place, and the old one's data gone.
+	Replace bool `json:"replace,omitempty"`
+}
+
+// Place is where a node lives: reserved resources, ports and volumes of one
+// agent.
+type Place struct {
+	Agent    string `json:"agent"`
+	Hostname string `json:"hostname"`
+	// Address is where peers reach it: the agent's address as it was offered,
+	// or else its hostname.
+	Address    string            `json:"address"`
+	Attributes []mesos.Attribute `json:"attributes,omitempty"`
+	Domain     *mesos.DomainInfo `json:"domain,omitempty"`
+	// Resources as they are once reserved: what the task consumes.
+	Resources []mesos.Resource  `json:"resources"`
+	Ports     map[string]uint64 `json:"ports,omitempty"`
+	// Asked is when the reservation was last sent.
+	Asked time.Time `json:"asked"`
+	// Reserved: the reservation was seen in an offer.
+	Reserved bool `json:"reserved"`
+}
+
+// Attribute returns the value of a text or scalar attribute of the agent; empty
+// where there is none.
+func (p *Place) Attribute(name string) string {
+	for _, a := range p.Attributes {
+		switch {
+		case a.Name != name:
+		case a.Text != nil:
+			return a.Text.Value
+		case a.Scalar != nil:
+			return strconv.FormatFloat(a.Scalar.Value, 'f', -1, 64)
+		}
+	}
+	return ""
+}
+
+// agent says what constraints see of the place.
+func (p *Place) agent() constraints.Agent {
+	return constraints.AgentOf(p.Hostname, p.Attributes, p.Domain)
+}
+
+// Address returns host:port of a port of the node; empty while the node has no
+// place or no such port.
+func (n Node) Address(port string) string {
+	if n.Place == nil || n.Place.Ports[port] == 0 {
+		return ""
+	}
+	return n.Place.Address + ":" + strconv.FormatUint(n.Place.Ports[port], 10)
+}
+
+func newNode(pod string, index int) *Node {
+	return &Node{Name: nodeName(pod, index), Pod: pod, Index: index, Goal: GoalRun, Generation: 1}
+}
+
+func nodeName(pod string, index int) string { return fmt.Sprintf("%s-%d", pod, index) }
+
+// taskID numbers the incarnations, so that an old task's update never touches
+// the new one.
+func (s *Service) taskID(n *Node) string {
+	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Incarnation)
+}
+
+// owner splits a task id of this service.
+func (s *Service) owner(taskID string) (node string, incarnation int, ok bool) {
+	rest, ok := strings.CutPrefix(taskID, s.Name+".")
+	if !ok {
+		return "", 0, false
+	}
+	node, number, ok := strings.Cut(rest, ".")
+	if !ok {
+		return "", 0, false
+	}
+	incarnation, err := strconv.Atoi(number)
+	return node, incarnation, err == nil
+}
+
+// resourceID names a place: the label that ties its reservations to it.
+func (s *Service) resourceID(n *Node) string {
+	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Generation)
+}
+
+// The labels of every reservation.
+const (
+	labelService  = "service"
+	labelNode     = "node"
+	labelResource = "resource_id"
+)
+
+func (s *Service) labels(n *Node) []mesos.Label {
+	id := s.resourceID(n)
+	return []mesos.Label{
+		{Key: labelService, Value: &s.Name},
+		{Key: labelNode, Value: &n.Name},
+		{Key: labelResource, Value: &id},
+	}
+}

@@ -1,0 +1,215 @@
+package frameworks
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/constraints"
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/offers"
+)
+
+// Service declares what is to run. It is the handler of a scheduler: give it
+// to scheduler.Run, and what it declares is brought about and kept so.
+type Service struct {
+	// Name is part of every task id and label; lower case letters, digits and
+	// hyphens.
+	Name string
+	// Role owns the reservations; empty: Name.
+	Role string
+	// Principal is written into the reservations; empty where the master does
+	// not authenticate.
+	Principal string
+	// User runs the tasks; empty: the scheduler's user.
+	User string
+	Pods []Pod
+	// Binary is this framework's own program, as the agents get it. Pods with
+	// a Task need it.
+	Binary Binary
+	// Invalid is what a framework found wrong with its own declaration, of
+	// which this service was made; Validate reports it.
+	Invalid error
+}
+
+// Binary says where agents find the program that supervises servers: the
+// framework's own binary.
+type Binary struct {
+	// URI is fetched into the sandbox of each task; see OwnBinary.
+	URI string
+	// Path is a program that every agent already has. URI goes first.
+	Path string
+}
+
+// Pod is a kind of node: so many servers that differ by their index only.
+type Pod struct {
+	Name  string
+	Count int
+	// Needs are the scalars of each node, such as "cpus:1;mem:2048" (MiB).
+	Needs   offers.Resources
+	Ports   []Port
+	Volumes []Volume
+	// Place says which agents will do, counting the pod's other nodes.
+	Place constraints.Rules
+	// Together reserves the places of all nodes before the first is launched:
+	// for servers whose configuration names every peer.
+	Together bool
+
+	// Command is run by a shell; port p is $PORT_P. Either Command or Task.
+	Command string
+	// Task renders what the executor supervises: a pure function of the
+	// deployment and the node.
+	Task func(d Deployment, n Node) (executor.Task, error)
+
+	// Ready asks whether a running node serves; nil: it does once it runs and
+	// its own probe, if it has one, passes.
+	Ready Gate
+	// Backoff paces restarts in place.
+	Backoff Backoff
+	// Grace is how long a node may take to stop; zero: 30 seconds.
+	Grace time.Duration
+}
+
+// Port is a port that a node listens on. Once reserved it is kept for the life
+// of the place. Begin and End bound the choice; both zero: any.
+type Port struct {
+	Name       string
+	Begin, End uint64
+}
+
+// Volume is a persistent directory of a node, kept until the node is replaced.
+type Volume struct {
+	Name string
+	Path string // relative to the sandbox
+	Size offers.Amount
+}
+
+// Backoff is how long a node that failed n times in a row waits: First, and
+// twice as long each time up to Max. Zero: 1 second and 5 minutes.
+type Backoff struct{ First, Max time.Duration }
+
+func (b Backoff) after(failures int) time.Duration {
+	if b.First == 0 {
+		b.First = time.Second
+	}
+	if b.Max == 0 {
+		b.Max = 5 * time.Minute
+	}
+	if failures < 1 {
+		return 0
+	}
+	wait := b.First
+	for range failures - 1 {
+		if wait *= 2; wait >= b.Max {
+			return b.Max
+		}
+	}
+	return min(wait, b.Max)
+}
+
+var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// Validate says what of the declaration cannot be, field by field.
+func (s *Service) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("%s: %#v: %s", field, value, want))
+	}
+	if !name.MatchString(s.Name) {
+		bad("Service.Name", s.Name, "wants lower case letters, digits and hyphens, such as \"kafka\"")
+	}
+	if s.Role == "*" || strings.ContainsAny(s.Role, " \t\\") || strings.HasPrefix(s.Role, "-") {
+		bad("Service.Role", s.Role, "wants a role of its own, which reservations can be made for, such as \"kafka\"")
+	}
+	if len(s.Pods) == 0 {
+		bad("Service.Pods", s.Pods, "wants at least one pod")
+	}
+	seen := map[string]bool{}
+	for i, p := range s.Pods {
+		field := fmt.Sprintf("Service.Pods[%d]", i)
+		if seen[p.Name] {
+			bad(field+".Name", p.Name, "wants a name that no other pod has")
+		}
+		seen[p.Name] = true
+		errs = append(errs, p.validate(field))
+		if p.Task != nil && s.Binary == (Binary{}) {
+			bad("Service.Binary", "", "wants the program that supervises pod "+p.Name+"; see OwnBinary")
+		}
+	}
+	return errors.Join(append(errs, s.Invalid)...)
+}
+
+func (p Pod) validate(field string) error {
+	var errs []error
+	bad := func(name string, value any, want string) {
+		errs = append(errs, fmt.Errorf("%s.%s: %#v: %s", field, name, value, want))
+	}
+	if !name.MatchString(p.Name) {
+		bad("Name", p.Name, "wants lower case letters, digits and hyphens, such as \"broker\"")
+	}
+	if p.Count < 0 {
+		bad("Count", p.Count, "wants 0 or more")
+	}
+	if (p.Command == "") == (p.Task == nil) {
+		bad("Command", p.Command, "wants either Command or Task, not both and not neither")
+	}
+	if p.Grace < 0 {
+		bad("Grace", p.Grace, "wants a duration of 0 or more")
+	}
+	if p.Backoff.First < 0 || p.Backoff.Max < 0 {
+		bad("Backoff", p.Backoff, "wants durations of 0 or more")
+	}
+	ports := map[string]bool{}
+	for i, port := range p.Ports {
+		if port.Name == "" || ports[port.Name] {
+			bad(fmt.Sprintf("Ports[%d].Name", i), port.Name, "wants a name that no other port of the pod has")
+		}
+		ports[port.Name] = true
+		if port.Begin > port.End || port.End > 65535 {
+			bad(fmt.Sprintf("Ports[%d]", i), fmt.Sprintf("%d-%d", port.Begin, port.End), "wants begin ≤ end ≤ 65535")
+		}
+	}
+	volumes := map[string]bool{}
+	for i, vol := range p.Volumes {
+		if !name.MatchString(vol.Name) || volumes[vol.Name] {
+			bad(fmt.Sprintf("Volumes[%d].Name", i), vol.Name, "wants a name that no other volume of the pod has")
+		}
+		volumes[vol.Name] = true
+		if vol.Path == "" || strings.HasPrefix(vol.Path, "/") || strings.Contains(vol.Path, "..") {
+			bad(fmt.Sprintf("Volumes[%d].Path", i), vol.Path, "wants a path inside the sandbox, such as \"data\"")
+		}
+		if vol.Size <= 0 {
+			bad(fmt.Sprintf("Volumes[%d].Size", i), vol.Size.String(), "wants a size in MiB")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) role() string {
+	if s.Role == "" {
+		return s.Name
+	}
+	return s.Role
+}
+
+// Framework describes the service to the master.
+func (s *Service) Framework() mesos.FrameworkInfo {
+	info := mesos.FrameworkInfo{Name: s.Name, User: s.User, Roles: []string{s.role()}}
+	if s.Principal != "" {
+		info.Principal = &s.Principal
+	}
+	return info
+}
+
+func (s *Service) pod(name string) *Pod {
+	for i := range s.Pods {
+		if s.Pods[i].Name == name {
+			return &s.Pods[i]
+		}
+	}
+	return nil
+}

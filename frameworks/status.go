@@ -1,0 +1,103 @@
+package frameworks
+
+import (
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// Status is a service as an operator sees it.
+type Status struct {
+	Service     string `json:"service"`
+	FrameworkID string `json:"framework_id,omitempty"`
+	// Connected: calls reach a master now.
+	Connected bool `json:"connected"`
+	// Reconciled: the master has answered for every task since the last
+	// subscription.
+	Reconciled bool         `json:"reconciled"`
+	Ready      int          `json:"ready"`
+	Nodes      []NodeStatus `json:"nodes"`
+}
+
+// NodeStatus is a node as an operator sees it.
+type NodeStatus struct {
+	Node
+	Phase Phase `json:"phase"`
+	// Task is the id of the task that runs, or ran last.
+	Task string `json:"task,omitempty"`
+	// Since is when the task reached its state.
+	Since time.Time `json:"since,omitzero"`
+	// Refused says, for a node without a place, which agents do not fit it and
+	// why.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Phase is how far a node has come. It is derived from the rest of the
+// status, and never stored.
+type Phase string
+
+// The phases, in the order in which a node passes them.
+const (
+	Placing     Phase = "placing"     // no agent fits yet
+	Reserving   Phase = "reserving"   // the reservation was sent
+	Reserved    Phase = "reserved"    // it was seen; not launched yet
+	BackingOff  Phase = "backing off" // failed, and waits for its next try
+	Launched    Phase = "launched"    // sent to the agent
+	Starting    Phase = "starting"    // the executor prepares it
+	Started     Phase = "started"     // it runs, and the gate has not let it pass
+	Ready       Phase = "ready"
+	Unreachable Phase = "unreachable" // its agent does not answer the master
+	Stopping    Phase = "stopping"
+	Stopped     Phase = "stopped" // and is to be
+)
+
+func (d *decision) status() Status {
+	out := Status{
+		Service:     d.Name,
+		FrameworkID: d.view.FrameworkID(),
+		Connected:   d.view.Connected(),
+		Reconciled:  d.view.Reconciled(),
+	}
+	refusals := d.refusals()
+	for _, n := range d.nodes {
+		s := NodeStatus{Node: *n, Phase: d.phase(n), Refused: refusals[n.Name]}
+		if n.Incarnation > 0 {
+			s.Task = d.taskID(n)
+			if t, ok := d.view.Task(s.Task); ok {
+				s.Since = t.Since
+			}
+		}
+		if s.Phase == Ready {
+			out.Ready++
+		}
+		out.Nodes = append(out.Nodes, s)
+	}
+	return out
+}
+
+func (d *decision) phase(n *Node) Phase {
+	task, live := d.live(n)
+	switch {
+	case live && (task.Killing || n.Goal == GoalStop):
+		return Stopping
+	case live && task.Status.GetState() == mesos.TASK_UNREACHABLE:
+		return Unreachable
+	case live && n.Ready:
+		return Ready
+	case live && task.Status.GetState() == mesos.TASK_RUNNING:
+		return Started
+	case live && task.Status.GetState() == mesos.TASK_STARTING:
+		return Starting
+	case live:
+		return Launched
+	case n.Goal == GoalStop:
+		return Stopped
+	case n.Place == nil:
+		return Placing
+	case !n.Place.Reserved:
+		return Reserving
+	case n.Retry.After(d.now):
+		return BackingOff
+	}
+	return Reserved
+}
