@@ -2,8 +2,11 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 )
 
 // Marker is the environment variable that tells Main that its process was
@@ -20,6 +23,15 @@ type Config struct {
 	// Logger gets one line per change of state; nil means text on standard error,
 	// which is the file stderr of the sandbox.
 	Logger *slog.Logger
+}
+
+func (c Config) validate() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Steps)) {
+		if name == "" || c.Steps[name] == nil {
+			return fmt.Errorf("Config.Steps[%q]: want a name and a function", name)
+		}
+	}
+	return nil
 }
 
 // A StepFunc does the work of a Step. It ends early, with an error, when ctx

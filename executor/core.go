@@ -1,0 +1,480 @@
+package executor
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+)
+
+// core decides everything about the conversation with the agent: which updates
+// are owed, when to subscribe, which tasks to start and to stop, when to end.
+// It is deterministic and does nothing itself: step takes an event and the
+// time, and returns what is to be done. Only the goroutine of Run uses it.
+type core struct {
+	env    environment
+	uuid   func() []byte  // a fresh identifier of 16 bytes for an update
+	jitter func() float64 // 0 to 1, spreads the attempts to subscribe
+
+	// tasks are those whose end the agent has not yet acknowledged, in the order
+	// of their launch. Identifiers are unique.
+	tasks []*task
+	// owed are the updates that are not acknowledged, oldest first. Each belongs
+	// to one of tasks, and a terminal one is the last of its task.
+	owed []owedUpdate
+
+	link    link
+	lost    time.Time // when the agent was lost; zero: it is there
+	attempt time.Time // when to subscribe next; only while link is down
+	wait    time.Duration
+	killing bool // the framework understands TASK_KILLING
+	ever    bool // a task was launched: when the last is gone, so is the executor
+
+	// ending is set once, when no task is to run any longer; deadline is then the
+	// time by which Run returns even if the agent has not acknowledged all.
+	ending   bool
+	deadline time.Time
+}
+
+// link is how the executor stands with the agent.
+type link int
+
+const (
+	down        link = iota // not subscribed; the next attempt is at core.attempt
+	subscribing             // SUBSCRIBE has been sent
+	up                      // SUBSCRIBED has come
+)
+
+type task struct {
+	info    mesos.TaskInfo
+	spec    Task
+	acked   bool // one of its updates was acknowledged, so the agent knows it
+	ended   bool // its terminal update is owed
+	killing bool // a kill was passed on
+}
+
+type owedUpdate struct {
+	status mesos.TaskStatus
+	sent   bool // on the present subscription, or with its SUBSCRIBE
+}
+
+// An event is something that happened to the executor.
+type event interface{ event() }
+
+type (
+	// begin is the first event; saved is what an earlier run in this sandbox left.
+	begin struct{ saved *executor.Call_Subscribe }
+	// tick tells that the time of effects.wake has come.
+	tick struct{}
+	// subscribed tells that the agent took the SUBSCRIBE.
+	subscribed struct{ framework mesos.FrameworkInfo }
+	// disconnected tells that an attempt failed or that the subscription is gone.
+	disconnected struct{}
+	// launched are tasks to start: all of them or none.
+	launched struct{ tasks []mesos.TaskInfo }
+	// killed asks to end a task; policy overrides the task's own.
+	killed struct {
+		task   string
+		policy *mesos.KillPolicy
+	}
+	// acknowledged tells that the agent has an update safely.
+	acknowledged struct {
+		task string
+		uuid []byte
+	}
+	// shutdown asks to end all tasks and then the executor.
+	shutdown struct{}
+	// progress is what a supervisor reports of its task.
+	progress struct {
+		task string
+		report
+	}
+)
+
+func (begin) event()        {}
+func (tick) event()         {}
+func (subscribed) event()   {}
+func (disconnected) event() {}
+func (launched) event()     {}
+func (killed) event()       {}
+func (acknowledged) event() {}
+func (shutdown) event()     {}
+func (progress) event()     {}
+
+// report is a change of a task's state.
+type report struct {
+	state   mesos.TaskState
+	healthy *bool
+	reason  *mesos.TaskStatus_Reason
+	message string
+}
+
+// effects are carried out in the order of the fields.
+type effects struct {
+	// save: what core.saved returns is to be made durable.
+	save bool
+	// start are tasks to supervise, stop those to end.
+	start []*task
+	stop  []stopOrder
+	// subscribe is the call that opens a new subscription, send are calls on the
+	// present one.
+	subscribe *executor.Call
+	send      []*executor.Call
+	// wake is when to step with a tick at the latest; zero: no need.
+	wake time.Time
+	// done: Run returns.
+	done bool
+}
+
+type stopOrder struct {
+	task  string
+	grace time.Duration // until SIGKILL
+}
+
+// step applies one event.
+func (c *core) step(now time.Time, ev event) effects {
+	var eff effects
+	switch ev := ev.(type) {
+	case begin:
+		c.restore(now, ev.saved, &eff)
+		c.lost = now
+		c.attempt = now
+	case tick:
+	case subscribed:
+		c.becomeUp(ev, &eff)
+	case disconnected:
+		c.becomeDown(now, &eff)
+	case launched:
+		c.launch(now, ev.tasks, &eff)
+	case killed:
+		c.kill(ev, &eff)
+	case acknowledged:
+		c.acknowledge(ev, &eff)
+	case shutdown:
+		// What three quarters of the time leave is for the last updates.
+		c.becomeEnding(c.env.shutdown*3/4, &eff)
+		c.deadline = now.Add(c.env.shutdown + lastWords)
+	case progress:
+		c.update(now, ev.task, ev.report, &eff)
+	default:
+		panic(fmt.Sprintf("executor: unknown event %T", ev))
+	}
+	c.timers(now, &eff)
+	c.flush(&eff)
+	eff.done = c.done(now)
+	eff.wake = c.wake(now)
+	return eff
+}
+
+// lastWords is how much longer than the agent allows for a shutdown the executor
+// tries to deliver the last updates. There is no harm in it: an agent that wants
+// the executor gone sooner destroys its container.
+const lastWords = 5 * time.Second
+
+// restore takes over what an executor before this one left in the sandbox. Its
+// servers ended with it, since none survives its executor.
+func (c *core) restore(now time.Time, saved *executor.Call_Subscribe, eff *effects) {
+	if saved == nil {
+		return
+	}
+	for _, info := range saved.UnacknowledgedTasks {
+		c.tasks = append(c.tasks, &task{info: info})
+		c.ever = true
+	}
+	for _, u := range saved.UnacknowledgedUpdates {
+		t := c.task(u.Status.TaskID.Value)
+		if t == nil {
+			continue
+		}
+		t.ended = t.ended || terminal(u.Status.GetState())
+		c.owed = append(c.owed, owedUpdate{status: u.Status})
+	}
+	for _, t := range c.tasks {
+		c.update(now, t.info.TaskID.Value, report{
+			state:   mesos.TASK_FAILED,
+			reason:  mesos.REASON_EXECUTOR_TERMINATED.Enum(),
+			message: "the executor ended and was started again; the server ended with it",
+		}, eff)
+	}
+}
+
+func (c *core) becomeUp(ev subscribed, eff *effects) {
+	c.link = up
+	c.lost = time.Time{}
+	c.wait = 0
+	c.killing = slices.ContainsFunc(ev.framework.Capabilities, func(cap mesos.FrameworkInfo_Capability) bool {
+		return cap.Type == mesos.FrameworkInfo_Capability_TASK_KILLING_STATE
+	})
+}
+
+const firstBackoff = 100 * time.Millisecond
+
+func (c *core) becomeDown(now time.Time, eff *effects) {
+	wasUp := c.link == up
+	c.link = down
+	for i := range c.owed {
+		c.owed[i].sent = false
+	}
+	if wasUp {
+		c.lost = now
+		if c.env.recovery == 0 {
+			c.abandon(now, eff)
+		}
+	}
+	// Twice as long after every failure, and a random part of it, so that the
+	// executors of one agent do not all come at once when it is back.
+	c.wait = min(max(2*c.wait, firstBackoff), max(c.env.backoff, firstBackoff))
+	c.attempt = now.Add(time.Duration(float64(c.wait) * (0.5 + 0.5*c.jitter())))
+}
+
+// abandon ends everything because the agent is gone. Nobody is left to hurry the
+// servers, or to acknowledge their last updates.
+func (c *core) abandon(now time.Time, eff *effects) {
+	c.becomeEnding(math.MaxInt64, eff)
+	c.deadline = now
+}
+
+// becomeEnding stops all tasks, each with its own grace period but none with
+// more than limit.
+func (c *core) becomeEnding(limit time.Duration, eff *effects) {
+	if c.ending {
+		return
+	}
+	c.ending = true
+	for _, t := range c.tasks {
+		if !t.ended {
+			t.killing = true
+			eff.stop = append(eff.stop, stopOrder{t.info.TaskID.Value, min(gracePeriod(t, nil), limit)})
+		}
+	}
+}
+
+func (c *core) launch(now time.Time, infos []mesos.TaskInfo, eff *effects) {
+	specs := make([]Task, len(infos))
+	var refused *report
+	for i, info := range infos {
+		if c.task(info.TaskID.Value) != nil {
+			return // told twice
+		}
+		spec, err := ParseTask(info.Data)
+		if err != nil {
+			refused = &report{
+				state:   mesos.TASK_ERROR,
+				reason:  mesos.REASON_TASK_INVALID.Enum(),
+				message: fmt.Sprintf("task %s: %v", info.TaskID.Value, err),
+			}
+		}
+		specs[i] = spec
+	}
+	if c.ending {
+		refused = &report{
+			state:   mesos.TASK_KILLED,
+			reason:  mesos.REASON_TASK_KILLED_DURING_LAUNCH.Enum(),
+			message: "the executor is shutting down",
+		}
+	}
+	c.ever = true
+	eff.save = true
+	for i, info := range infos {
+		if c.task(info.TaskID.Value) != nil {
+			continue // twice in one group
+		}
+		t := &task{info: info, spec: specs[i]}
+		c.tasks = append(c.tasks, t)
+		if refused != nil {
+			c.update(now, info.TaskID.Value, *refused, eff)
+			continue
+		}
+		eff.start = append(eff.start, t)
+	}
+}
+
+func (c *core) kill(ev killed, eff *effects) {
+	t := c.task(ev.task)
+	if t == nil || t.ended || t.killing && ev.policy == nil {
+		return
+	}
+	t.killing = true
+	eff.stop = append(eff.stop, stopOrder{ev.task, gracePeriod(t, ev.policy)})
+}
+
+// gracePeriod is the time between the request to stop and SIGKILL. The policy
+// of the KILL call overrides that of the task (mesos.proto, KillPolicy).
+func gracePeriod(t *task, override *mesos.KillPolicy) time.Duration {
+	for _, policy := range []*mesos.KillPolicy{override, t.info.KillPolicy} {
+		if g := policy.GetGracePeriod(); g != nil {
+			return max(0, time.Duration(g.Nanoseconds))
+		}
+	}
+	if t.spec.Stop.Grace > 0 {
+		return t.spec.Stop.Grace
+	}
+	return defaultGrace
+}
+
+// update makes a report an update that is owed. Nothing follows a terminal one.
+func (c *core) update(now time.Time, id string, r report, eff *effects) {
+	t := c.task(id)
+	if t == nil || t.ended || r.state == mesos.TASK_KILLING && !c.killing {
+		return
+	}
+	t.ended = terminal(r.state)
+	timestamp := float64(now.UnixNano()) / 1e9
+	status := mesos.TaskStatus{
+		TaskID:     t.info.TaskID,
+		ExecutorID: &mesos.ExecutorID{Value: c.env.executor},
+		State:      r.state.Enum(),
+		Source:     mesos.SOURCE_EXECUTOR.Enum(),
+		Reason:     r.reason,
+		Healthy:    r.healthy,
+		UUID:       c.uuid(),
+		Timestamp:  &timestamp,
+	}
+	if r.message != "" {
+		status.Message = &r.message
+	}
+	c.owed = append(c.owed, owedUpdate{status: status})
+	eff.save = true
+}
+
+func (c *core) acknowledge(ev acknowledged, eff *effects) {
+	i := slices.IndexFunc(c.owed, func(u owedUpdate) bool {
+		return u.status.TaskID.Value == ev.task && string(u.status.UUID) == string(ev.uuid)
+	})
+	if i < 0 {
+		return // acknowledged before
+	}
+	c.owed = slices.Delete(c.owed, i, i+1)
+	eff.save = true
+	t := c.task(ev.task)
+	t.acked = true
+	if t.ended && !slices.ContainsFunc(c.owed, func(u owedUpdate) bool { return u.status.TaskID.Value == ev.task }) {
+		c.tasks = slices.DeleteFunc(c.tasks, func(other *task) bool { return other == t })
+	}
+}
+
+// timers does what the time asks for.
+func (c *core) timers(now time.Time, eff *effects) {
+	if !c.lost.IsZero() && !c.ending && !now.Before(c.giveUp()) {
+		c.abandon(now, eff)
+	}
+	if c.link == down && !now.Before(c.attempt) && !(c.ending && !now.Before(c.deadline)) {
+		c.link = subscribing
+		eff.subscribe = c.subscribe()
+	}
+}
+
+// giveUp is when an agent that is lost is no longer waited for. An executor
+// that was never subscribed waits as long as if it were to recover.
+func (c *core) giveUp() time.Time {
+	if c.env.recovery == 0 {
+		return c.lost.Add(defaultRecovery)
+	}
+	return c.lost.Add(c.env.recovery)
+}
+
+// flush sends what is owed and was not yet sent.
+func (c *core) flush(eff *effects) {
+	if c.link != up {
+		return
+	}
+	for i := range c.owed {
+		if !c.owed[i].sent {
+			c.owed[i].sent = true
+			eff.send = append(eff.send, c.call(&executor.Call{
+				Type:   executor.Call_UPDATE,
+				Update: &executor.Call_Update{Status: c.owed[i].status},
+			}))
+		}
+	}
+}
+
+// subscribe builds the call that opens a subscription. It repeats everything
+// that the agent may not have.
+func (c *core) subscribe() *executor.Call {
+	sub := &executor.Call_Subscribe{}
+	for _, t := range c.tasks {
+		if !t.acked {
+			sub.UnacknowledgedTasks = append(sub.UnacknowledgedTasks, t.info)
+		}
+	}
+	for i := range c.owed {
+		c.owed[i].sent = true
+		sub.UnacknowledgedUpdates = append(sub.UnacknowledgedUpdates, executor.Call_Update{Status: c.owed[i].status})
+	}
+	return c.call(&executor.Call{Type: executor.Call_SUBSCRIBE, Subscribe: sub})
+}
+
+func (c *core) call(call *executor.Call) *executor.Call {
+	call.FrameworkID.Value = c.env.framework
+	call.ExecutorID.Value = c.env.executor
+	return call
+}
+
+// saved is what an executor that is started again in this sandbox needs: all
+// the tasks, and the updates that are owed.
+func (c *core) saved() *executor.Call_Subscribe {
+	s := &executor.Call_Subscribe{}
+	for _, t := range c.tasks {
+		s.UnacknowledgedTasks = append(s.UnacknowledgedTasks, t.info)
+	}
+	for _, u := range c.owed {
+		s.UnacknowledgedUpdates = append(s.UnacknowledgedUpdates, executor.Call_Update{Status: u.status})
+	}
+	return s
+}
+
+// done tells whether nothing is left to do: every server has ended, and the
+// agent has acknowledged it or there is no more time to wait for that.
+func (c *core) done(now time.Time) bool {
+	if len(c.tasks) == 0 {
+		return c.ending || c.ever
+	}
+	for _, t := range c.tasks {
+		if !t.ended {
+			return false
+		}
+	}
+	return c.ending && !now.Before(c.deadline)
+}
+
+// wake is the next time at which timers or done will answer otherwise.
+func (c *core) wake(now time.Time) time.Time {
+	var next time.Time
+	sooner := func(t time.Time) {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if c.link == down {
+		sooner(c.attempt)
+	}
+	if !c.lost.IsZero() && !c.ending {
+		sooner(c.giveUp())
+	}
+	if c.ending {
+		sooner(c.deadline)
+	}
+	return next
+}
+
+func (c *core) task(id string) *task {
+	i := slices.IndexFunc(c.tasks, func(t *task) bool { return t.info.TaskID.Value == id })
+	if i < 0 {
+		return nil
+	}
+	return c.tasks[i]
+}
+
+// terminal tells whether a task in that state is over, as far as an executor
+// can know.
+func terminal(s mesos.TaskState) bool {
+	switch s {
+	case mesos.TASK_FINISHED, mesos.TASK_FAILED, mesos.TASK_KILLED, mesos.TASK_ERROR:
+		return true
+	}
+	return false
+}

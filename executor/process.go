@@ -1,0 +1,176 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a program that runs under a guard.
+type process struct {
+	pid  int
+	exit <-chan exit // gets one value, when nothing of it is left
+
+	mu      sync.Mutex // guards control
+	control io.WriteCloser
+}
+
+// command is a program to run.
+type command struct {
+	args   []string // not empty, variables replaced
+	env    []string
+	dir    string
+	limits Limits
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// startProcess starts c under a guard and returns when it runs.
+func startProcess(c command) (*process, error) {
+	path, err := lookPath(c.args[0], c.dir, c.env)
+	if err != nil {
+		return nil, err
+	}
+	self, err := selfPath()
+	if err != nil {
+		return nil, fmt.Errorf("find this binary: %w", err)
+	}
+	controlRead, control, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start a guard: %w", err)
+	}
+	reports, reportsWrite, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start a guard: %w", err), controlRead.Close(), control.Close())
+	}
+	guard := &exec.Cmd{
+		Path:   self,
+		Args:   []string{"mesokit-guard"},
+		Env:    []string{guardVariable + "=1", "GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")},
+		Dir:    c.dir,
+		Stdout: c.stdout,
+		Stderr: c.stderr,
+		// The pipes of the output are closed when the last process that holds
+		// them ends; this is for one that not even SIGKILL ends.
+		WaitDelay:  5 * time.Second,
+		ExtraFiles: []*os.File{controlRead, reportsWrite},
+		// A group of its own: what is sent to the executor's must not reach it.
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	err = guard.Start()
+	_ = controlRead.Close() // the guard's ends
+	_ = reportsWrite.Close()
+	if err != nil {
+		_, _ = control.Close(), reports.Close()
+		return nil, fmt.Errorf("start a guard: %w", err)
+	}
+	p := &process{control: control}
+	return p, p.attach(guard, reports, guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits})
+}
+
+// attach tells the guard what to run, and follows it to its end.
+func (p *process) attach(guard *exec.Cmd, reports io.ReadCloser, spec guardSpec) error {
+	dec := json.NewDecoder(reports)
+	finish := func() error { return errors.Join(p.close(), guard.Wait(), reports.Close()) }
+	var first guardReport
+	err := json.NewEncoder(p.control).Encode(spec)
+	if err == nil {
+		err = dec.Decode(&first)
+	}
+	switch {
+	case err != nil:
+		return errors.Join(fmt.Errorf("start %s under a guard: %w", spec.Path, err), finish())
+	case first.Error != "":
+		_ = finish() // the guard's own complaint is what matters
+		return errors.New(first.Error)
+	}
+	p.pid = first.PID
+	done := make(chan exit, 1)
+	p.exit = done
+	go func() {
+		var last guardReport
+		if err := dec.Decode(&last); err != nil || last.Exit == nil {
+			last.Exit = &exit{Lost: true}
+		}
+		_ = finish() // what can fail here says no more than the report
+		done <- *last.Exit
+	}()
+	return nil
+}
+
+// signal asks the guard to send s to the process group; SIGKILL ends everything
+// that the process has started. A process that has ended gets nothing.
+func (p *process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// An error means that the guard has gone, and so has the process.
+	_ = json.NewEncoder(p.control).Encode(guardCommand{Signal: s})
+}
+
+func (p *process) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.control.Close()
+}
+
+// runProcess runs c to its end. When ctx ends it is killed.
+func runProcess(ctx context.Context, c command) error {
+	p, err := startProcess(c)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { p.signal(syscall.SIGKILL) })
+	x := <-p.exit
+	if !stop() {
+		return fmt.Errorf("%s: %w", c.args[0], context.Cause(ctx))
+	}
+	if x != (exit{CPU: x.CPU}) {
+		return fmt.Errorf("%s %v", c.args[0], x)
+	}
+	return nil
+}
+
+// lookPath finds the program that name means in the given environment. A name
+// with a slash is taken relative to dir.
+func lookPath(name, dir string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		return path, executable(path)
+	}
+	path := environValue(env, "PATH")
+	for _, d := range filepath.SplitList(path) {
+		if !filepath.IsAbs(d) {
+			d = filepath.Join(dir, d)
+		}
+		if file := filepath.Join(d, name); executable(file) == nil {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("program %q: not found in PATH %q", name, path)
+}
+
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("program %q does not exist", path)
+	case err != nil:
+		return fmt.Errorf("program: %w", err)
+	case info.IsDir() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("program %q has mode %v: want an executable file", path, info.Mode())
+	}
+	return nil
+}

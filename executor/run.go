@@ -1,0 +1,213 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+)
+
+// Main makes the binary that calls it its own executor. In a process that an
+// agent has started as an executor, which the variables of Mesos and Marker
+// tell, it calls Run and exits; in any other it returns at once. It belongs at
+// the beginning of main:
+//
+//	func main() {
+//		executor.Main(executor.Config{})
+//		...
+func Main(cfg Config) {
+	if os.Getenv(Marker) == "" || os.Getenv("MESOS_EXECUTOR_ID") == "" {
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	err := Run(ctx, cfg)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// Run is an executor, configured by the environment that the agent has set. It
+// returns when the tasks that it was given have ended and the agent knows that,
+// when the agent shuts it down, when the agent stays away for longer than
+// MESOS_RECOVERY_TIMEOUT (or goes away at all, for a framework without
+// checkpoints), or when ctx ends. In each case the servers are stopped first.
+// The error is nil unless the environment is not that of an executor.
+func Run(ctx context.Context, cfg Config) error {
+	env, err := readEnvironment(os.Getenv)
+	if err != nil {
+		return fmt.Errorf("executor: %w", err)
+	}
+	if err := cfg.validate(); err != nil {
+		return fmt.Errorf("executor: %w", err)
+	}
+	e := &runner{
+		cfg:     cfg,
+		env:     env,
+		log:     cmp.Or(cfg.Logger, slog.New(slog.NewTextHandler(os.Stderr, nil))),
+		agent:   newAgent(env),
+		journal: newJournal(env.sandbox),
+		core:    core{env: env, uuid: randomUUID, jitter: mathrand.Float64},
+		events:  make(chan event),
+		stops:   map[string]chan time.Duration{},
+	}
+	if err := e.run(ctx); err != nil {
+		return fmt.Errorf("executor: %w", err)
+	}
+	return nil
+}
+
+// randomUUID is a version 4 UUID, as Mesos wants for updates: 16 bytes.
+func randomUUID() []byte {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// runner carries out what its core decides. The goroutine of run owns it; all
+// others send it events.
+type runner struct {
+	cfg     Config
+	env     environment
+	log     *slog.Logger
+	agent   *agent
+	journal journal
+	core    core
+	events  chan event
+	others  sync.WaitGroup // the goroutines that send events
+	stops   map[string]chan time.Duration
+
+	outbox *outbox // of the present subscription
+}
+
+func (e *runner) run(ctx context.Context) error {
+	saved, err := e.journal.load()
+	if err != nil {
+		return err
+	}
+	// The subscription and the supervisors outlive ctx: what they have to do when
+	// it ends takes time.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer e.drain()
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ended := ctx.Done()
+	var ev event = begin{saved}
+	for {
+		eff := e.core.step(time.Now(), ev)
+		e.carryOut(work, eff)
+		if eff.done {
+			return nil
+		}
+		timer.Stop()
+		if !eff.wake.IsZero() {
+			timer.Reset(time.Until(eff.wake))
+		}
+		select {
+		case ev = <-e.events:
+			e.note(ev)
+		case <-timer.C:
+			ev = tick{}
+		case <-ended:
+			ended = nil
+			e.log.Info("asked to end")
+			ev = shutdown{}
+		}
+	}
+}
+
+// drain waits for all other goroutines, whose events nobody wants any more.
+func (e *runner) drain() {
+	gone := make(chan struct{})
+	go func() { e.others.Wait(); close(gone) }()
+	for {
+		select {
+		case <-e.events:
+		case <-gone:
+			return
+		}
+	}
+}
+
+// note logs changes of state that an event brings.
+func (e *runner) note(ev event) {
+	switch ev := ev.(type) {
+	case subscribed:
+		e.log.Info("subscribed", "agent", e.env.endpoint)
+	case shutdown:
+		e.log.Info("shut down by the agent")
+	case killed:
+		e.log.Info("kill", "task", ev.task)
+	case progress:
+		e.log.Info("task", "task", ev.task, "state", ev.state, "message", ev.message)
+	}
+}
+
+func (e *runner) carryOut(ctx context.Context, eff effects) {
+	if eff.save {
+		// A full disk must not end a server that runs: the updates are also in
+		// memory, and the next save tries again.
+		if err := e.journal.save(e.core.saved()); err != nil {
+			e.log.Error("updates are kept in memory only", "error", err)
+		}
+	}
+	for _, t := range eff.start {
+		e.supervise(ctx, t)
+	}
+	for _, s := range eff.stop {
+		select {
+		case e.stops[s.task] <- s.grace:
+		default: // so many requests to stop are waiting that one more tells nothing
+		}
+	}
+	if eff.subscribe != nil {
+		e.subscribe(ctx, eff.subscribe)
+	}
+	for _, call := range eff.send {
+		e.outbox.put(call)
+	}
+}
+
+// supervise starts the supervisor of a task.
+func (e *runner) supervise(ctx context.Context, t *task) {
+	id := t.info.TaskID.Value
+	s := &supervisor{
+		id:     id,
+		task:   t.spec,
+		places: placesOf(e.env.sandbox, t.info),
+		outer:  os.Environ(),
+		steps:  e.cfg.Steps,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		log:    e.log.With("task", id),
+		stops:  make(chan time.Duration, 16),
+	}
+	s.tell = func(r report) { e.events <- progress{id, r} }
+	e.stops[id] = s.stops
+	e.others.Go(func() { s.run(ctx) })
+}
+
+// subscribe opens a subscription in place of the last one.
+func (e *runner) subscribe(ctx context.Context, call *executor.Call) {
+	e.outbox = newOutbox()
+	link := &subscription{agent: e.agent, log: e.log, outbox: e.outbox}
+	e.others.Go(func() {
+		err := link.run(ctx, call, func(ev event) { e.events <- ev })
+		e.log.Info("not subscribed", "error", err)
+		e.events <- disconnected{}
+	})
+}

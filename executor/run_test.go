@@ -1,0 +1,492 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	exec1 "github.com/mesos/mesos-go/api/v1/lib/executor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+// TestMain makes this test binary an executor, as a framework's main does.
+func TestMain(m *testing.M) {
+	executor.Main(executor.Config{Steps: map[string]executor.StepFunc{
+		"stamp": func(_ context.Context, s executor.Sandbox) error {
+			fmt.Fprintln(s.Log, "stamping", s.TaskID)
+			s.Report("stamped by a function")
+			return os.WriteFile(filepath.Join(s.Dir, "stamp"), []byte(s.TaskID), 0o600)
+		},
+		"fail": func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
+		"hang": func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
+	}})
+	os.Exit(m.Run())
+}
+
+func shell(script string) []string { return []string{"sh", "-c", script} }
+
+// sleeper is a server that ends on SIGTERM.
+func sleeper() executor.Task { return executor.Task{Command: []string{"sleep", "1000"}} }
+
+func exited(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		assert.NoError(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the executor has not ended")
+	}
+}
+
+// gone waits until there is no process pid.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) },
+		20*time.Second, 10*time.Millisecond, "process %d is still there", pid)
+}
+
+func pidOf(t *testing.T, s mesos.TaskStatus) int {
+	t.Helper()
+	m := regexp.MustCompile(`started pid (\d+)`).FindStringSubmatch(s.GetMessage())
+	require.NotNil(t, m, s.GetMessage())
+	pid, err := strconv.Atoi(m[1])
+	require.NoError(t, err)
+	return pid
+}
+
+// freePort returns a port on which nothing listens.
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func TestLifeOfAServer(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	port := freePort(t)
+	a.launch("t1", executor.Task{
+		Files: []executor.File{
+			{Path: "conf/server.conf", Content: []byte("port=${PORT}\ncost=$$5\n"), Expand: true, Mode: 0o640},
+			{Path: "www/index.html", Content: []byte("$PORT")},
+		},
+		Init: []executor.Step{
+			{Name: "format", Done: "formatted", Command: shell("mkdir data && echo formatting $PORT"), Unless: "data"},
+			{Name: "format", Done: "formatted again", Command: shell("exit 1"), Unless: "data"},
+			{Name: "stamp", Func: "stamp"},
+		},
+		Command: []string{"python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", "$MESOS_SANDBOX/www", "$PORT"},
+		Env:     map[string]string{"PORT": port},
+		Ready:   &executor.Probe{HTTP: "http://127.0.0.1:$PORT/index.html", Interval: 50 * time.Millisecond},
+	})
+	a.await("t1", "RUNNING healthy")
+	a.kill("t1", nil)
+	a.await("t1", "KILLED")
+	exited(t, cmd)
+
+	history := a.history("t1")
+	require.Len(t, history, 7)
+	pid := pidOf(t, a.await("t1", "RUNNING unhealthy"))
+	assert.Equal(t, []string{
+		"STARTING: files written",
+		"STARTING: formatted",
+		"STARTING: stamped by a function",
+		fmt.Sprintf("RUNNING unhealthy: started pid %d", pid),
+		"RUNNING healthy: ready",
+		"KILLING: sent SIGTERM, SIGKILL after 30s",
+	}, history[:6])
+	assert.Contains(t, history[6], "KILLED: server was ended by SIGTERM; last lines:\n")
+	assert.Contains(t, history[6], "stamping t1")
+	assert.Contains(t, history[6], "GET /index.html")
+	gone(t, pid)
+	assert.Equal(t, "port="+port+"\ncost=$5\n", a.read("conf/server.conf"))
+	assert.Equal(t, "$PORT", a.read("www/index.html"), "not to be expanded")
+	info, err := os.Stat(filepath.Join(a.sandbox, "conf/server.conf"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o640), info.Mode())
+	assert.Contains(t, a.read("stdout"), "formatting "+port)
+	for _, s := range a.updates("t1") {
+		assert.Len(t, s.UUID, 16)
+		assert.Equal(t, mesos.SOURCE_EXECUTOR, s.GetSource())
+		assert.Equal(t, "executor", s.GetExecutorID().GetValue())
+		assert.NotZero(t, s.GetTimestamp())
+	}
+}
+
+func TestTaskEnds(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		task executor.Task
+		want string
+	}{
+		{"exit 0", executor.Task{Command: shell("echo bye; exit 0")},
+			"FINISHED: server exited with status 0; last lines:\nbye"},
+		{"exit 3", executor.Task{Command: shell("echo a; echo b >&2; sleep 0.1; printf c; exit 3"), Logs: executor.Logs{Tail: 1}},
+			"FAILED: server exited with status 3; last lines:\nc"},
+		{"no tail", executor.Task{Command: shell("echo a; exit 3"), Logs: executor.Logs{Tail: -1}},
+			"FAILED: server exited with status 3"},
+		{"signal", executor.Task{Command: shell("kill -USR1 $$$$")},
+			"FAILED: server was ended by SIGUSR1"},
+		{"no program", executor.Task{Command: []string{"no-such-server"}},
+			`FAILED: program "no-such-server": not found in PATH`},
+		{"no file", executor.Task{Command: []string{"./bin/server"}},
+			`FAILED: program "`},
+		{"not executable", executor.Task{Files: []executor.File{{Path: "server"}}, Command: []string{"./server"}},
+			`FAILED: program "`},
+		{"not a program", executor.Task{Files: []executor.File{{Path: "server", Mode: 0o755, Content: []byte("#!/no/such/interpreter\n")}}, Command: []string{"./server"}},
+			`FAILED: start `},
+		{"unknown variable", executor.Task{Command: []string{"echo", "$NO_SUCH"}},
+			`FAILED: command "$NO_SUCH": variable NO_SUCH is not set`},
+		{"unknown variable in a file", executor.Task{Command: []string{"true"}, Files: []executor.File{{Path: "a", Content: []byte("${NO_SUCH}"), Expand: true}}},
+			`FAILED: file a: "${NO_SUCH}": variable NO_SUCH is not set`},
+		{"step fails", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Command: shell("echo disk is broken; exit 7")}}},
+			"FAILED: step format: sh exited with status 7; last lines:\ndisk is broken"},
+		{"function fails", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "fail"}}},
+			"FAILED: step format: no luck"},
+		{"no function", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "nothing"}}},
+			`FAILED: step format: func "nothing": this executor has no such function`},
+		{"step hangs", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Command: []string{"sleep", "100"}, Timeout: 100 * time.Millisecond}}},
+			"FAILED: step format: sleep: not done within 100ms"},
+		{"function hangs", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "hang", Timeout: 100 * time.Millisecond}}},
+			"FAILED: step format: not done within 100ms"},
+		{"never ready", executor.Task{Command: []string{"sleep", "100"}, Ready: &executor.Probe{TCP: "127.0.0.1:1", Within: 200 * time.Millisecond}},
+			"FAILED: not ready within 200ms; server was ended by SIGTERM"},
+		{"not alive", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Command: shell("echo wedged; exit 1"), Interval: 10 * time.Millisecond, Failures: 2}},
+			"FAILED: no longer alive: exit status 1: wedged"},
+		{"too many files", executor.Task{Command: []string{"true"}, Limits: executor.Limits{OpenFiles: 1 << 40}},
+			"FAILED: limits.open_files 1099511627776"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			cmd := a.start()
+			a.launch("t1", tt.task)
+			state, _, _ := strings.Cut(tt.want, ":")
+			got := describe(a.await("t1", state))
+			assert.Truef(t, strings.HasPrefix(got, tt.want), "got  %q\nwant %q", got, tt.want)
+			exited(t, cmd)
+		})
+	}
+}
+
+func TestBadTaskIsAnError(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	a.send(&exec1.Event{Type: exec1.Event_LAUNCH, Launch: &exec1.Event_Launch{Task: taskInfo("t1", []byte(`{"command":[]}`))}})
+	s := a.await("t1", "ERROR: task t1: command is empty")
+	assert.Equal(t, mesos.REASON_TASK_INVALID, s.GetReason())
+	exited(t, cmd)
+}
+
+func TestLimitsReachTheServer(t *testing.T) {
+	t.Parallel()
+	umask := 0o027
+	a := newAgent(t)
+	a.start()
+	a.launch("t1", executor.Task{
+		Command: shell("ulimit -n; ulimit -c; umask; echo private=[$MESOS_EXECUTOR_AUTHENTICATION_TOKEN$MESOKIT_EXECUTOR$MESOS_EXECUTOR_ID] $MESOS_SANDBOX"),
+		Env:     map[string]string{"MESOS_EXECUTOR_AUTHENTICATION_TOKEN": "", "MESOKIT_EXECUTOR": "", "MESOS_EXECUTOR_ID": ""},
+		Limits:  executor.Limits{OpenFiles: 123, NoCore: true, Umask: &umask},
+	})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\n123\n0\n0027\nprivate=[] "+a.sandbox)
+}
+
+func TestReadinessByLogLineAndItsLoss(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.start()
+	a.launch("log", executor.Task{
+		Command: shell("echo warming up; echo '[main] started in 3 s'; exec sleep 100"),
+		Ready:   &executor.Probe{Log: `started in \d+ s`},
+	})
+	a.await("log", "RUNNING healthy: ready")
+	a.launch("command", executor.Task{
+		Command: []string{"sleep", "100"},
+		Ready:   &executor.Probe{Command: []string{"test", "-e", "ok"}, Interval: 10 * time.Millisecond, Failures: 2},
+	})
+	ok := filepath.Join(a.sandbox, "ok")
+	require.NoError(t, os.WriteFile(ok, nil, 0o600))
+	a.await("command", "RUNNING healthy: ready")
+	require.NoError(t, os.Remove(ok))
+	s := a.await("command", "RUNNING unhealthy: not ready: exit status 1")
+	assert.Equal(t, mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED, s.GetReason())
+}
+
+func TestKill(t *testing.T) {
+	t.Parallel()
+	stubborn := executor.Task{
+		Command: shell("trap '' TERM; echo up; while :; do sleep 0.05; done"),
+		Ready:   &executor.Probe{Log: "up"},
+	}
+	short := 300 * time.Millisecond
+
+	t.Run("grace of the call", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		a.launch("t1", stubborn)
+		a.await("t1", "RUNNING healthy")
+		a.kill("t1", nil)
+		a.await("t1", "KILLING: sent SIGTERM, SIGKILL after 30s")
+		a.kill("t1", &short) // overrides, also while the task is being killed
+		a.await("t1", "KILLING: sent SIGKILL after 300ms")
+		a.await("t1", "KILLED: server was ended by SIGKILL, not having ended within 300ms")
+		exited(t, cmd)
+	})
+	t.Run("steps before the signal", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := sleeper()
+		task.Stop = executor.Stop{Signal: "SIGINT", Grace: 20 * time.Second, Before: []executor.Step{
+			{Name: "drain", Done: "drained", Command: shell("echo drain > drained")},
+			{Name: "flush", Func: "fail"},
+			{Name: "wait", Func: "hang", Timeout: 50 * time.Millisecond},
+		}}
+		a.launch("t1", task)
+		a.await("t1", "RUNNING healthy")
+		a.kill("t1", nil)
+		a.await("t1", "KILLED: server was ended by SIGINT")
+		exited(t, cmd)
+		assert.Equal(t, []string{
+			"KILLING: stopping: drain", "KILLING: drained",
+			"KILLING: stopping: flush", "KILLING: flush failed: no luck",
+			"KILLING: stopping: wait", "KILLING: wait failed: not done within 50ms",
+			"KILLING: sent SIGINT, SIGKILL after 20s",
+		}, a.history("t1")[2:9])
+		assert.Equal(t, "drain\n", a.read("drained"))
+	})
+	t.Run("during a step", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := sleeper()
+		task.Init = []executor.Step{{Name: "format", Command: []string{"sleep", "100"}}}
+		a.launch("t1", task)
+		a.await("t1", "STARTING")
+		a.kill("t1", nil)
+		s := a.await("t1", "KILLED: killed before the server was started")
+		assert.Equal(t, mesos.REASON_TASK_KILLED_DURING_LAUNCH, s.GetReason())
+		exited(t, cmd)
+	})
+	t.Run("framework that does not know TASK_KILLING", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		a.killing = false
+		cmd := a.start()
+		a.launch("t1", sleeper())
+		a.await("t1", "RUNNING")
+		a.kill("t1", nil)
+		a.await("t1", "KILLED")
+		exited(t, cmd)
+		assert.NotContains(t, strings.Join(a.history("t1"), "\n"), "KILLING")
+	})
+}
+
+func TestShutdownStopsAllWithinItsGrace(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"agent", "signal"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			cmd := a.start()
+			a.launch("gentle", sleeper())
+			a.launch("stubborn", executor.Task{
+				Command: shell("trap '' TERM; echo up; while :; do sleep 0.05; done"),
+				Ready:   &executor.Probe{Log: "up"},
+			})
+			a.await("gentle", "RUNNING healthy")
+			a.await("stubborn", "RUNNING healthy")
+			begin := time.Now()
+			if by == "agent" {
+				a.send(&exec1.Event{Type: exec1.Event_SHUTDOWN})
+			} else {
+				require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			}
+			a.await("gentle", "KILLED: server was ended by SIGTERM")
+			a.await("stubborn", "KILLED: server was ended by SIGKILL, not having ended within 3s")
+			exited(t, cmd)
+			assert.Less(t, time.Since(begin), 4*time.Second+500*time.Millisecond)
+		})
+	}
+}
+
+func TestAgentRestart(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		Command: []string{"sleep", "100"},
+		Ready:   &executor.Probe{Command: []string{"test", "-e", "ok"}, Interval: 10 * time.Millisecond, Failures: 1},
+	})
+	pid := pidOf(t, a.await("t1", "RUNNING unhealthy"))
+	a.wait("acknowledgements", func() bool { return len(a.acked) == 2 })
+
+	// While the agent is away the server becomes ready and not ready again.
+	a.set(func() { a.refuse = true })
+	a.disconnect()
+	ok := filepath.Join(a.sandbox, "ok")
+	require.NoError(t, os.WriteFile(ok, nil, 0o600))
+	stderr := func(text string) {
+		require.Eventually(t, func() bool { return strings.Contains(a.read("stderr"), text) }, 20*time.Second, 10*time.Millisecond)
+	}
+	stderr("message=ready")
+	require.NoError(t, os.Remove(ok))
+	stderr(`message="not ready`)
+	before := len(a.calls)
+	a.set(func() { a.refuse = false })
+	a.await("t1", "RUNNING unhealthy: not ready")
+
+	sub := a.calls[before]
+	require.Equal(t, exec1.Call_SUBSCRIBE, sub.Type)
+	assert.Empty(t, sub.Subscribe.UnacknowledgedTasks, "an update of it was acknowledged")
+	var told []string
+	for _, u := range sub.Subscribe.UnacknowledgedUpdates {
+		told = append(told, describe(u.Status))
+	}
+	assert.Equal(t, []string{"RUNNING healthy: ready", "RUNNING unhealthy: not ready: exit status 1"}, told)
+	assert.NoError(t, syscall.Kill(pid, 0), "the server must not notice")
+	a.kill("t1", nil)
+	a.await("t1", "KILLED")
+	exited(t, cmd)
+}
+
+func TestUnacknowledgedUpdatesAndTasksAreToldAgain(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.noAck = true
+	cmd := a.start()
+	a.launch("t1", sleeper())
+	a.await("t1", "RUNNING")
+	a.disconnect()
+	a.wait("a second subscription", func() bool { return a.stream != nil && a.calls[len(a.calls)-1].Subscribe != nil })
+	a.mu.Lock()
+	sub := a.calls[len(a.calls)-1].Subscribe
+	a.mu.Unlock()
+	require.Len(t, sub.UnacknowledgedTasks, 1)
+	assert.Equal(t, "t1", sub.UnacknowledgedTasks[0].TaskID.Value)
+	assert.Len(t, sub.UnacknowledgedUpdates, 2)
+	a.set(func() { a.noAck = false })
+	a.disconnect()
+	a.kill("t1", nil)
+	a.await("t1", "KILLED")
+	exited(t, cmd)
+}
+
+func TestAgentThatStaysAwayEndsTheServer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  map[string]string
+	}{
+		{"recovery timeout", map[string]string{"MESOS_CHECKPOINT": "1", "MESOS_RECOVERY_TIMEOUT": "500ms"}},
+		{"no checkpoints", map[string]string{"MESOS_CHECKPOINT": "0"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			a.env = tt.env
+			cmd := a.start()
+			a.launch("t1", sleeper())
+			pid := pidOf(t, a.await("t1", "RUNNING"))
+			a.set(func() { a.refuse = true })
+			a.disconnect()
+			exited(t, cmd)
+			gone(t, pid)
+		})
+	}
+}
+
+// Nothing that the server has started outlives the executor, even if that is
+// killed, or the server itself, even if it has left the process group.
+func TestNothingSurvives(t *testing.T) {
+	t.Parallel()
+	// A child in the group, and a daemon of another session whose parent has gone.
+	server := executor.Task{
+		Command: shell("sleep 1000 & echo child $!; setsid sh -c 'sleep 1000 & echo daemon $!'; echo up; wait"),
+		Ready:   &executor.Probe{Log: "^up"},
+	}
+	ends := map[string]func(a *fakeAgent, cmd *exec.Cmd, server int){
+		"executor killed": func(_ *fakeAgent, cmd *exec.Cmd, _ int) { _ = cmd.Process.Kill() },
+		"server killed":   func(_ *fakeAgent, _ *exec.Cmd, server int) { _ = syscall.Kill(server, syscall.SIGKILL) },
+		"task killed":     func(a *fakeAgent, _ *exec.Cmd, _ int) { a.kill("t1", nil) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			cmd := a.start()
+			a.launch("t1", server)
+			a.await("t1", "RUNNING healthy")
+			pids := []int{pidOf(t, a.await("t1", "RUNNING unhealthy"))}
+			for _, m := range regexp.MustCompile(`(?m)^(child|daemon) (\d+)$`).FindAllStringSubmatch(a.read("stdout"), -1) {
+				pid, err := strconv.Atoi(m[2])
+				require.NoError(t, err)
+				require.NoError(t, syscall.Kill(pid, 0))
+				pids = append(pids, pid)
+			}
+			require.Len(t, pids, 3)
+			end(a, cmd, pids[0])
+			for _, pid := range pids {
+				gone(t, pid)
+			}
+		})
+	}
+}
+
+// An executor that was killed and is started again in its sandbox delivers what
+// it owed, and reports the end of the tasks that it had.
+func TestRestartedExecutorLosesNoUpdate(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.noAck = true
+	first := a.start()
+	a.launch("t1", sleeper())
+	pid := pidOf(t, a.await("t1", "RUNNING"))
+	require.NoError(t, first.Process.Kill())
+	gone(t, pid)
+	a.disconnect()
+	a.set(func() { a.noAck = false; a.calls = nil })
+	second := a.start()
+	a.await("t1", "FAILED: the executor ended and was started again")
+	exited(t, second)
+	history := a.history("t1")
+	require.Len(t, history, 3)
+	assert.Equal(t, "STARTING: files written", history[0])
+	assert.Contains(t, history[1], "RUNNING healthy: started pid")
+}
+
+func TestTokenIsSent(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.env["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = "secret"
+	a.start()
+	a.launch("t1", sleeper())
+	a.await("t1", "RUNNING")
+	for _, h := range a.headers {
+		assert.Equal(t, "Bearer secret", h.Get("Authorization"))
+	}
+	assert.NotContains(t, a.read("stderr")+a.read(".mesokit-executor"), "secret")
+}
