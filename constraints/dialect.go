@@ -86,16 +86,12 @@ var kafkaNames = map[op]string{
 }
 
 // ops lists the operators of a dialect. NEAR and NEVER_WITH are ours and are
-// understood in all of them.
+// understood in all of them; IS_NOT is dcos-commons' and means in Marathon's
+// dialects the negation of IS.
 func (d Dialect) ops() []op {
-	switch d {
-	case Kafka:
+	if d == Kafka {
 		return []op{opLike, opUnlike, opUnique, opCluster, opGroupBy, opNear, opNeverWith}
-	case DCOS:
-		return []op{opUnique, opCluster, opGroupBy, opLike, opUnlike, opMaxPer, opIs, opIsNot, opNear, opNeverWith}
 	}
-	// IS_NOT is dcos-commons' word, which Marathon has not; its meaning there is
-	// the negation of IS, so it is offered too.
 	return []op{opUnique, opCluster, opGroupBy, opLike, opUnlike, opMaxPer, opIs, opIsNot, opNear, opNeverWith}
 }
 
@@ -151,12 +147,10 @@ func (d Dialect) reading(field string, o op) (reading, error) {
 		return reading{fromLastText, field}, nil
 	case d != DCOS:
 		return reading{fromFirst, field}, nil
-	case o == opGroupBy:
+	case o == opGroupBy, o == opNear, o == opNeverWith:
 		return reading{fromFolded, field}, nil
 	case o == opUnique, o == opMaxPer:
 		return reading{fromEach, field}, nil
-	case o == opNear, o == opNeverWith:
-		return reading{fromFolded, field}, nil
 	}
 	return reading{source: fromAll}, nil
 }

@@ -1,6 +1,7 @@
 package constraints
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -43,13 +44,45 @@ func (r Rules) String() string {
 	return toJSON(lists(rows))
 }
 
-// MarshalText prints the rules as [Rules.String] does.
-func (r Rules) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+// written is the JSON of rules in a dialect other than Marathon's.
+type written struct {
+	Dialect Dialect         `json:"dialect"`
+	Rules   json.RawMessage `json:"rules"`
+}
 
-// UnmarshalText reads rules in the dialect that r has, Marathon's if it has
-// none.
-func (r *Rules) UnmarshalText(text []byte) (err error) {
-	*r, err = r.dialect.Parse(string(text))
+// MarshalJSON writes the rules as the text that [Rules.String] prints; those of
+// another dialect than Marathon's as an object with the dialect and the text.
+func (r Rules) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(r.String())
+	if err != nil || r.dialect == Marathon {
+		return text, err
+	}
+	return json.Marshal(written{r.dialect, text})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. In place of the text there may be
+// a list of texts, or the JSON of constraints itself.
+func (r *Rules) UnmarshalJSON(data []byte) error {
+	w := written{Rules: data}
+	if probe := (struct{ Dialect *Dialect }{}); bytes.HasPrefix(data, []byte("{")) && json.Unmarshal(data, &probe) == nil && probe.Dialect != nil {
+		w = written{}
+		if err := decode(data, &w); err != nil {
+			return err
+		}
+	}
+	var texts []string
+	if len(w.Rules) > 0 && w.Rules[0] == '"' {
+		texts = make([]string, 1)
+		if err := decode(w.Rules, &texts[0]); err != nil {
+			return err
+		}
+	} else if json.Unmarshal(w.Rules, &texts) != nil {
+		texts = []string{string(w.Rules)}
+	}
+	read, err := w.Dialect.Parse(texts...)
+	if err == nil {
+		*r = read
+	}
 	return err
 }
 

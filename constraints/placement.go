@@ -1,8 +1,6 @@
 package constraints
 
-import (
-	"math"
-)
+import "math"
 
 // Placement counts what is placed and says, for rules, which agents may take
 // one more. Placing, removing and checking take constant time per rule. Not
@@ -148,17 +146,23 @@ func (p *Placement) read(a *Agent) {
 // says which rule refuses it and why.
 func (p *Placement) Check(a Agent) (Violation, bool) {
 	p.read(&a)
-	return p.CheckKey(scratch)
+	return p.check(scratch, &a)
 }
 
 // CheckKey is [Placement.Check] for an agent of the table.
-func (p *Placement) CheckKey(k Key) (Violation, bool) {
+func (p *Placement) CheckKey(k Key) (Violation, bool) { return p.check(k, &p.agents.agents[k]) }
+
+func (p *Placement) check(k Key, a *Agent) (Violation, bool) {
 	i := p.Refusal(k)
 	if i < 0 {
 		return Violation{}, true
 	}
-	return p.violation(&p.hard[i], k), false
+	return p.violation(&p.hard[i], k, a), false
 }
+
+// Constraint returns the rule of an index that [Placement.Refusal] returned, as
+// it was written.
+func (p *Placement) Constraint(i int) string { return print(p.hard[i].expr) }
 
 // Refusal returns the index of the first rule that refuses an agent of the
 // table, in the order of writing, or a negative number if it may take one more

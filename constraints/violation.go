@@ -54,35 +54,26 @@ type Remedy struct {
 	Any bool `json:"any,omitempty"`
 }
 
-// violation explains a refusal.
-func (p *Placement) violation(t *term, k Key) Violation {
-	if r, ok := t.expr.(*rule); ok {
-		return p.leaves[t.leaf].violation(r, k, p.agent(k))
+// violation explains why an expression does not hold for an agent.
+func (p *Placement) violation(t *term, k Key, a *Agent) Violation {
+	if _, ok := t.expr.(*rule); ok {
+		return p.leaves[t.leaf].violation(k, a)
 	}
 	v := Violation{Constraint: print(t.expr)}
 	for i := range t.kids {
 		if _, negated := t.expr.(not); negated || !p.holds(&t.kids[i], k) {
-			v.Causes = append(v.Causes, p.violation(&t.kids[i], k))
+			v.Causes = append(v.Causes, p.violation(&t.kids[i], k, a))
 		}
 	}
 	return v
 }
 
-// agent returns what the table knows of a key; nothing if it is only passing.
-func (p *Placement) agent(k Key) *Agent {
-	if k == scratch || int(k) >= len(p.agents.agents) {
-		return nil
-	}
-	return &p.agents.agents[k]
-}
-
-func (l *leaf) violation(r *rule, k Key, a *Agent) Violation {
+func (l *leaf) violation(k Key, a *Agent) Violation {
 	l.grow()
-	id := l.column.at[k]
-	v := Violation{Constraint: r.String(), Field: r.field, Remedy: l.remedy()}
-	shown := l.shown(id)
-	v.Value, v.Missing = shown, shown == "" && (id == absent || l.column.reading.source == fromAll)
-	if v.Missing && a != nil {
+	r, id := l.rule, l.column.at[k]
+	v := Violation{Constraint: r.String(), Field: r.field, Value: l.shown(id), Remedy: l.remedy()}
+	v.Missing = id == absent || v.Value == "" && l.column.reading.source == fromAll
+	if v.Missing && l.column.reading.source >= fromFirst {
 		names := make([]string, len(a.Attributes))
 		for i := range a.Attributes {
 			names[i] = a.Attributes[i].Name
