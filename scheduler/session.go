@@ -172,7 +172,7 @@ func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stre
 			ended.lasted = lasted(since)
 			return ended, streamError(wire.GetError().GetMessage(), ended.subscribed)
 		}
-		ev := translate(&wire)
+		ev := EventOf(&wire)
 		if sub, ok := ev.(Subscribed); ok && !ended.subscribed {
 			ended.subscribed, since = true, time.Now()
 			dog.heartbeat(sub.Heartbeat)

@@ -6,9 +6,9 @@ import (
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
-// translate makes an event of ours of the master's. HEARTBEAT and types that
+// EventOf makes an event for a Machine of one of the master. HEARTBEAT and types that
 // are newer than this program become none.
-func translate(wire *sched.Event) Event {
+func EventOf(wire *sched.Event) Event {
 	switch wire.Type {
 	case sched.Event_SUBSCRIBED:
 		if s := wire.Subscribed; s != nil {
