@@ -100,10 +100,7 @@ func (f *Fetcher) claim(uri string) (e *cached, mine bool, err error) {
 	if err := os.MkdirAll(f.CacheDir, 0o755); err != nil {
 		return nil, false, err
 	}
-	name, err := baseName(uri)
-	if err != nil {
-		return nil, false, err
-	}
+	name, _ := baseName(uri) // checked by validateURI
 	c.serial++
 	e = &cached{
 		file:  filepath.Join(f.CacheDir, fmt.Sprintf("c%07d-%s", c.serial, name)),

@@ -234,7 +234,7 @@ func (c *Container) lookByCommand(info mesos.CommandInfo) look {
 		defer logs.close()
 		cmd := command(&info, vars, c.Directory())
 		cmd.Stdout, cmd.Stderr = logs.stderr, logs.stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.owner.credential()}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.owner}
 		p, err := launch(cmd)
 		if err != nil {
 			return nil, err

@@ -81,11 +81,9 @@ func errnoText(e syscall.Errno) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// account is the user that a container runs as; nil is the caller.
-type account struct{ uid, gid int }
-
-// owner is the account of the container. Only root may choose.
-func (cfg *Config) owner() (*account, error) {
+// owner is the user that the container runs as; nil is the caller. Only root
+// may choose.
+func (cfg *Config) owner() (*syscall.Credential, error) {
 	name := cfg.User
 	if u := cfg.Command.GetUser(); u != "" {
 		name = u
@@ -97,43 +95,41 @@ func (cfg *Config) owner() (*account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: user %q: %w", name, err)
 	}
-	var a account
-	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
-		return nil, fmt.Errorf("sandbox: user %q has uid %q: want a number", name, u.Uid)
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: groups of user %q: %w", name, err)
 	}
-	if a.gid, err = strconv.Atoi(u.Gid); err != nil {
-		return nil, fmt.Errorf("sandbox: user %q has gid %q: want a number", name, u.Gid)
-	}
-	return &a, nil
-}
-
-func (a *account) credential() *syscall.Credential {
-	if a == nil {
-		return nil
-	}
-	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
-}
-
-// take gives the sandbox and all in it to the account, and the directories
-// where the volumes lie, but not what they hold, as Mesos does. It follows no
-// symlink: an archive may have brought one to a file of the system.
-func (a *account) take(sandbox string, volumes []string) error {
-	if a == nil {
-		return nil
-	}
-	for _, path := range volumes {
-		if err := os.Lchown(path, a.uid, a.gid); err != nil {
-			return fmt.Errorf("sandbox: giving a volume to uid %d: %w", a.uid, err)
+	var ids []uint32
+	for _, id := range append([]string{u.Uid, u.Gid}, groups...) {
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: user %q has ID %q: want a number", name, id)
 		}
+		ids = append(ids, uint32(n))
 	}
-	err := filepath.WalkDir(sandbox, func(path string, _ fs.DirEntry, err error) error {
+	return &syscall.Credential{Uid: ids[0], Gid: ids[1], Groups: ids[2:]}, nil
+}
+
+// give makes owner, unless it is nil, the owner of the sandbox and all in it,
+// and of the directories of volumes but not of what they hold, as Mesos does.
+// It follows no symlink: an archive may have brought one to a file of the
+// system.
+func give(owner *syscall.Credential, sandbox string, volumes []string) error {
+	if owner == nil {
+		return nil
+	}
+	chown := func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, a.uid, a.gid)
-	})
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	}
+	err := filepath.WalkDir(sandbox, chown)
+	for _, path := range volumes {
+		err = errors.Join(err, chown(path, nil, nil))
+	}
 	if err != nil {
-		return fmt.Errorf("sandbox: giving the sandbox to uid %d: %w", a.uid, err)
+		return fmt.Errorf("sandbox: giving the sandbox to uid %d: %w", owner.Uid, err)
 	}
 	return nil
 }

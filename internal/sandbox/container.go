@@ -46,8 +46,10 @@ func (e *LaunchError) Error() string { return "sandbox: " + e.Message + ": " + e
 // Unwrap is the cause.
 func (e *LaunchError) Unwrap() error { return e.Err }
 
+const launchFailed = "Failed to launch container: "
+
 func launchError(err error) error {
-	return &LaunchError{Message: "Failed to launch container: " + err.Error(), Err: err}
+	return &LaunchError{Message: launchFailed + err.Error(), Err: err}
 }
 
 // A Container is a process and all that came of it. It is safe for use by
@@ -59,7 +61,7 @@ type Container struct {
 	// vars and owner are what commands run in the container get, too. A
 	// container that was attached has none unless its task brings them.
 	vars  map[string]string
-	owner *account
+	owner *syscall.Credential
 
 	done   chan struct{} // closed when status and err are set
 	status Status
@@ -92,7 +94,7 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 	if err != nil {
 		return nil, launchError(err)
 	}
-	if err := owner.take(directory, volumes); err != nil {
+	if err := give(owner, directory, volumes); err != nil {
 		return nil, launchError(err)
 	}
 	vars, err := cfg.variables(directory)
@@ -102,7 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 
 	cmd := command(&cfg.Command, vars, directory)
 	cmd.Stdout, cmd.Stderr = logs.stdout, logs.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: owner.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: owner}
 	p, err := launch(cmd)
 	if err != nil {
 		return nil, launchError(err)
@@ -139,11 +141,13 @@ func (cfg *Config) fetch(ctx context.Context, directory string, log *os.File) er
 		return nil
 	}
 	fmt.Fprintln(log, err) // where the mesos-fetcher leaves it as well
-	message := fmt.Sprintf("Failed to launch container: Failed to fetch all URIs for container '%s': exited with status 1", cfg.Run.ContainerID)
+	message := fmt.Sprintf("Failed to fetch all URIs for container '%s': exited with status 1", cfg.Run.name())
 	if bad, ok := errors.AsType[*URIError](err); ok {
-		message = "Failed to launch container: Could not fetch: " + bad.Message
+		message = "Could not fetch: " + bad.Message
+	} else if ctx.Err() != nil {
+		message = "Container destroyed during fetching"
 	}
-	return &LaunchError{Message: message, Err: err}
+	return &LaunchError{Message: launchFailed + message, Err: err}
 }
 
 // remember keeps what Attach needs.
@@ -164,7 +168,9 @@ func (c *Container) wait(p *os.Process) {
 		return
 	}
 	c.status = Status(state.Sys().(syscall.WaitStatus))
-	c.err = c.workDir.remember(c.run, statusFile, strconv.Itoa(int(c.status)))
+	// If it cannot be written, as when the whole work directory was removed,
+	// those who attached learn only that the process is gone.
+	_ = c.workDir.remember(c.run, statusFile, strconv.Itoa(int(c.status)))
 }
 
 // Attach finds the process of a run that was started earlier, perhaps by
@@ -180,7 +186,7 @@ func Attach(w WorkDir, r Run) (*Container, error) {
 	}
 	pid, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: attaching to container %s: %s holds %q: want a pid", r.ContainerID, pidFile, text)
+		return nil, fmt.Errorf("sandbox: attaching to container %s: %s holds %q: want a pid", r.name(), pidFile, text)
 	}
 	started, err := w.recall(r, startFile)
 	if err != nil {
@@ -212,7 +218,7 @@ func (c *Container) watch() {
 		if err == nil {
 			n, err := strconv.Atoi(text)
 			if err != nil {
-				c.err = fmt.Errorf("sandbox: status of container %s is %q: want a number", c.run.ContainerID, text)
+				c.err = fmt.Errorf("sandbox: status of container %s is %q: want a number", c.run.name(), text)
 			}
 			c.status = Status(n)
 			return
@@ -254,7 +260,7 @@ func (c *Container) Wait(ctx context.Context) (Status, error) {
 	case <-c.done:
 		return c.status, c.err
 	case <-ctx.Done():
-		return 0, fmt.Errorf("sandbox: waiting for container %s: %w", c.run.ContainerID, context.Cause(ctx))
+		return 0, fmt.Errorf("sandbox: waiting for container %s: %w", c.run.name(), context.Cause(ctx))
 	}
 }
 
@@ -265,7 +271,7 @@ func (c *Container) Signal(sig syscall.Signal) error {
 	grouped := c.alive()
 	if grouped {
 		if err := kill(-c.process.pid, sig); err != nil {
-			return fmt.Errorf("sandbox: signalling container %s: %w", c.run.ContainerID, err)
+			return fmt.Errorf("sandbox: signalling container %s: %w", c.run.name(), err)
 		}
 	}
 	table, err := processes()
@@ -277,7 +283,7 @@ func (c *Container) Signal(sig syscall.Signal) error {
 			continue
 		}
 		if err := kill(p.pid, sig); err != nil {
-			return fmt.Errorf("sandbox: signalling container %s: %w", c.run.ContainerID, err)
+			return fmt.Errorf("sandbox: signalling container %s: %w", c.run.name(), err)
 		}
 	}
 	return nil
@@ -308,13 +314,13 @@ func (c *Container) Destroy(ctx context.Context) error {
 		}
 		for _, p := range left {
 			if err := kill(p.pid, syscall.SIGKILL); err != nil {
-				return fmt.Errorf("sandbox: destroying container %s: %w", c.run.ContainerID, err)
+				return fmt.Errorf("sandbox: destroying container %s: %w", c.run.name(), err)
 			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("sandbox: destroying container %s: %d processes left: %w", c.run.ContainerID, len(left), context.Cause(ctx))
+			return fmt.Errorf("sandbox: destroying container %s: %d processes left: %w", c.run.name(), len(left), context.Cause(ctx))
 		}
 	}
 	if _, err := c.Wait(ctx); err != nil && ctx.Err() != nil {

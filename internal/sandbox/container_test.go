@@ -195,7 +195,9 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		{"container ID missing", func(c *Config) { c.Run.ContainerID = "" }, `container ID "": ID must not be empty`},
 		{"framework ID is a parent", func(c *Config) { c.Run.FrameworkID = ".." }, `framework ID "..": '..' is disallowed`},
 		{"ID too long", func(c *Config) { c.Run.AgentID = strings.Repeat("x", 256) }, "ID must not be greater than 255 characters"},
-		{"no work directory", func(c *Config) { c.WorkDir = "" }, "WorkDir is empty: want the path of a directory"},
+		{"no work directory", func(c *Config) { c.WorkDir = "" }, `WorkDir "": want an absolute path`},
+		{"relative work directory", func(c *Config) { c.WorkDir = "x" }, `WorkDir "x": want an absolute path`},
+		{"nested ID leads out", func(c *Config) { c.Run.Nested = "a/b" }, `nested container ID "a/b": 'a/b' contains invalid characters`},
 		{"secret by reference", func(c *Config) {
 			kind := mesos.Environment_Variable_SECRET
 			c.Command.Environment = &mesos.Environment{Variables: []mesos.Environment_Variable{{Name: "KEY", Type: &kind,
@@ -220,6 +222,65 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 			assert.Contains(t, err.Error(), tt.want)
 		})
 	}
+}
+
+func TestStartIsCancelled(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, shell("true"))
+	cfg.Command.URIs = []mesos.CommandInfo_URI{{Value: "/bin/sh"}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Start(ctx, cfg)
+	require.ErrorIs(t, err, context.Canceled)
+	var launch *LaunchError
+	require.ErrorAs(t, err, &launch)
+	assert.Equal(t, "Failed to launch container: Container destroyed during fetching", launch.Message)
+}
+
+// TestNestedContainer is a task of a task group: it has a sandbox below that of
+// its executor and is told little.
+func TestNestedContainer(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, shell("env | sort"))
+	cfg.Environment.Role = "db"
+	parent := start(t, cfg)
+	cfg.Run.Nested = "n1"
+	c := start(t, cfg)
+	assert.Equal(t, filepath.Join(parent.Directory(), "containers", "n1"), c.Directory())
+	require.True(t, wait(t, c).Success())
+	assert.Equal(t, []string{
+		"MESOS_ALLOCATION_ROLE=db", "MESOS_CONTAINER_IP=127.0.0.1", "MESOS_SANDBOX=" + c.Directory(),
+		"PATH=" + defaultPath, "PWD=" + c.Directory(),
+	}, strings.Split(strings.TrimSpace(content(t, c, "stdout")), "\n"))
+	runs, err := cfg.WorkDir.Runs("a1")
+	require.NoError(t, err)
+	assert.Equal(t, []Run{parent.Run(), c.Run()}, runs)
+}
+
+// TestRunsAsAnotherUser needs root, as Mesos does for this.
+func TestRunsAsAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		cfg := config(t, shell("true"))
+		cfg.User = "nobody" // is not heeded
+		assert.True(t, wait(t, start(t, cfg)).Success())
+		return
+	}
+	cfg := config(t, shell("id -un; echo x >file; echo x >data/file"))
+	cfg.User = "root"
+	cfg.Command.User = new("nobody")
+	cfg.Resources = []mesos.Resource{volume("db", "v", "data")}
+	require.NoError(t, cfg.WorkDir.CreateVolume(cfg.Resources[0]))
+	for dir := string(cfg.WorkDir); dir != filepath.Dir(os.TempDir()); dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	c := start(t, cfg)
+	assert.True(t, wait(t, c).Success())
+	assert.Equal(t, "nobody\n", content(t, c, "stdout"))
+
+	cfg.Run, cfg.Command.User = testRun("c2"), new("no such user")
+	_, err := Start(t.Context(), cfg)
+	require.ErrorContains(t, err, `user "no such user"`)
 }
 
 func TestRunIsNotStartedTwice(t *testing.T) {

@@ -39,24 +39,31 @@ type Environment struct {
 	// empty for custom executors, which do not learn it this way.
 	Role string
 	// Extra is the flag --executor_environment_variables: variables for every
-	// container, such as a PATH. Those above win over it.
+	// executor, such as a PATH. What the agent says itself wins over it, save
+	// LIBPROCESS_IP and PATH.
 	Extra map[string]string
 }
 
 // variables are the variables for a run, by name. The names and the values are
 // those that executors of Mesos 1.12 were seen to have (executorEnvironment in
-// src/slave/slave.cpp).
+// src/slave/slave.cpp). The tasks of a task group get next to none of them
+// (src/launcher/default_executor.cpp).
 func (e Environment) variables(r Run, directory string) map[string]string {
-	vars := map[string]string{"PATH": defaultPath}
-	if host, _, err := net.SplitHostPort(e.Endpoint); err == nil {
-		vars["LIBPROCESS_IP"] = host
+	vars := map[string]string{"PATH": defaultPath, "MESOS_SANDBOX": directory}
+	if e.Role != "" {
+		vars["MESOS_ALLOCATION_ROLE"] = e.Role
 	}
+	host, _, _ := net.SplitHostPort(e.Endpoint) // empty if there is no endpoint
+	if r.Nested != "" {
+		vars["MESOS_CONTAINER_IP"] = host
+		return vars
+	}
+	vars["LIBPROCESS_IP"] = host
 	maps.Copy(vars, e.Extra)
 	vars["LIBPROCESS_PORT"] = "0"
 	vars["MESOS_FRAMEWORK_ID"] = r.FrameworkID
 	vars["MESOS_EXECUTOR_ID"] = r.ExecutorID
 	vars["MESOS_DIRECTORY"] = directory
-	vars["MESOS_SANDBOX"] = directory
 	vars["MESOS_SLAVE_ID"] = r.AgentID
 	vars["MESOS_SLAVE_PID"] = "slave(1)@" + e.Endpoint
 	vars["MESOS_AGENT_ENDPOINT"] = e.Endpoint
@@ -67,9 +74,6 @@ func (e Environment) variables(r Run, directory string) map[string]string {
 		vars["MESOS_CHECKPOINT"] = "1"
 		vars["MESOS_RECOVERY_TIMEOUT"] = FormatDuration(e.RecoveryTimeout)
 		vars["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = FormatDuration(e.BackoffMax)
-	}
-	if e.Role != "" {
-		vars["MESOS_ALLOCATION_ROLE"] = e.Role
 	}
 	return vars
 }

@@ -83,8 +83,8 @@ func (f *Fetcher) Fetch(ctx context.Context, directory string, uris []mesos.Comm
 }
 
 func validateURI(u mesos.CommandInfo_URI) error {
-	if _, err := baseName(u.Value); err != nil {
-		return &URIError{URI: u.Value, Message: err.Error()}
+	if _, problem := baseName(u.Value); problem != "" {
+		return &URIError{URI: u.Value, Message: problem}
 	}
 	if u.OutputFile == nil {
 		return nil
@@ -100,23 +100,20 @@ func validateURI(u mesos.CommandInfo_URI) error {
 }
 
 // baseName is the name that a URI's file gets in the sandbox: all after the
-// last slash, query and fragment included, as Mesos has it.
-func baseName(uri string) (string, error) {
+// last slash, query and fragment included, as Mesos has it. If there is none,
+// problem says why.
+func baseName(uri string) (name, problem string) {
 	if strings.ContainsAny(uri, "\\'\x00") {
-		return "", errors.New("Illegal characters in URI") //nolint:staticcheck // Mesos's words
+		return "", "Illegal characters in URI"
 	}
-	name := uri
+	name = uri
 	if scheme, rest, ok := strings.Cut(uri, "://"); ok && len(scheme) > 1 {
 		_, name, _ = strings.Cut(rest, "/")
-		if name == "" {
-			return "", fmt.Errorf("Malformed URI (missing path): %s", uri) //nolint:staticcheck // Mesos's words
-		}
 	}
-	name = path.Base(name)
-	if !filepath.IsLocal(name) || name == "." {
-		return "", fmt.Errorf("Malformed URI (missing path): %s", uri) //nolint:staticcheck // Mesos's words
+	if name == "" || !filepath.IsLocal(path.Base(name)) || path.Base(name) == "." {
+		return "", "Malformed URI (missing path): " + uri
 	}
-	return name, nil
+	return path.Base(name), ""
 }
 
 func (f *Fetcher) fetch(ctx context.Context, root *os.Root, u mesos.CommandInfo_URI) error {

@@ -7,6 +7,8 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -170,7 +172,9 @@ func TestFetch(t *testing.T) {
 
 func TestFetchHTTPS(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it will complain about the first request
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	uris := []mesos.CommandInfo_URI{{Value: server.URL + "/x"}}

@@ -15,16 +15,6 @@ type process struct {
 	defunct bool
 }
 
-// find is the living process of that pid and start time.
-func find(table []process, pid int, started string) (process, bool) {
-	for _, p := range table {
-		if p.pid == pid && p.started == started && !p.defunct {
-			return p, true
-		}
-	}
-	return process{}, false
-}
-
 // family is the living processes among table that belong to the process of
 // that pid and start time: itself, its session, its process group, those for
 // which carries is true, and the descendants of all these. The process itself

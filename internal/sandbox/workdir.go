@@ -23,6 +23,9 @@ type Run struct {
 	FrameworkID string
 	ExecutorID  string
 	ContainerID string
+	// Nested is the container of one task of a task group, whose parent is
+	// ContainerID; empty for the executor's own container.
+	Nested string
 }
 
 // Files of a run under meta, named as in Mesos's src/slave/paths.cpp. Mesos
@@ -65,6 +68,7 @@ func (r Run) validate() error {
 	for _, f := range []struct{ name, id string }{
 		{"agent", r.AgentID}, {"framework", r.FrameworkID},
 		{"executor", r.ExecutorID}, {"container", r.ContainerID},
+		{"nested container", cmp.Or(r.Nested, "none")},
 	} {
 		if err := ValidateID(f.id); err != nil {
 			return fmt.Errorf("sandbox: %s ID %q: %w", f.name, f.id, err)
@@ -73,6 +77,9 @@ func (r Run) validate() error {
 	return nil
 }
 
+// name is the ID of the container that the run is.
+func (r Run) name() string { return cmp.Or(r.Nested, r.ContainerID) }
+
 // executors is the directory of a framework's executors below root, which is
 // the work directory or its meta directory.
 func executors(root, agentID, frameworkID string) string {
@@ -80,7 +87,11 @@ func executors(root, agentID, frameworkID string) string {
 }
 
 func (r Run) dir(root string) string {
-	return filepath.Join(executors(root, r.AgentID, r.FrameworkID), r.ExecutorID, "runs", r.ContainerID)
+	dir := filepath.Join(executors(root, r.AgentID, r.FrameworkID), r.ExecutorID, "runs", r.ContainerID)
+	if r.Nested != "" {
+		dir = filepath.Join(dir, "containers", r.Nested)
+	}
+	return dir
 }
 
 // Sandbox is the directory in which the run's process starts.
@@ -93,18 +104,21 @@ func (w WorkDir) metaDir(r Run) string { return r.dir(w.meta()) }
 
 // create makes the directories of the run and points latest at it.
 func (w WorkDir) create(r Run) error {
-	if w == "" {
-		return errors.New("sandbox: WorkDir is empty: want the path of a directory")
+	if !filepath.IsAbs(string(w)) {
+		return fmt.Errorf("sandbox: WorkDir %q: want an absolute path", string(w))
 	}
 	if err := r.validate(); err != nil {
 		return err
 	}
 	for _, dir := range []string{w.Sandbox(r), w.metaDir(r)} {
-		if err := os.MkdirAll(filepath.Join(filepath.Dir(dir)), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return fmt.Errorf("sandbox: making the directory of a run: %w", err)
 		}
 		if err := os.Mkdir(dir, 0o750); err != nil {
 			return fmt.Errorf("sandbox: making the directory of a run: %w", err)
+		}
+		if r.Nested != "" {
+			continue
 		}
 		if err := relink(r.ContainerID, filepath.Join(filepath.Dir(dir), latest)); err != nil {
 			return fmt.Errorf("sandbox: pointing %s at a run: %w", latest, err)
@@ -130,45 +144,57 @@ func (w WorkDir) Runs(agentID string) ([]Run, error) {
 	}
 	// A pattern would have to escape the agent's ID; its directory does not.
 	root := os.DirFS(filepath.Join(w.meta(), "slaves", agentID))
-	pids, err := fs.Glob(root, "frameworks/*/executors/*/runs/*/"+pidFile)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: listing the runs of agent %s: %w", agentID, err)
-	}
 	var runs []Run
-	for _, p := range pids {
-		part := strings.Split(p, "/")
-		if part[5] == latest {
-			continue
+	for _, pattern := range []string{"", "containers/*/"} {
+		pids, err := fs.Glob(root, "frameworks/*/executors/*/runs/*/"+pattern+pidFile)
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: listing the runs of agent %s: %w", agentID, err)
 		}
-		r := Run{AgentID: agentID, FrameworkID: part[1], ExecutorID: part[3], ContainerID: part[5]}
-		if _, err := os.Stat(filepath.Join(w.metaDir(r), sentinelFile)); err == nil {
-			continue
+		for _, p := range pids {
+			part := strings.Split(p, "/")
+			r := Run{AgentID: agentID, FrameworkID: part[1], ExecutorID: part[3], ContainerID: part[5]}
+			if pattern != "" {
+				r.Nested = part[7]
+			}
+			_, err := os.Stat(filepath.Join(w.metaDir(r), sentinelFile))
+			if part[5] != latest && errors.Is(err, fs.ErrNotExist) {
+				runs = append(runs, r)
+			}
 		}
-		runs = append(runs, r)
 	}
 	slices.SortFunc(runs, func(a, b Run) int {
 		return cmp.Or(
 			cmp.Compare(a.FrameworkID, b.FrameworkID),
 			cmp.Compare(a.ExecutorID, b.ExecutorID),
-			cmp.Compare(a.ContainerID, b.ContainerID))
+			cmp.Compare(a.ContainerID, b.ContainerID),
+			cmp.Compare(a.Nested, b.Nested))
 	})
 	return runs, nil
 }
 
 // remember writes one of the files of a run in one step, so that a reader
-// sees all of it or none.
+// sees all of it or none, whoever else writes it meanwhile.
 func (w WorkDir) remember(r Run, name, content string) error {
 	path := filepath.Join(w.metaDir(r), name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("sandbox: remembering a container: %w", err)
-	}
-	if err := os.WriteFile(path+".tmp", []byte(content), 0o644); err != nil {
-		return fmt.Errorf("sandbox: remembering a container: %w", err)
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("sandbox: remembering a container: %w", err)
+	if err := replaceFile(path, content); err != nil {
+		return fmt.Errorf("sandbox: remembering %s of container %s: %w", name, r.name(), err)
 	}
 	return nil
+}
+
+func replaceFile(path, content string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // recall reads a file that remember wrote; the error is fs.ErrNotExist when
@@ -176,7 +202,7 @@ func (w WorkDir) remember(r Run, name, content string) error {
 func (w WorkDir) recall(r Run, name string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(w.metaDir(r), name))
 	if err != nil {
-		return "", fmt.Errorf("sandbox: recalling a container: %w", err)
+		return "", fmt.Errorf("sandbox: recalling %s of container %s: %w", name, r.name(), err)
 	}
 	return string(b), nil
 }
