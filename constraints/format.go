@@ -64,7 +64,7 @@ func (r Rules) MarshalJSON() ([]byte, error) {
 // a list of texts, or the JSON of constraints itself.
 func (r *Rules) UnmarshalJSON(data []byte) error {
 	w := written{Rules: data}
-	if probe := (struct{ Dialect *Dialect }{}); bytes.HasPrefix(data, []byte("{")) && json.Unmarshal(data, &probe) == nil && probe.Dialect != nil {
+	if probe := (struct{ Dialect *string }{}); bytes.HasPrefix(data, []byte("{")) && json.Unmarshal(data, &probe) == nil && probe.Dialect != nil {
 		w = written{}
 		if err := decode(data, &w); err != nil {
 			return err

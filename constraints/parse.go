@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // form is how rules were written, and so how they are printed.
@@ -67,6 +68,8 @@ func (d Dialect) Parse(texts ...string) (Rules, error) {
 func (d Dialect) parse(text string) (Rules, error) {
 	trimmed := strings.TrimSpace(text)
 	switch {
+	case !utf8.ValidString(text):
+		return Rules{}, errors.New("not UTF-8")
 	case trimmed == "" || trimmed == "null":
 		return Rules{dialect: d}, nil
 	case trimmed[0] == '[' || trimmed[0] == '{':

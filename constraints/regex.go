@@ -8,8 +8,11 @@ import (
 
 // compileWhole compiles a pattern that has to match a whole value.
 func compileWhole(pattern string) (*regexp.Regexp, error) {
-	if err := checkPattern(pattern); err != nil {
+	if err := checkSyntax(pattern); err != nil {
 		return nil, err
+	}
+	if _, err := regexp.Compile(pattern); err != nil { // alone, so that "a)(b" stays wrong
+		return nil, fmt.Errorf("regular expression %q: %w", pattern, err)
 	}
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
@@ -17,20 +20,20 @@ func compileWhole(pattern string) (*regexp.Regexp, error) {
 // compileBare compiles ^pattern$ without a group around the pattern, as
 // mesos/kafka does: in "a|b" the ^ belongs to the first branch only.
 func compileBare(pattern string) (*regexp.Regexp, error) {
-	if err := checkPattern(pattern); err != nil {
+	if err := checkSyntax(pattern); err != nil {
 		return nil, err
 	}
-	return regexp.Compile(`^` + pattern + `$`)
+	re, err := regexp.Compile(`^` + pattern + `$`)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression %q: %w", pattern, err)
+	}
+	return re, nil
 }
 
-// checkPattern refuses what RE2 cannot say, by its name. The pattern is also
-// compiled alone, so that "a)(b" does not become valid inside a group.
-func checkPattern(pattern string) error {
+// checkSyntax refuses what only Java's regular expressions say, by its name.
+func checkSyntax(pattern string) error {
 	if construct := foreignSyntax(pattern); construct != "" {
 		return fmt.Errorf("regular expression %q uses %s, which RE2 does not have", pattern, construct)
-	}
-	if _, err := regexp.Compile(pattern); err != nil {
-		return fmt.Errorf("regular expression %q: %w", pattern, err)
 	}
 	return nil
 }
