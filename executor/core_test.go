@@ -1,0 +1,384 @@
+package executor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// world drives a core the way Run does, in a time of its own, and holds what
+// it did against what may never be.
+type world struct {
+	t    require.TestingT
+	core core
+	now  time.Time
+	next uint64 // of UUIDs
+
+	done    bool
+	running map[string]bool // started and not reported as ended
+	told    map[string]int  // updates on the present subscription, by UUID
+	calls   []*executor.Call
+	wake    time.Time
+	stops   []stopOrder
+}
+
+func newWorld(t require.TestingT, env environment) *world {
+	w := &world{t: t, now: time.Unix(1000, 0), running: map[string]bool{}, told: map[string]int{}}
+	w.core = core{env: env, jitter: func() float64 { return 1 }, uuid: func() []byte {
+		w.next++
+		return binary.BigEndian.AppendUint64(make([]byte, 8), w.next)
+	}}
+	return w
+}
+
+func testEnvironment() environment {
+	return environment{framework: "f", executor: "e", shutdown: 8 * time.Second, recovery: time.Minute, backoff: 2 * time.Second}
+}
+
+func (w *world) step(ev event) effects {
+	eff := w.core.step(w.now, ev)
+	if _, ok := ev.(disconnected); ok || eff.subscribe != nil {
+		clear(w.told)
+	}
+	for _, t := range eff.start {
+		require.False(w.t, w.running[t.info.TaskID.Value], "started twice")
+		w.running[t.info.TaskID.Value] = true
+	}
+	if p, ok := ev.(progress); ok && terminal(p.state) {
+		delete(w.running, p.task)
+	}
+	for _, call := range append(slices.Clone(eff.send), eff.subscribe) {
+		w.record(call)
+	}
+	w.stops = append(w.stops, eff.stop...)
+	w.wake, w.done = eff.wake, eff.done
+	w.check(eff)
+	return eff
+}
+
+func (w *world) record(call *executor.Call) {
+	if call == nil {
+		return
+	}
+	w.calls = append(w.calls, call)
+	if call.Update != nil {
+		w.told[string(call.Update.Status.UUID)]++
+	}
+	for _, u := range call.GetSubscribe().GetUnacknowledgedUpdates() {
+		w.told[string(u.Status.UUID)]++
+	}
+}
+
+// check holds the invariants of core, and of what it asks for.
+func (w *world) check(eff effects) {
+	c := &w.core
+	ids := map[string]bool{}
+	for _, t := range c.tasks {
+		require.False(w.t, ids[t.info.TaskID.Value], "two tasks %s", t.info.TaskID.Value)
+		ids[t.info.TaskID.Value] = true
+		require.Equal(w.t, t.ended, !w.running[t.info.TaskID.Value], "ended exactly when nothing runs")
+	}
+	over := map[string]bool{}
+	for _, u := range c.owed {
+		id := u.status.TaskID.Value
+		require.True(w.t, ids[id], "an update of no task")
+		require.False(w.t, over[id], "an update after the terminal one")
+		over[id] = terminal(u.status.GetState())
+		if c.link == up {
+			require.Equal(w.t, 1, w.told[string(u.status.UUID)], "each update once on a subscription")
+		}
+	}
+	require.True(w.t, eff.wake.IsZero() || eff.wake.After(w.now), "a wake in the past")
+	require.False(w.t, eff.done && len(w.running) > 0, "done while a server runs")
+	require.False(w.t, len(eff.send) > 0 && c.link != up, "a call without a subscription")
+	if eff.subscribe != nil {
+		require.Equal(w.t, subscribing, c.link)
+	}
+	if c.link == down && !c.ending {
+		require.False(w.t, eff.wake.IsZero(), "nothing will bring the agent back")
+	}
+}
+
+// sleep lets time pass up to the next wake.
+func (w *world) sleep() effects {
+	require.False(w.t, w.wake.IsZero(), "no wake")
+	w.now = w.wake
+	return w.step(tick{})
+}
+
+// ackAll acknowledges what is owed, oldest first.
+func (w *world) ackAll() {
+	for _, u := range slices.Clone(w.core.owed) {
+		w.step(acknowledged{u.status.TaskID.Value, u.status.UUID})
+	}
+}
+
+func goodTask(id string) mesos.TaskInfo {
+	return mesos.TaskInfo{TaskID: mesos.TaskID{Value: id}, Data: []byte(`{"command":["server"],"stop":{"grace":20000000000}}`)}
+}
+
+func (w *world) up() {
+	w.step(begin{})
+	w.step(subscribed{})
+}
+
+func is(task string, state mesos.TaskState) progress { return progress{task, report{state: state}} }
+
+func TestUpdateIsKeptUntilAcknowledged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testEnvironment())
+	w.up()
+	w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+	w.step(is("t", mesos.TASK_STARTING))
+	w.step(is("t", mesos.TASK_RUNNING))
+	w.step(acknowledged{"t", w.core.owed[0].status.UUID})
+	require.Len(t, w.core.owed, 1)
+
+	w.step(disconnected{})
+	w.step(is("t", mesos.TASK_FAILED))
+	sub := w.sleep().subscribe
+	require.NotNil(t, sub)
+	assert.Empty(t, sub.Subscribe.UnacknowledgedTasks, "the agent has acknowledged an update of it")
+	assert.Len(t, sub.Subscribe.UnacknowledgedUpdates, 2)
+
+	// An update of the time between SUBSCRIBE and SUBSCRIBED is sent after it.
+	w.step(launched{[]mesos.TaskInfo{goodTask("u")}})
+	w.step(is("u", mesos.TASK_STARTING))
+	assert.Len(t, w.step(subscribed{}).send, 1)
+	w.step(is("u", mesos.TASK_FINISHED))
+	assert.False(t, w.done)
+	w.ackAll()
+	assert.True(t, w.done)
+}
+
+func TestRecovery(t *testing.T) {
+	t.Parallel()
+	t.Run("gives up after the recovery timeout", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, testEnvironment())
+		w.up()
+		w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+		w.step(disconnected{})
+		lost, attempts, longest := w.now, 0, time.Duration(0)
+		for len(w.stops) == 0 {
+			before := w.now
+			if w.sleep().subscribe != nil {
+				attempts++
+				w.step(disconnected{})
+			}
+			longest = max(longest, w.now.Sub(before))
+		}
+		assert.Equal(t, time.Minute, w.now.Sub(lost))
+		assert.Equal(t, 2*time.Second, longest, "the backoff that the agent allows")
+		assert.InDelta(t, 33, attempts, 3)
+		assert.Equal(t, []stopOrder{{"t", 20 * time.Second}}, w.stops, "nobody hurries: the task's own grace")
+		assert.False(t, w.done)
+		w.step(is("t", mesos.TASK_KILLED))
+		assert.True(t, w.done)
+	})
+	t.Run("does not try without checkpoints", func(t *testing.T) {
+		t.Parallel()
+		env := testEnvironment()
+		env.recovery = 0
+		w := newWorld(t, env)
+		w.up()
+		w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+		assert.Nil(t, w.step(disconnected{}).subscribe)
+		assert.Len(t, w.stops, 1)
+		w.step(is("t", mesos.TASK_KILLED))
+		assert.True(t, w.done)
+	})
+	t.Run("an agent that is back in time changes nothing", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, testEnvironment())
+		w.up()
+		w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+		w.step(disconnected{})
+		w.now = w.now.Add(59 * time.Second)
+		require.NotNil(t, w.step(tick{}).subscribe)
+		w.step(subscribed{})
+		w.now = w.now.Add(time.Hour)
+		w.step(tick{})
+		assert.Empty(t, w.stops)
+	})
+	t.Run("an agent that never answers", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, testEnvironment())
+		w.step(begin{})
+		for !w.done {
+			w.step(disconnected{})
+			w.sleep()
+		}
+		assert.Equal(t, time.Unix(1060, 0), w.now)
+	})
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testEnvironment())
+	w.up()
+	w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+	w.step(shutdown{})
+	assert.Equal(t, []stopOrder{{"t", 6 * time.Second}}, w.stops, "three quarters of the agent's patience")
+
+	w.step(launched{[]mesos.TaskInfo{goodTask("late")}})
+	assert.Equal(t, mesos.TASK_KILLED, w.core.owed[0].status.GetState())
+
+	w.step(is("t", mesos.TASK_KILLED))
+	assert.False(t, w.done, "the updates are not acknowledged")
+	w.sleep()
+	assert.True(t, w.done, "and never will be")
+}
+
+func TestGracePeriod(t *testing.T) {
+	t.Parallel()
+	policy := func(d time.Duration) *mesos.KillPolicy {
+		return &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: int64(d)}}
+	}
+	tests := []struct {
+		name       string
+		stop       time.Duration
+		task, call *mesos.KillPolicy
+		want       time.Duration
+	}{
+		{name: "default", want: 30 * time.Second},
+		{name: "stop", stop: time.Second, want: time.Second},
+		{name: "task", stop: time.Second, task: policy(2 * time.Second), want: 2 * time.Second},
+		{name: "call", stop: time.Second, task: policy(2 * time.Second), call: policy(3 * time.Second), want: 3 * time.Second},
+		{name: "at once", stop: time.Second, call: policy(0), want: 0},
+		{name: "negative", call: policy(-1), want: 0},
+		{name: "policy without a period", stop: time.Second, call: &mesos.KillPolicy{}, want: time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			task := &task{info: mesos.TaskInfo{KillPolicy: tt.task}, spec: Task{Stop: Stop{Grace: tt.stop}}}
+			assert.Equal(t, tt.want, gracePeriod(task, tt.call))
+		})
+	}
+}
+
+func TestLaunchGroupIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testEnvironment())
+	w.up()
+	bad := goodTask("bad")
+	bad.Data = nil
+	eff := w.step(launched{[]mesos.TaskInfo{goodTask("good"), bad, goodTask("good")}})
+	assert.Empty(t, eff.start)
+	require.Len(t, eff.send, 2)
+	for _, call := range eff.send {
+		assert.Equal(t, mesos.TASK_ERROR, call.Update.Status.GetState())
+		assert.Equal(t, "task bad: TaskInfo.data is empty: want an executor.Task as JSON", call.Update.Status.GetMessage())
+	}
+}
+
+func TestRestoredTasksHaveFailed(t *testing.T) {
+	t.Parallel()
+	first := newWorld(t, testEnvironment())
+	first.up()
+	first.step(launched{[]mesos.TaskInfo{goodTask("ended"), goodTask("alive")}})
+	first.step(is("ended", mesos.TASK_FINISHED))
+	first.step(is("alive", mesos.TASK_RUNNING))
+
+	second := newWorld(t, testEnvironment())
+	second.next = 100
+	sub := second.step(begin{first.core.saved()}).subscribe
+	require.NotNil(t, sub)
+	var got []string
+	for _, u := range sub.Subscribe.UnacknowledgedUpdates {
+		got = append(got, fmt.Sprint(u.Status.TaskID.Value, " ", u.Status.GetState()))
+	}
+	assert.Equal(t, []string{"ended TASK_FINISHED", "alive TASK_RUNNING", "alive TASK_FAILED"}, got)
+	second.step(subscribed{})
+	second.ackAll()
+	assert.True(t, second.done)
+}
+
+// Whatever happens in whatever order, the invariants of check hold; and once the
+// faults stop, every task that was asked to end is reported as ended and the
+// core is done.
+func FuzzCore(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed, uint16(200))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, steps uint16) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(t, testEnvironment())
+		w.step(begin{})
+		for range steps % 500 {
+			if w.done {
+				return
+			}
+			w.random(r)
+		}
+		w.settle()
+	})
+}
+
+func (w *world) random(r *rand.Rand) {
+	id := fmt.Sprint("t", r.IntN(4))
+	switch r.IntN(8) {
+	case 0:
+		w.step(launched{[]mesos.TaskInfo{goodTask(id)}})
+	case 1:
+		w.step(killed{id, nil})
+	case 2, 3:
+		states := []mesos.TaskState{mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_FAILED}
+		if w.running[id] {
+			w.step(is(id, states[r.IntN(len(states))]))
+		}
+	case 4:
+		if len(w.core.owed) > 0 {
+			u := w.core.owed[r.IntN(len(w.core.owed))].status
+			w.step(acknowledged{u.TaskID.Value, u.UUID})
+		}
+	case 5:
+		if w.core.link == subscribing && r.IntN(2) == 0 {
+			w.step(subscribed{})
+		} else if w.core.link != down {
+			w.step(disconnected{})
+		}
+	case 6:
+		w.now = w.now.Add(time.Duration(r.Int64N(int64(3 * time.Second))))
+		w.step(tick{})
+	case 7:
+		if r.IntN(50) == 0 {
+			w.step(shutdown{})
+		}
+	}
+}
+
+// settle ends everything in an agent's and a supervisor's best manners.
+func (w *world) settle() {
+	w.step(shutdown{})
+	for range 1000 {
+		switch {
+		case w.done:
+			require.Empty(w.t, w.running)
+			return
+		case w.core.link == subscribing:
+			w.step(subscribed{})
+		case len(w.running) > 0:
+			for _, t := range slices.Clone(w.core.tasks) {
+				if w.running[t.info.TaskID.Value] {
+					require.True(w.t, t.killing, "not asked to end: %s", t.info.TaskID.Value)
+					w.step(is(t.info.TaskID.Value, mesos.TASK_KILLED))
+				}
+			}
+		case w.core.link == up && len(w.core.owed) > 0:
+			w.ackAll()
+		default:
+			w.sleep()
+		}
+	}
+	require.Fail(w.t, "never done")
+}

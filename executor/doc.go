@@ -1,0 +1,65 @@
+// Package executor runs on a Mesos agent and supervises servers: it writes
+// their files, starts them, watches whether they are ready, stops them
+// gracefully, and tells the scheduler about all of it, over the v1 executor HTTP
+// API.
+//
+// # A binary that is its own executor
+//
+// A framework's binary becomes its own executor with one call at the beginning
+// of main:
+//
+//	func main() {
+//		executor.Main(executor.Config{})
+//		// ... the framework itself
+//	}
+//
+// The scheduler launches tasks with an ExecutorInfo whose command starts this
+// same binary, fetched by the agent, with the variable [Marker] in its
+// environment. Each TaskInfo carries a [Task] as JSON in its data: the files, the
+// steps before the start, the command, the probes, and how to stop it. An
+// executor ends when the last of its tasks has ended, so one executor, with an
+// identifier of its own, belongs to one pod.
+//
+// # What the scheduler hears
+//
+// These updates come for a task, in this order, each with a message in words:
+//
+//	TASK_STARTING            "files written"
+//	TASK_STARTING            after each step that was not skipped: its Done, such as "formatted"
+//	TASK_RUNNING, unhealthy  "started pid 4711"
+//	TASK_RUNNING, healthy    "ready", when the probe passes
+//	TASK_RUNNING, unhealthy  "not ready: …", when it then fails several times, and so on
+//	TASK_KILLING             the stages of a stop that was asked for, if the
+//	                         framework has the capability TASK_KILLING_STATE
+//	TASK_KILLED, TASK_FINISHED or TASK_FAILED
+//
+// A task without a readiness probe is healthy from its start. It is killed if
+// somebody asked for its end, finished if its server exited with 0 by itself,
+// and failed otherwise; the message then tells the exit status or the signal,
+// and holds the last lines of the server's output. TASK_ERROR means that
+// TaskInfo.data is not a Task that could be carried out anywhere.
+//
+// # What can be relied upon
+//
+// Every update is kept, also on disk in the sandbox, until the agent has
+// acknowledged it, and is told again with each new subscription. The server
+// does not notice when the agent is restarted; only when the agent stays away
+// for longer than MESOS_RECOVERY_TIMEOUT is it stopped, since the agent would
+// not take the executor back.
+//
+// Nothing that a server has started outlives it, and no server outlives its
+// executor, even when that is killed: a small guard process between the two,
+// this same binary again, waits for that moment. Linux makes this complete, for
+// daemons that have left the process group too; on other systems those survive.
+//
+// A server writes to the stdout and stderr of the sandbox through the executor,
+// which never stops reading: a full disk loses output and does not block the
+// server.
+//
+// # How it is built
+//
+// core decides, without a clock, a network or a goroutine: it takes events and
+// returns effects. runner carries them out. A subscription is one connection to
+// the agent, a supervisor takes one task through its life, and a process is a
+// program under its guard.
+package executor
