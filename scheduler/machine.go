@@ -56,6 +56,10 @@ type Effects struct {
 	Note   []Note         // to the log and the journal
 	Wake   time.Time      // Step(now, Tick{}) no later than this; zero: never
 	Done   bool           // the framework was torn down: Run ends
+
+	// Declined is what the DECLINE calls of Send are for, by reason. It is for
+	// metrics; nothing has to be done for it.
+	Declined []Decline
 }
 
 type task struct {
@@ -104,19 +108,22 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 	}
 	m.steerOffers()
 	m.declineRest()
+	m.sendDeclines()
 	m.effects.Wake = m.agenda.next()
 	return m.effects
 }
 
-// Subscribe is the call that opens a subscription of the framework: info with
-// the framework id that the machine holds, and with all roles suppressed where
-// nothing is wanted.
+// Subscribe returns the call that opens a subscription of the framework: info
+// with the framework id that the machine holds, and with all roles suppressed
+// where nothing is wanted. Every subscription needs a call of its own, made
+// before its Subscribed.
 func (m *Machine) Subscribe(info mesos.FrameworkInfo) *sched.Call {
 	call := &sched.Call{Type: sched.Call_SUBSCRIBE, Subscribe: &sched.Call_Subscribe{FrameworkInfo: &info}}
 	if id := m.identity.FrameworkID; id != "" {
 		info.ID = &mesos.FrameworkID{Value: id}
 		call.FrameworkID = info.ID
 	}
+	m.want.suppressed = m.want.said && !m.want.offers
 	if m.want.suppressed {
 		call.Subscribe.SuppressedRoles = info.Roles
 	}

@@ -22,11 +22,11 @@ func (m *Machine) act(action Action) {
 	case Accept:
 		m.accept(a)
 	case Decline:
-		m.decline(a.Offers, a.Refuse)
+		m.decline(a)
 	case Hold:
 		m.hold(a)
 	case Want:
-		m.want.said, m.want.offers, m.want.key = true, a.Offers, a.Key
+		m.want.say(a)
 	case Kill:
 		m.kill(a)
 	case Message:
@@ -116,7 +116,7 @@ func (m *Machine) checkAccept(a Accept, launched []mesos.TaskInfo) error {
 			return fmt.Errorf("task id %q must not be empty nor contain a slash", id)
 		case info.AgentID.Value != agent:
 			return fmt.Errorf("task %q is for agent %q, the offers are of %q", id, info.AgentID.Value, agent)
-		case m.tasks.has(id) || seen[id]:
+		case m.tasks.has(id) || m.kills.has(id) || seen[id]:
 			return fmt.Errorf("task %q was launched before: every incarnation needs an id of its own", id)
 		}
 		seen[id] = true

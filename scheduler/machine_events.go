@@ -73,7 +73,8 @@ func (m *Machine) disconnected(ev Disconnected) {
 func (m *Machine) endSubscription() {
 	m.connected = false
 	m.dropOffers()
-	for id := range m.kills.all("") {
+	for id, k := range m.kills.all("") {
+		k.wait = 0
 		m.agenda.drop(alarm{alarmKill, id})
 	}
 	m.stopReconciling()
@@ -89,7 +90,6 @@ func (m *Machine) removed() {
 		m.note("framework removed by the master", slog.String("framework", m.identity.FrameworkID))
 		m.identity.FrameworkID = ""
 		m.saveIdentity()
-		m.want.suppressed = false
 		for _, t := range m.tasks.all("") {
 			if !Terminal(t.Status.GetState()) {
 				m.become(t, mesos.TaskStatus{
@@ -130,9 +130,6 @@ func (m *Machine) updated(s mesos.TaskStatus) bool {
 	id, state := s.TaskID.Value, s.GetState()
 	t, known := m.tasks.at(id)
 	m.acknowledge(s, t)
-	if Terminal(state) {
-		m.endKill(id)
-	}
 	if !known {
 		m.strayed(s, m.AdoptUnknown)
 		return false
@@ -162,6 +159,9 @@ func (m *Machine) become(t *task, s mesos.TaskStatus) {
 	t.Status = s
 	if s.GetState() != before {
 		t.Since = m.now
+		if Terminal(s.GetState()) {
+			m.endKill(s.TaskID.Value)
+		}
 		m.agenda.drop(alarm{alarmStaging, s.TaskID.Value})
 		m.noteStatus(s)
 	}

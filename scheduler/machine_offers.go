@@ -67,11 +67,16 @@ type want struct {
 	offers     bool
 	key        string
 	suppressed bool // the master offers nothing
-	// told is the key that the last REVIVE was for, or that was wanted when no
-	// filter stood in its way.
-	told     string
-	filtered bool // a decline since the last revive may hide an agent
-	revived  time.Time
+	filtered   bool // a decline since the last revive may hide an agent
+	owed       bool // what is wanted has changed, and a filter may be in its way
+	revived    time.Time
+}
+
+func (w *want) say(a Want) {
+	if a.Offers && w.filtered && (!w.offers || a.Key != w.key) {
+		w.owed = true
+	}
+	w.said, w.offers, w.key = true, a.Offers, a.Key
 }
 
 func (m *Machine) dropOffer(id string) {
@@ -119,21 +124,35 @@ func (m *Machine) release(id string) {
 	}
 }
 
-func (m *Machine) decline(ids []mesos.OfferID, refuse time.Duration) {
+// decline gives offers back at the end of the Step, when the master has been
+// told what is wanted: a revive would clear the filters of declines before it.
+func (m *Machine) decline(d Decline) {
 	var held []mesos.OfferID
-	for _, id := range ids {
+	for _, id := range d.Offers {
 		if _, ok := m.offers.byID[id.Value]; ok {
 			held = append(held, id)
 			m.dropOffer(id.Value)
 		}
 	}
-	if len(held) == 0 {
-		return
+	if len(held) > 0 {
+		d.Offers = held
+		m.effects.Declined = append(m.effects.Declined, d)
 	}
-	m.want.filtered = m.want.filtered || refuse > 0
-	m.send(&sched.Call{Type: sched.Call_DECLINE, Decline: &sched.Call_Decline{
-		OfferIDs: held, Filters: refuseFor(refuse),
-	}})
+}
+
+// sendDeclines makes one call of all declines with the same filter.
+func (m *Machine) sendDeclines() {
+	calls := map[time.Duration]*sched.Call_Decline{}
+	for _, d := range m.effects.Declined {
+		call, ok := calls[d.Refuse]
+		if !ok {
+			call = &sched.Call_Decline{Filters: refuseFor(d.Refuse)}
+			calls[d.Refuse] = call
+			m.send(&sched.Call{Type: sched.Call_DECLINE, Decline: call})
+		}
+		call.OfferIDs = append(call.OfferIDs, d.Offers...)
+		m.want.filtered = m.want.filtered || d.Refuse > 0
+	}
 }
 
 func refuseFor(d time.Duration) *mesos.Filters {
@@ -144,21 +163,20 @@ func refuseFor(d time.Duration) *mesos.Filters {
 // declineRest gives back what the decision left lying, so that no offer is
 // hoarded.
 func (m *Machine) declineRest() {
-	var rest []mesos.OfferID
+	rest := Decline{Refuse: refuseUnsaid, Reason: "left over"}
+	switch {
+	case m.want.said && m.want.offers:
+		rest.Refuse, rest.Reason = refuseMisfit, "does not fit"
+	case m.want.said:
+		rest.Refuse, rest.Reason = refuseUnwanted, "nothing wanted"
+	}
 	for _, id := range m.offers.loose {
 		if o, ok := m.offers.byID[id]; ok && o.until.IsZero() {
-			rest = append(rest, o.offer.ID)
+			rest.Offers = append(rest.Offers, o.offer.ID)
 		}
 	}
 	m.offers.loose = nil
-	refuse := refuseUnsaid
-	switch {
-	case m.want.said && m.want.offers:
-		refuse = refuseMisfit
-	case m.want.said:
-		refuse = refuseUnwanted
-	}
-	m.decline(rest, refuse)
+	m.decline(rest)
 }
 
 // steerOffers tells the master what is wanted, once for each change.
@@ -168,6 +186,7 @@ func (m *Machine) steerOffers() {
 		return
 	}
 	if !w.offers {
+		w.owed = false
 		m.agenda.drop(alarm{kind: alarmRevive})
 		if !w.suppressed {
 			w.suppressed = true
@@ -176,15 +195,15 @@ func (m *Machine) steerOffers() {
 		}
 		return
 	}
-	if !w.suppressed && (w.told == w.key || !w.filtered) {
-		w.told = w.key
+	if !w.suppressed && !w.owed {
 		return
 	}
 	if again := w.revived.Add(reviveGap); m.now.Before(again) {
 		m.agenda.set(alarm{kind: alarmRevive}, again)
 		return
 	}
-	w.suppressed, w.filtered, w.told, w.revived = false, false, w.key, m.now
+	w.suppressed, w.filtered, w.owed, w.revived = false, false, false, m.now
+	m.agenda.drop(alarm{kind: alarmRevive})
 	m.send(&sched.Call{Type: sched.Call_REVIVE, Revive: &sched.Call_Revive{}})
 	m.note("offers revived", slog.String("want", w.key))
 }

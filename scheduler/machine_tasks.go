@@ -62,8 +62,7 @@ func (m *Machine) startKill(id, agent string, grace time.Duration) {
 // sendKill kills now and again later.
 func (m *Machine) sendKill(id string, k *kill) {
 	if !m.connected {
-		k.wait = 0
-		return
+		return // it is sent when the next subscription begins
 	}
 	call := &sched.Call_Kill{TaskID: mesos.TaskID{Value: id}}
 	if k.agent != "" {
@@ -88,7 +87,11 @@ func (m *Machine) endKill(id string) {
 // handler may have replaced it.
 func (m *Machine) strayed(s mesos.TaskStatus, adopt bool) {
 	id := s.TaskID.Value
-	if adopt || Terminal(s.GetState()) || m.kills.has(id) {
+	if Terminal(s.GetState()) {
+		m.endKill(id)
+		return
+	}
+	if adopt || m.kills.has(id) {
 		return
 	}
 	agent := ""
