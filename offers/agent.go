@@ -100,6 +100,30 @@ func (a *agent) offerIDs() []mesos.OfferID {
 	return ids
 }
 
+// mixed says whether a part is more than plainly unreserved, so that what is
+// free depends on who asks.
+func (a *agent) mixed() bool {
+	return slices.ContainsFunc(a.parts, func(p part) bool {
+		return reservationCount(p.of) > 0 || p.of.Revocable != nil || p.of.Shared != nil
+	})
+}
+
+// free is how much of a scalar there is, whoever may have it.
+func (a *agent) free(name string) Amount {
+	var free Amount
+	for i := range a.parts {
+		if p := &a.parts[i]; p.of.Name == name && p.of.Revocable == nil && divisible(p.of) {
+			free += p.left.scalar
+		}
+	}
+	return free
+}
+
+// unavailable says whether the agent is to be drained, or is being.
+func (a *agent) unavailable() bool {
+	return slices.ContainsFunc(a.offers, func(o *mesos.Offer) bool { return o.Unavailability != nil })
+}
+
 // owner says in what relation a resource stands to a request.
 type owner int8
 
@@ -108,15 +132,11 @@ const (
 	static               // reserved by the operator for its role: used as it is
 	refined              // reserved by the operator for a role above: to be reserved further
 	nobody               // unreserved: to be reserved
-	other                // somebody else's, or not to be taken unasked
+	other                // somebody else's
 )
 
-// ownerOf never gives away what another node reserved, nor revocable or shared
-// resources.
+// ownerOf never gives away what another node reserved.
 func ownerOf(res *mesos.Resource, role string, labels []mesos.Label) owner {
-	if res.Revocable != nil || res.Shared != nil {
-		return other
-	}
 	n := reservationCount(res)
 	if n == 0 {
 		if res.GetDisk().GetPersistence() != nil {

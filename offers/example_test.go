@@ -49,5 +49,5 @@ func ExampleReserve() {
 	//   RESERVE
 	//   CREATE
 	//   and has cpus:0.5;disk:1024;mem:1024;ports:[31000-31000]
-	// broker-1: 2 agents looked at: 1 × hostname:UNIQUE: hostname is "host0", placed: 1 on "host0"; one that nothing is placed on yet would do; 1 × mem: wants 1024, best 768 (short by 256)
+	// broker-1: 2 agents looked at: 1 × hostname:UNIQUE: hostname is "host0", placed: 1 on "host0"; one that nothing is placed on yet would do; 1 × mem: wants 1024, best 768 on host1 (short by 256). It would fit with one more agent that hostname:UNIQUE takes (hostname: one that nothing is placed on yet would do), or with mem 768
 }

@@ -12,6 +12,7 @@ import (
 type fit struct {
 	request *Request
 	role    string // to reserve for
+	all     bool   // look for everything that is short, not only the first
 
 	owners []owner  // of each part of the agent
 	left   []Amount // of each part, scalars only
@@ -64,7 +65,7 @@ func (f *fit) try(a *agent, r *Request) bool {
 	}
 	f.owners, f.left = f.owners[:0], f.left[:0]
 	f.takes, f.lacks = f.takes[:0], f.lacks[:0]
-	if a.role != "" && f.role != a.role || f.role == "*" {
+	if a.role != "" && f.role != a.role || f.role == "*" && !r.Unreserved {
 		f.lacks = append(f.lacks, lack{of: roleLack})
 		return false
 	}
@@ -74,7 +75,9 @@ func (f *fit) try(a *agent, r *Request) bool {
 		f.left = append(f.left, p.left.scalar)
 	}
 	for i := range r.Volumes {
-		f.takeVolume(a, i)
+		if f.takeVolume(a, i); f.failed() {
+			return false
+		}
 	}
 	for i := range r.Needs.items {
 		if r.Needs.items[i].kind == mesos.SCALAR {
@@ -82,10 +85,15 @@ func (f *fit) try(a *agent, r *Request) bool {
 		} else {
 			f.takeItems(a, i)
 		}
+		if f.failed() {
+			return false
+		}
 	}
 	f.takePorts(a)
 	return len(f.lacks) == 0
 }
+
+func (f *fit) failed() bool { return len(f.lacks) > 0 && !f.all }
 
 // own says whether the node has something reserved on the agent already.
 func (f *fit) own() bool {
@@ -100,18 +108,18 @@ func (f *fit) takeVolume(a *agent, index int) {
 	var most Amount
 	for i := range a.parts {
 		p := &a.parts[i]
-		if p.of.Name != "disk" || p.left.kind != mesos.SCALAR || f.owners[i] == other {
+		if p.of.Name != "disk" || p.left.kind != mesos.SCALAR {
 			continue
 		}
-		if persistence := p.of.GetDisk().GetPersistence(); persistence != nil {
-			if persistence.ID == v.ID && f.owners[i] <= static {
-				f.takes = append(f.takes, take{part: i, of: ownVolumeTake, index: index, amount: f.left[i]})
+		if p.of.GetDisk().GetPersistence() != nil {
+			if f.isVolume(v, p.of, f.owners[i]) {
+				f.takes = append(f.takes, take{part: i, of: ownVolumeTake, index: index, amount: p.left.scalar})
 				f.left[i] = 0
 				return
 			}
 			continue
 		}
-		if disk, ok := diskTypeOf(p.of); !ok || disk != v.Disk {
+		if f.owners[i] == other || !madeFor(v, p.of) {
 			continue
 		}
 		most = max(most, f.left[i])
@@ -136,20 +144,59 @@ func (f *fit) takeVolume(a *agent, index int) {
 	f.takes = append(f.takes, take{part: best, of: volumeTake, index: index, amount: amount})
 }
 
+// isVolume says whether a persistent volume is the one that is asked for: the
+// node's own, or a shared one of the role.
+func (f *fit) isVolume(v *Volume, on *mesos.Resource, who owner) bool {
+	if on.Disk.Persistence.ID != v.ID || on.Revocable != nil || (on.Shared != nil) != v.Shared {
+		return false
+	}
+	n := reservationCount(on)
+	if v.Shared && n > 0 {
+		top := reservationAt(on, n-1)
+		return top.GetRole() == f.role
+	}
+	return who <= static
+}
+
+// madeFor says whether the volume can be made on the disk.
+func madeFor(v *Volume, on *mesos.Resource) bool {
+	disk, ok := diskTypeOf(on)
+	return ok && disk == v.Disk && on.Revocable == nil && on.GetDisk().GetSource().GetProfile() == v.Profile
+}
+
 // divisible says whether a plain amount may be taken of the part: not of a
 // volume, nor of a disk beside the root disk.
 func divisible(r *mesos.Resource) bool {
-	return r.Disk == nil || r.Disk.Persistence == nil && r.Disk.Source == nil
+	return r.Shared == nil && (r.Disk == nil || r.Disk.Persistence == nil && r.Disk.Source == nil)
 }
 
 func (f *fit) takeScalar(a *agent, index int) {
 	want := &f.request.Needs.items[index]
-	missing := want.scalar
+	if f.request.Revocable {
+		before := len(f.takes)
+		if f.takeAmount(a, want, true) == 0 {
+			return
+		}
+		for _, t := range f.takes[before:] {
+			f.left[t.part] += t.amount
+		}
+		f.takes = f.takes[:before]
+	}
+	if missing := f.takeAmount(a, want, false); missing > 0 {
+		f.lacks = append(f.lacks, lack{of: needLack, index: index, best: want.scalar - missing})
+	}
+}
+
+// takeAmount takes as much as there is, at most what is wanted, and returns
+// what is missing. Mesos does not let a task have both revocable and other
+// resources of one name.
+func (f *fit) takeAmount(a *agent, want *quantity, revocable bool) (missing Amount) {
+	missing = want.scalar
 	for who := ours; who < other && missing > 0; who++ {
 		for i := range a.parts {
 			p := &a.parts[i]
-			if f.owners[i] != who || f.left[i] == 0 || p.of.Name != want.name ||
-				p.left.kind != mesos.SCALAR || !divisible(p.of) {
+			if f.owners[i] != who || f.left[i] == 0 || p.of.Name != want.name || p.left.kind != mesos.SCALAR ||
+				(p.of.Revocable != nil) != revocable || !divisible(p.of) {
 				continue
 			}
 			some := min(missing, f.left[i])
@@ -160,9 +207,7 @@ func (f *fit) takeScalar(a *agent, index int) {
 			}
 		}
 	}
-	if missing > 0 {
-		f.lacks = append(f.lacks, lack{of: needLack, index: index, best: want.scalar - missing})
-	}
+	return missing
 }
 
 // takeItems takes the very numbers or items that are asked for.
@@ -172,7 +217,7 @@ func (f *fit) takeItems(a *agent, index int) {
 	for who := ours; who < other && !missing.empty(); who++ {
 		for i := range a.parts {
 			p := &a.parts[i]
-			if f.owners[i] != who || p.of.Name != want.name || p.left.kind != want.kind {
+			if f.owners[i] != who || p.of.Name != want.name || p.left.kind != want.kind || p.of.Revocable != nil {
 				continue
 			}
 			if some := p.left.common(missing); !some.empty() {
@@ -189,6 +234,9 @@ func (f *fit) takeItems(a *agent, index int) {
 // takePorts gives every port a number of its own. The node's own numbers go
 // first; should that leave a port without one, the lowest that fits does.
 func (f *fit) takePorts(a *agent) {
+	if len(f.request.Ports) == 0 {
+		return
+	}
 	var few [8]int
 	order := few[:0]
 	for i := range f.request.Ports {
@@ -228,7 +276,7 @@ func (f *fit) takePort(a *agent, port int, first, last owner) bool {
 	best := take{part: -1}
 	for i := range a.parts {
 		p := &a.parts[i]
-		if f.owners[i] < first || f.owners[i] > last || p.of.Name != "ports" {
+		if f.owners[i] < first || f.owners[i] > last || p.of.Name != "ports" || p.of.Revocable != nil {
 			continue
 		}
 		if n, ok := p.left.ranges.first(begin, end, f.portTaken); ok && (best.part < 0 || n < best.number) {
@@ -249,4 +297,15 @@ func (f *fit) portTaken(n uint64) bool {
 		}
 	}
 	return false
+}
+
+// commit takes from the agent what the last try found.
+func (f *fit) commit(a *agent) {
+	parts := slices.Clone(a.parts)
+	for _, t := range f.takes {
+		if p := &parts[t.part]; p.of.Shared == nil {
+			p.left = p.left.minus(t.quantity(p))
+		}
+	}
+	a.parts = parts
 }

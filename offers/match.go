@@ -2,6 +2,7 @@ package offers
 
 import (
 	"slices"
+	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
@@ -71,7 +72,7 @@ func (f *fit) match(a *agent) Match {
 	for _, t := range f.takes {
 		p := &a.parts[t.part]
 		res := withQuantity(p.of, t.quantity(p))
-		if who := f.owners[t.part]; who == refined || who == nobody {
+		if who := f.owners[t.part]; !r.Unreserved && (who == refined || who == nobody) {
 			res = reserved(&res, f.reservation())
 			reserve = plusOne(reserve, &res)
 		}
@@ -79,7 +80,13 @@ func (f *fit) match(a *agent) Match {
 		case portTake:
 			m.Ports[r.Ports[t.index].Name] = t.number
 		case volumeTake:
+			if r.Volumes[t.index].Disk == BlockDisk {
+				break
+			}
 			res.Disk = f.disk(&res, t.index)
+			if r.Volumes[t.index].Shared {
+				res.Shared = &mesos.Resource_SharedInfo{}
+			}
 			create = append(create, res)
 		case ownVolumeTake:
 			res.Disk = f.disk(&res, t.index)
@@ -87,6 +94,12 @@ func (f *fit) match(a *agent) Match {
 		m.Resources = plusOne(m.Resources, &res)
 	}
 	m.Operations = operations(reserve, create)
+	if r.Operation != "" {
+		for i := range m.Operations {
+			op := &m.Operations[i]
+			op.ID = &mesos.OperationID{Value: r.Operation + "." + strings.ToLower(op.Type.String())}
+		}
+	}
 	return m
 }
 

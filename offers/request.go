@@ -20,6 +20,9 @@ type Request struct {
 	// one that the offer is allocated to.
 	Role, Principal string
 
+	// Group names nodes that are placed all or none; empty: the node alone.
+	Group string
+
 	// Labels are put on every reservation and tie it to its owner (service,
 	// node, resource_id). What is already reserved with these very labels is
 	// the node's own, and taken first. Without labels nothing is its own.
@@ -29,15 +32,39 @@ type Request struct {
 	Ports   []Port
 	Volumes []Volume
 
+	// Unreserved takes resources as they are offered, for a task that keeps
+	// nothing behind: the match has no operations.
+	Unreserved bool
+	// Revocable takes, of each scalar in Needs, revocable resources where they
+	// suffice: Mesos may end the task to have them back. It wants Unreserved.
+	Revocable bool
+
 	Place     constraints.Rules
 	Placed    []constraints.Agent // what Place counts: agents of the peers that are placed already
 	Others    []Other             // what rules on other pod types count
 	Instances int                 // how many peers there shall be in the end; zero: nobody asks
 	Home      string              // the master's region, in which agents have to be unless Place says where; empty: any
 
-	// Agent is the id of the only agent to look at; empty: any.
-	Agent string
+	Agent  string // the id of the only agent to look at; empty: any
+	Last   string // the id of the agent that it was on before: preferred among those that rules rank alike
+	Prefer Preference
+
+	// Operation, if set, begins the ids of the operations of the match, so that
+	// Mesos reports what became of each: "<Operation>.reserve", "<Operation>.create".
+	Operation string
 }
+
+// Preference ranks the agents that fit, after what is said at [Request] and by
+// the rules. Ties go by agent id.
+type Preference int8
+
+// Pack and Spread look at what is free of the lead resource: cpus, or the first
+// by name where cpus are not asked for.
+const (
+	Any    Preference = iota // the first by id
+	Pack                     // where least is free
+	Spread                   // where most is free
+)
 
 // Other is a task of another pod type that is placed already.
 type Other struct {
@@ -77,6 +104,22 @@ type Volume struct {
 	Path string // where the task sees it: relative to its sandbox
 	Size Amount // MiB; of a MOUNT disk the least, for such a disk is taken whole
 	Disk DiskType
+
+	// Profile is that of the disk, where a storage provider gives it one;
+	// empty: only disks without.
+	Profile string
+	// Shared lets several tasks use the volume at once. One that exists is
+	// used whoever of the role made it.
+	Shared bool
+}
+
+// String is such as "volume data on MOUNT disk of profile fast".
+func (v Volume) String() string {
+	text := "volume " + v.ID + " on " + v.Disk.String() + " disk"
+	if v.Profile != "" {
+		text += " of profile " + v.Profile
+	}
+	return text
 }
 
 // DiskType is the kind of disk that a volume is made on
@@ -88,10 +131,11 @@ const (
 	RootDisk  DiskType = iota // the agent's work directory
 	PathDisk                  // a directory that several volumes share
 	MountDisk                 // a file system of its own, always taken whole
+	BlockDisk                 // a device without file system, always taken whole: reserved, but no volume is made on it
 )
 
 // String is the name that Mesos's documentation uses.
-func (t DiskType) String() string { return [...]string{"root", "PATH", "MOUNT"}[t] }
+func (t DiskType) String() string { return [...]string{"root", "PATH", "MOUNT", "BLOCK"}[t] }
 
 func diskTypeOf(r *mesos.Resource) (DiskType, bool) {
 	source := r.GetDisk().GetSource()
@@ -103,6 +147,8 @@ func diskTypeOf(r *mesos.Resource) (DiskType, bool) {
 		return PathDisk, true
 	case mesos.Resource_DiskInfo_Source_MOUNT:
 		return MountDisk, true
+	case mesos.Resource_DiskInfo_Source_BLOCK:
+		return BlockDisk, true
 	default:
 		return 0, false
 	}
@@ -144,8 +190,15 @@ func (r *Request) Validate() error {
 }
 
 func (r *Request) validateRole() error {
-	if r.Role == "*" {
+	switch {
+	case r.Role == "*" && !r.Unreserved:
 		return errors.New(`Role: "*" cannot be reserved for; name the framework's own role`)
+	case r.Revocable && !r.Unreserved:
+		return errors.New("Revocable: such resources cannot be reserved; set Unreserved too")
+	case r.Unreserved && len(r.Volumes) > 0:
+		return errors.New("Unreserved: a volume needs a reservation")
+	case r.Prefer < Any || r.Prefer > Spread:
+		return fmt.Errorf("Prefer: %d is none of Any, Pack, Spread", r.Prefer)
 	}
 	return nil
 }
@@ -158,8 +211,12 @@ func (v Volume) validate() error {
 		return fmt.Errorf("Volumes: %s: Path %q is not inside the sandbox: give a relative path such as data", v.ID, v.Path)
 	case v.Size <= 0:
 		return fmt.Errorf("Volumes: %s: Size %v is not above zero (MiB)", v.ID, v.Size)
-	case v.Disk < RootDisk || v.Disk > MountDisk:
-		return fmt.Errorf("Volumes: %s: Disk %d is none of RootDisk, PathDisk, MountDisk", v.ID, v.Disk)
+	case v.Disk < RootDisk || v.Disk > BlockDisk:
+		return fmt.Errorf("Volumes: %s: Disk %d is none of RootDisk, PathDisk, MountDisk, BlockDisk", v.ID, v.Disk)
+	case v.Disk == RootDisk && v.Profile != "":
+		return fmt.Errorf("Volumes: %s: Profile %q: the root disk has none", v.ID, v.Profile)
+	case v.Disk == BlockDisk && v.Shared:
+		return fmt.Errorf("Volumes: %s: Shared: a BLOCK disk holds no volume to share", v.ID)
 	}
 	return nil
 }

@@ -97,9 +97,11 @@ func TestReserveSaysWhyNot(t *testing.T) {
 	require.Len(t, matches, 1)
 	checkMatches(t, held, requests, matches)
 	assert.Equal(t, "broker-1: 4 agents looked at: "+
-		"2 × mem: wants 512, best 384 (short by 128); "+
+		"2 × mem: wants 512, best 384 on host3 (short by 128); "+
 		`1 × hostname:UNIQUE: hostname is "host1", placed: 1 on "host1"; one that nothing is placed on yet would do; `+
-		"1 × ports: client (9092) is not free", report.String())
+		"1 × ports: client (9092) not free. It would fit with "+
+		"one more agent that hostname:UNIQUE takes (hostname: one that nothing is placed on yet would do), "+
+		"or with mem 384, or with other ports than client (9092)", report.String())
 }
 
 // What a match left must be found again, when it is offered as Mesos offers it
@@ -211,7 +213,7 @@ func TestReserveLeavesOthersAlone(t *testing.T) {
 			}
 			matches, report := Reserve(heldAs([]mesos.Offer{with(offer("o1", 1, ""), changed...)}), []Request{broker(0)})
 			assert.Empty(t, matches)
-			assert.Contains(t, report.String(), "short by")
+			assert.Contains(t, report.String(), "none is offered")
 		})
 	}
 }

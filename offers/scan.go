@@ -1,0 +1,162 @@
+package offers
+
+import "cmp"
+
+// rank orders the agents on which a request fits: the lower is taken.
+type rank struct {
+	foreign bool   // the node has nothing reserved there
+	soft    int    // what the rules prefer, negated
+	moved   bool   // it was on another agent before
+	penalty uint8  // see penaltyOf
+	free    Amount // of the lead resource; negated for Spread, zero for Any
+	agent   int
+}
+
+func (r rank) compare(other rank) int {
+	return cmp.Or(
+		compareBools(r.foreign, other.foreign), cmp.Compare(r.soft, other.soft), compareBools(r.moved, other.moved),
+		cmp.Compare(r.penalty, other.penalty), cmp.Compare(r.free, other.free), cmp.Compare(r.agent, other.agent),
+	)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// rank tells all but foreign, which only a try can.
+func (b *batch) rank(w *want, agent int) rank {
+	a := b.agents[agent]
+	r := rank{foreign: true, moved: a.id != w.Last, penalty: b.penalty[agent], agent: agent}
+	if !w.Place.IsZero() {
+		r.soft = -w.rules.ScoreKey(a.key)
+	}
+	if w.Needs.Amount("gpus") > 0 {
+		r.penalty &^= 1
+	}
+	if w.Prefer == Any || w.lead < 0 {
+		return r
+	}
+	if r.free = b.free(w, agent); w.Prefer == Spread {
+		r.free = -r.free
+	}
+	return r
+}
+
+// free is how much of the lead resource the agent has.
+func (b *batch) free(w *want, agent int) Amount {
+	if !b.isMixed[agent] {
+		return b.lead(w)[agent]
+	}
+	return b.agents[agent].free(b.columns[w.demands[w.lead].column].name)
+}
+
+// best is the agent that ranks first of those on which the request fits; -1
+// if there is none.
+func (b *batch) best(request int) int {
+	w := &b.wants[request]
+	best := b.bestMixed(w)
+	if best.agent >= 0 && !best.foreign {
+		return best.agent
+	}
+	least, most := Amount(0), MaxAmount // of the lead resource: what can still beat best
+	lead := b.lead(w)
+	if lead != nil {
+		least = w.demands[w.lead].amount
+	}
+	for i := w.from; i < w.to; i++ {
+		if lead != nil {
+			if free := lead[i]; free < least || free > most {
+				continue
+			}
+		}
+		if !b.covers(w, i) || b.isMixed[i] {
+			continue
+		}
+		r := b.rank(w, i)
+		if best.agent >= 0 && r.compare(best) >= 0 || !b.fits(w, i) {
+			continue
+		}
+		best = r
+		if !w.plain || best.penalty > 0 {
+			continue
+		}
+		switch w.Prefer {
+		case Pack:
+			most = best.free - 1
+		case Spread:
+			least = -best.free + 1
+		default:
+			return i
+		}
+	}
+	return best.agent
+}
+
+// bestMixed is the best of the agents that columns tell nothing of.
+func (b *batch) bestMixed(w *want) rank {
+	best := rank{agent: -1}
+	for _, i := range b.mixed {
+		if i < w.from || i >= w.to || !b.fits(w, i) {
+			continue
+		}
+		r := b.rank(w, i)
+		r.foreign = !b.fit.own()
+		if best.agent < 0 || r.compare(best) < 0 {
+			best = r
+		}
+	}
+	return best
+}
+
+// first is the first agent by id on which the request fits, or -1.
+func (b *batch) first(request int) int {
+	w := &b.wants[request]
+	for i := w.from; i < w.to; i++ {
+		if b.covers(w, i) && b.fits(w, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// candidates is how many agents may take the request, as far as columns and
+// rules tell.
+func (b *batch) candidates(request int) int {
+	w, n := &b.wants[request], 0
+	for i := w.from; i < w.to; i++ {
+		if b.covers(w, i) && w.rules.Refusal(b.agents[i].key) < 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *batch) lead(w *want) []Amount {
+	if w.lead < 0 {
+		return nil
+	}
+	return b.columns[w.demands[w.lead].column].free
+}
+
+// covers says whether the columns have enough for the request.
+func (b *batch) covers(w *want, agent int) bool {
+	for d := range w.demands {
+		if b.columns[w.demands[d].column].free[agent] < w.demands[d].amount {
+			return false
+		}
+	}
+	return true
+}
+
+// fits says for sure; fit then holds what would be taken.
+func (b *batch) fits(w *want, agent int) bool {
+	a := b.agents[agent]
+	return w.rules.Refusal(a.key) < 0 && b.fit.try(a, w.Request)
+}
