@@ -268,13 +268,21 @@ func (d *decision) jobDone(ev scheduler.JobDone) {
 	}
 }
 
-// deployed notices that every node of a pod with Together has its place.
+// deployed notices that every node of a pod has its place for the first time:
+// from then on those of a pod with Together may start.
 func (d *decision) deployed() {
 	for _, p := range d.Pods {
-		if record := d.pods[p.Name]; !record.Deployed {
-			record.Deployed = !slices.ContainsFunc(d.nodes, func(n *Node) bool {
-				return n.Pod == p.Name && (n.Place == nil || !n.Place.Reserved)
-			})
+		record := d.pods[p.Name]
+		if record.Deployed || slices.ContainsFunc(d.nodes, func(n *Node) bool {
+			return n.Pod == p.Name && (n.Place == nil || !n.Place.Reserved)
+		}) {
+			continue
+		}
+		record.Deployed = true
+		for _, n := range d.nodes {
+			if n.Pod == p.Name {
+				n.Founding = n.Generation
+			}
 		}
 	}
 }

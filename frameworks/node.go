@@ -32,6 +32,9 @@ type Node struct {
 	// reservations and volumes, so that those of an old place are never taken
 	// for those of the new one.
 	Generation int `json:"generation"`
+	// Founding is the generation in which the node was part of the pod's first
+	// deployment; 0: it joined later. In a later generation its volumes are new.
+	Founding int `json:"founding,omitempty"`
 	// Place is nil until one is found.
 	Place *Place `json:"place,omitempty"`
 	// Incarnation counts the tasks, from 1; 0: never launched.
@@ -72,6 +75,10 @@ type Place struct {
 	// Reserved: the reservation was seen in an offer.
 	Reserved bool `json:"reserved"`
 }
+
+// Founder says whether the node still has the place, and the volumes, of the
+// pod's first deployment.
+func (n Node) Founder() bool { return n.Founding > 0 && n.Founding == n.Generation }
 
 // Attribute returns the value of a text or scalar attribute of the agent; empty
 // where there is none.

@@ -1,0 +1,178 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mesokit/mesokit/constraints"
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/offers"
+)
+
+// Cluster declares a Kafka cluster in KRaft mode. The zero value of a field
+// means what its comment says.
+type Cluster struct {
+	Name    string  // of the service; empty: "kafka"
+	Brokers int     // at the first deployment; zero: 3
+	CPUs    float64 // of each broker; zero: 1
+	Mem     int     // of each broker, in MiB; zero: 2048
+	Heap    int     // of each JVM, in MiB; zero: half of Mem
+	Disk    int     // of each broker's volume, in MiB; zero: 5120
+
+	// Place says which agents will do; empty: "hostname:UNIQUE".
+	Place constraints.Rules
+	// RackAttribute names the agent attribute that becomes broker.rack, so
+	// that Kafka spreads the replicas of a partition; empty: none.
+	RackAttribute string
+	// ClientPort and ControllerPort bound the choice of ports; zero: any that
+	// is offered. Once reserved they are kept.
+	ClientPort, ControllerPort frameworks.Port
+
+	// Options are lines of server.properties. What the framework itself sets
+	// is refused, and so is what Kafka does not know.
+	Options map[string]string
+	// PluginOptions are lines of server.properties that only a plugin knows
+	// (a metrics reporter, an authorizer); they are not checked.
+	PluginOptions map[string]string
+
+	Distribution Distribution
+	// Grace is how long a broker may take to hand over its partitions and
+	// stop; zero: 30 seconds.
+	Grace   time.Duration
+	Backoff frameworks.Backoff
+
+	Role, Principal, User string
+	Binary                frameworks.Binary
+}
+
+// Distribution says where agents find Java and Kafka, by paths that hold on
+// every agent.
+type Distribution struct {
+	Java      string // the java program, 17 or newer; empty: "java" in PATH
+	Classpath string // Kafka's jars, separated by colons
+	// Flags are further flags of the JVM, such as "-XX:+UseSerialGC".
+	Flags []string
+}
+
+// The pod and its ports.
+const (
+	pod            = "broker"
+	clientPort     = "client"
+	controllerPort = "controller"
+	volume         = "data"
+)
+
+// maxControllers is the size of the quorum: the first nodes are brokers and
+// controllers, those added later brokers only. Three outlive the loss of one;
+// more than that makes every write of metadata slower.
+const maxControllers = 3
+
+// jvmBeside is what a broker's JVM was seen to need beside its heap, in MiB.
+const jvmBeside = 128
+
+func (c Cluster) withDefaults() Cluster {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	if c.Name == "" {
+		c.Name = "kafka"
+	}
+	if c.CPUs == 0 {
+		c.CPUs = 1
+	}
+	set(&c.Brokers, 3)
+	set(&c.Mem, 2048)
+	set(&c.Heap, c.Mem/2)
+	set(&c.Disk, 5120)
+	if c.Place.String() == "" {
+		c.Place = constraints.MustParse("hostname:UNIQUE")
+	}
+	if c.Grace == 0 {
+		c.Grace = 30 * time.Second
+	}
+	if c.Distribution.Java == "" {
+		c.Distribution.Java = "java"
+	}
+	c.ClientPort.Name, c.ControllerPort.Name = clientPort, controllerPort
+	return c
+}
+
+// Validate says what of the cluster cannot be, field by field.
+func (c Cluster) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("Cluster.%s: %v: %s", field, value, want))
+	}
+	if c.Brokers < 1 {
+		bad("Brokers", c.Brokers, "wants 1 or more")
+	}
+	if c.CPUs <= 0 {
+		bad("CPUs", c.CPUs, "wants more than 0")
+	}
+	if c.Mem < 1 {
+		bad("Mem", c.Mem, "wants MiB, such as 2048")
+	}
+	if c.Heap < 64 {
+		bad("Heap", c.Heap, "wants 64 MiB or more: Kafka does not start with less")
+	}
+	if c.Heap+jvmBeside > c.Mem {
+		bad("Heap", c.Heap, fmt.Sprintf("wants at most %d MiB, which is Mem (%d) less the %d that the JVM needs beside its heap",
+			c.Mem-jvmBeside, c.Mem, jvmBeside))
+	}
+	if c.Disk < 1 {
+		bad("Disk", c.Disk, "wants MiB, such as 5120")
+	}
+	if c.Grace < 0 {
+		bad("Grace", c.Grace, "wants 0 or more")
+	}
+	if c.Distribution.Classpath == "" {
+		bad("Distribution.Classpath", `""`, "wants the paths of Kafka's jars on the agents, separated by colons")
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
+		if err := checkOption(key, c.Options[key]); err != nil {
+			errs = append(errs, fmt.Errorf("Cluster.Options: %w", err))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.PluginOptions)) {
+		if err := checkLine(key, c.PluginOptions[key]); err != nil {
+			errs = append(errs, fmt.Errorf("Cluster.PluginOptions: %w", err))
+		} else if err := checkOwned(key); err != nil {
+			errs = append(errs, fmt.Errorf("Cluster.PluginOptions: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Service is the cluster as the engine runs it.
+func (c Cluster) Service() *frameworks.Service {
+	invalid := c.Validate()
+	c = c.withDefaults()
+	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
+	return &frameworks.Service{
+		Name:      c.Name,
+		Role:      c.Role,
+		Principal: c.Principal,
+		User:      c.User,
+		Binary:    c.Binary,
+		Invalid:   errors.Join(invalid, err),
+		Pods: []frameworks.Pod{{
+			Name:     pod,
+			Count:    c.Brokers,
+			Needs:    needs,
+			Ports:    []frameworks.Port{c.ClientPort, c.ControllerPort},
+			Volumes:  []frameworks.Volume{{Name: volume, Path: volume, Size: offers.Amount(c.Disk) * 1000}},
+			Place:    c.Place,
+			Together: true,
+			Task:     c.task,
+			Ready:    unfenced,
+			Backoff:  c.Backoff,
+			Grace:    c.Grace,
+		}},
+	}
+}

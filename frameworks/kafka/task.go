@@ -1,0 +1,182 @@
+package kafka
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// Paths in the sandbox.
+const (
+	propertiesFile = "server.properties"
+	log4jFile      = "log4j2.properties"
+	argumentsFile  = "java.args"
+	logDir         = volume + "/kafka" // on the volume, so that the volume's own files stay out of Kafka's way
+)
+
+// log4j writes to standard output only, which the executor keeps and rotates.
+const log4j = `rootLogger.level=INFO
+rootLogger.appenderRef.out.ref=OUT
+appender.out.type=Console
+appender.out.name=OUT
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=[%d] %p %m (%c)%n
+`
+
+// task renders how a node runs: a pure function of the cluster, the
+// deployment and the node.
+func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
+	properties, err := c.properties(d, n)
+	if err != nil {
+		return executor.Task{}, err
+	}
+	java := c.Distribution.Java
+	return executor.Task{
+		Files: []executor.File{
+			{Path: propertiesFile, Content: []byte(properties)},
+			{Path: log4jFile, Content: []byte(log4j)},
+			{Path: argumentsFile, Content: []byte(c.arguments())},
+		},
+		Init: []executor.Step{{Name: "format", Done: "formatted", Func: formatStep, Timeout: formatTimeout}},
+		Env: map[string]string{
+			envJava:        java,
+			envCluster:     d.ID("cluster"),
+			envNode:        strconv.Itoa(n.Index),
+			envControllers: initialControllers(d, n),
+		},
+		// The executor expands $NAME in a command; a path is meant as it is.
+		Command: []string{strings.ReplaceAll(java, "$", "$$"), "@" + argumentsFile, "kafka.Kafka", propertiesFile},
+		Stop:    executor.Stop{Grace: c.Grace},
+		Logs:    executor.Logs{MaxBytes: 64 << 20, Keep: 2},
+	}, nil
+}
+
+// arguments is the argument file of the JVM: one in quotation marks per line,
+// where a backslash escapes (the java command's "Command-Line Argument Files").
+func (c Cluster) arguments() string {
+	arguments := append([]string{
+		fmt.Sprintf("-Xmx%dm", c.Heap),
+		"-XX:+ExitOnOutOfMemoryError", // exit status 3, and a new start, instead of a broker that half works
+		"-Dlog4j2.configurationFile=" + log4jFile,
+	}, c.Distribution.Flags...)
+	arguments = append(arguments, "-cp", c.Distribution.Classpath)
+	var text strings.Builder
+	for _, a := range arguments {
+		fmt.Fprintf(&text, "\"%s\"\n", strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a))
+	}
+	return text.String()
+}
+
+// properties renders server.properties: what the user set, and last, so that
+// it holds, what the framework must know.
+func (c Cluster) properties(d frameworks.Deployment, n frameworks.Node) (string, error) {
+	client, control := n.Address(clientPort), n.Address(controllerPort)
+	if client == "" || control == "" {
+		return "", fmt.Errorf("node %s: has no address yet", n.Name)
+	}
+	lines := map[string]string{}
+	for key, value := range c.replication(d) {
+		lines[key] = value
+	}
+	// The default of 128 MiB is taken from the heap at start. One byte more
+	// than 1 MiB is the least that Kafka takes.
+	lines["log.cleaner.dedupe.buffer.size"] = strconv.Itoa(min(128<<20, max(c.Heap<<20/4, 1<<20+1)))
+	maps.Copy(lines, c.PluginOptions)
+	maps.Copy(lines, c.Options)
+
+	roles, listeners := "broker", "CLIENT://"+client
+	if controller(d, n) {
+		roles, listeners = "broker,controller", listeners+",CONTROLLER://"+control
+		// A controller whose disk was lost joins the quorum again by itself,
+		// and its old incarnation is removed.
+		lines["controller.quorum.auto.join.enable"] = "true"
+	}
+	maps.Copy(lines, map[string]string{
+		"process.roles":                       roles,
+		"node.id":                             strconv.Itoa(n.Index),
+		"controller.quorum.bootstrap.servers": strings.Join(controllers(d, controllerPort), ","),
+		"listeners":                           listeners,
+		"advertised.listeners":                "CLIENT://" + client,
+		"listener.security.protocol.map":      "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"inter.broker.listener.name":          "CLIENT",
+		"controller.listener.names":           "CONTROLLER",
+		"log.dirs":                            logDir,
+	})
+	if rack := c.rack(n); rack != "" {
+		lines["broker.rack"] = rack
+	}
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(lines)) {
+		fmt.Fprintf(&text, "%s=%s\n", key, strings.ReplaceAll(lines[key], `\`, `\\`))
+	}
+	return text.String(), nil
+}
+
+// replication lowers the replication of Kafka's own topics, three by default,
+// to what a small cluster has.
+func (c Cluster) replication(d frameworks.Deployment) map[string]string {
+	factor := min(3, d.First[pod])
+	if factor == 3 {
+		return nil
+	}
+	one := strconv.Itoa(factor)
+	return map[string]string{
+		"offsets.topic.replication.factor":                 one,
+		"transaction.state.log.replication.factor":         one,
+		"transaction.state.log.min.isr":                    "1",
+		"share.coordinator.state.topic.replication.factor": one,
+		"share.coordinator.state.topic.min.isr":            "1",
+	}
+}
+
+func (c Cluster) rack(n frameworks.Node) string {
+	if c.RackAttribute == "" {
+		return ""
+	}
+	return n.Place.Attribute(c.RackAttribute)
+}
+
+// quorum is how many nodes, from the first, are controllers. It is odd, and
+// fixed at the first deployment.
+func quorum(d frameworks.Deployment) int {
+	if size := min(d.First[pod], maxControllers); size%2 == 1 {
+		return size
+	}
+	return 1
+}
+
+func controller(d frameworks.Deployment, n frameworks.Node) bool { return n.Index < quorum(d) }
+
+// controllers are the addresses of the quorum, as far as they have a place.
+func controllers(d frameworks.Deployment, port string) []string {
+	var out []string
+	for _, n := range d.Pod(pod) {
+		if controller(d, n) {
+			out = append(out, n.Address(port))
+		}
+	}
+	return out
+}
+
+// initialControllers is what every controller of the first deployment is
+// formatted with: id@host:port:directory. It is empty for a node that joins
+// later or has a new volume: that one finds the quorum by itself.
+func initialControllers(d frameworks.Deployment, n frameworks.Node) string {
+	if !controller(d, n) || !n.Founder() {
+		return ""
+	}
+	var voters []string
+	for _, peer := range d.Pod(pod) {
+		if controller(d, peer) {
+			voters = append(voters, fmt.Sprintf("%d@%s:%s", peer.Index, peer.Address(controllerPort), d.ID("directory/"+peer.Name)))
+		}
+	}
+	slices.SortFunc(voters, cmp.Compare[string])
+	return strings.Join(voters, ",")
+}
