@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -167,9 +169,9 @@ func (t *Task) probe(c *mesos.CheckInfo) *probe {
 	case mesos.CheckInfo_COMMAND:
 		p.look = t.container.lookByCommand(c.GetCommand().GetCommand())
 	case mesos.CheckInfo_HTTP:
-		p.look = lookByHTTP("http", t.address(c.GetHTTP().GetPort()), c.GetHTTP().GetPath())
+		p.look = lookByHTTP("http", t.address(c.GetHTTP().GetPort(), mesos.IPv4), c.GetHTTP().GetPath())
 	case mesos.CheckInfo_TCP:
-		p.look = lookByTCP(t.address(c.GetTCP().GetPort()))
+		p.look = lookByTCP(t.address(c.GetTCP().GetPort(), mesos.IPv4))
 	default:
 		p.look = lookAtUnknown(c.Type)
 	}
@@ -187,29 +189,33 @@ func (t *Task) healthProbe(h *mesos.HealthCheck) *probe {
 		}
 		p.look = t.container.lookByCommand(*command)
 	case mesos.HealthCheck_HTTP:
-		scheme := h.GetHTTP().GetScheme()
-		if scheme == "" {
-			scheme = "http"
-		}
-		p.look = lookByHTTP(scheme, t.address(h.GetHTTP().GetPort()), h.GetHTTP().GetPath())
+		scheme := cmp.Or(h.GetHTTP().GetScheme(), "http")
+		p.look = lookByHTTP(scheme, t.address(h.GetHTTP().GetPort(), h.GetHTTP().GetProtocol()), h.GetHTTP().GetPath())
 	case mesos.HealthCheck_TCP:
-		p.look = lookByTCP(t.address(h.GetTCP().GetPort()))
+		p.look = lookByTCP(t.address(h.GetTCP().GetPort(), h.GetTCP().GetProtocol()))
 	default:
 		p.look = lookAtUnknown(mesos.CheckInfo_UNKNOWN)
 	}
 	return p
 }
 
-func (t *Task) address(port uint32) string {
-	host := t.cfg.Address
-	if host == "" {
-		host = "127.0.0.1"
+// address is where a check connects to.
+func (t *Task) address(port uint32, protocol mesos.NetworkInfo_Protocol) string {
+	host := cmp.Or(t.cfg.Address, "127.0.0.1")
+	if protocol == mesos.IPv6 {
+		host = "::1"
 	}
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// seconds is a number of seconds as a duration.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// seconds is a number of seconds as a duration: none if it is negative, the
+// longest if it is longer than that or not a number.
+func seconds(s float64) time.Duration {
+	if s < math.MaxInt64/float64(time.Second) {
+		return time.Duration(max(0, s) * float64(time.Second))
+	}
+	return math.MaxInt64
+}
 
 type look = func(context.Context) (*mesos.CheckStatusInfo, error)
 

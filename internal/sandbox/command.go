@@ -23,15 +23,16 @@ func command(info *mesos.CommandInfo, vars map[string]string, dir string) *exec.
 		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", info.GetValue()}
 		return cmd
 	}
-	cmd.Path, cmd.Args = search(info.GetValue(), vars["PATH"], dir), info.GetArguments()
+	cmd.Args = info.GetArguments()
+	cmd.Path, cmd.Err = search(info.GetValue(), vars["PATH"], dir)
 	return cmd
 }
 
 // search finds a program as execvp(3) does: a name without a slash in the
 // directories of path, others as they are, relative to dir.
-func search(name, path, dir string) string {
+func search(name, path, dir string) (string, error) {
 	if strings.Contains(name, "/") {
-		return name
+		return name, nil
 	}
 	for _, d := range filepath.SplitList(path) {
 		at := filepath.Join(d, name)
@@ -39,10 +40,10 @@ func search(name, path, dir string) string {
 			at = filepath.Join(dir, at)
 		}
 		if s, err := os.Stat(at); err == nil && s.Mode().IsRegular() && s.Mode()&0o111 != 0 {
-			return at
+			return at, nil
 		}
 	}
-	return "./" + name // does not exist, or is not executable: let it say so
+	return name, syscall.ENOENT
 }
 
 // launch starts cmd. If the program itself is what cannot be started the

@@ -94,6 +94,8 @@ func TestContainerEndsAsMesosSays(t *testing.T) {
 		{name: "unknown program in the shell", command: shell("/no/such/program"), status: "exited with status 127", code: 127},
 		{name: "unknown program", command: program("/no/such/program", "x"), status: "exited with status 1", code: 1,
 			stderr: "Failed to execute '/no/such/program': No such file or directory\n"},
+		{name: "unknown name", command: program("no-such-program", "x"), status: "exited with status 1", code: 1,
+			stderr: "Failed to execute 'no-such-program': No such file or directory\n"},
 		{name: "directory", command: program("/", "x"), status: "exited with status 1", code: 1,
 			stderr: "Failed to execute '/': Permission denied\n"},
 		{name: "program from PATH", command: program("sh", "sh", "-c", "exit 3"), status: "exited with status 3", code: 3},
@@ -281,6 +283,24 @@ func TestRunsAsAnotherUser(t *testing.T) {
 	cfg.Run, cfg.Command.User = testRun("c2"), new("no such user")
 	_, err := Start(t.Context(), cfg)
 	require.ErrorContains(t, err, `user "no such user"`)
+}
+
+func TestFetchedProgramRuns(t *testing.T) {
+	t.Parallel()
+	a := serve(t, map[string][]byte{"run": []byte("echo \"$1\"\n"), "hashbang": []byte("#!/bin/sh\necho \"$1\"\n")})
+	yes := true
+	for name, want := range map[string]string{"run": "arg\n", "hashbang": "arg\n"} {
+		cfg := config(t, program("./"+name, "me", "arg"))
+		cfg.Command.URIs = []mesos.CommandInfo_URI{{Value: a.dir + "/" + name, Executable: &yes}}
+		assert.Equal(t, want, content(t, start(t, cfg), "stdout"), name)
+
+		// A name alone is looked for in PATH only, which the sandbox is not in.
+		cfg = config(t, program(name, "me", "arg"))
+		cfg.Command.URIs = []mesos.CommandInfo_URI{{Value: a.dir + "/" + name, Executable: &yes}}
+		assert.Equal(t, 1, wait(t, start(t, cfg)).ExitCode(), name)
+		cfg.Run, cfg.Environment.Extra = testRun("c2"), map[string]string{"PATH": "/usr/bin:."}
+		assert.Equal(t, want, content(t, start(t, cfg), "stdout"), name)
+	}
 }
 
 func TestRunIsNotStartedTwice(t *testing.T) {

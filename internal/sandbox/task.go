@@ -23,7 +23,8 @@ type TaskConfig struct {
 	// and is told of it.
 	Killing bool
 	// Address is where HTTP and TCP checks connect to, a host without a port.
-	// Empty is 127.0.0.1, the only one that Mesos knows.
+	// Empty is 127.0.0.1, the only one that Mesos knows; health checks over
+	// IPv6 always connect to ::1.
 	Address string
 	// Report gets every status of the task, in order, from one goroutine. It
 	// may block, but not for Destroy: the task goes on and its statuses wait. They carry the task
@@ -42,8 +43,10 @@ const defaultGrace = 3 * time.Second
 const lingering = time.Second
 
 // A Task is a command task: a container and the executor that Mesos would put
-// in front of it (src/launcher/executor.cpp). It is safe for use by several
-// goroutines.
+// in front of it (src/launcher/executor.cpp). As that executor is a process of
+// its own, an agent that only plays its restart keeps its tasks and lets Report
+// block until it is back; [AttachTask] is for another program. It is safe for
+// use by several goroutines.
 type Task struct {
 	cfg       TaskConfig
 	container *Container

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -332,7 +333,7 @@ func port(t *testing.T, address string) uint32 {
 	return uint32(n)
 }
 
-func TestHealthCheckByNetwork(t *testing.T) {
+func TestHealthCheckOutcomes(t *testing.T) {
 	t.Parallel()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -376,6 +377,10 @@ func TestHealthCheckByNetwork(t *testing.T) {
 		{"HTTP too slow", byHTTP("http", plain.Listener.Addr(), "/slow"), false},
 		{"TCP", byTCP(plain.Listener.Addr()), true},
 		{"TCP nobody there", byTCP(nobody.Addr()), false},
+		{"command killed by a signal", func(h *mesos.HealthCheck) {
+			h.Type, h.Command = mesos.HealthCheck_COMMAND, &mesos.CommandInfo{Value: new("kill -9 $$")}
+		}, false},
+		{"unknown type", func(h *mesos.HealthCheck) { h.Type = mesos.HealthCheck_UNKNOWN }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -437,4 +442,32 @@ func TestCheckByNetwork(t *testing.T) {
 				"TASK_RUNNING REASON_TASK_CHECK_STATUS_UPDATED check="+tt.want)
 		})
 	}
+}
+
+// TestCheckLosesItsOutcome: when a server that answered goes, the check has no
+// outcome any more, and says so once.
+func TestCheckLosesItsOutcome(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	cfg, statuses := taskConfig(t, shell("sleep 600"))
+	cfg.Task.Check = &mesos.CheckInfo{
+		Type: mesos.CheckInfo_HTTP, HTTP: &mesos.CheckInfo_Http{Port: port(t, server.Listener.Addr().String())},
+		DelaySeconds: new(0.0), IntervalSeconds: new(0.01),
+	}
+	startTask(t, cfg)
+	expect(t, statuses,
+		`TASK_STARTING check={"type":"HTTP","http":{}}`, `TASK_RUNNING check={"type":"HTTP","http":{}}`,
+		`TASK_RUNNING REASON_TASK_CHECK_STATUS_UPDATED check={"type":"HTTP","http":{"status_code":404}}`)
+	server.Close()
+	expect(t, statuses, `TASK_RUNNING REASON_TASK_CHECK_STATUS_UPDATED check={"type":"HTTP","http":{}}`)
+}
+
+func TestSeconds(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[float64]time.Duration{
+		0: 0, 1.5: 1500 * time.Millisecond, -1: 0, 1e300: math.MaxInt64, math.Inf(1): math.MaxInt64, math.Inf(-1): 0,
+	} {
+		assert.Equal(t, want, seconds(s), s)
+	}
+	assert.Equal(t, time.Duration(math.MaxInt64), seconds(math.NaN()))
 }
