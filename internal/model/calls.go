@@ -1,0 +1,264 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+)
+
+// call answers a scheduler's call and acts on it.
+func (m *Master) call(in Call) {
+	c := in.Call
+	if err := validateCall(c, in.Principal); err != nil {
+		m.do(Reply{http.StatusBadRequest, "Failed to validate scheduler::Call: " + err.Error()})
+		return
+	}
+	if c.Type == scheduler.Call_SUBSCRIBE {
+		m.subscribe(in)
+		return
+	}
+	f := m.frameworks[c.FrameworkID.Value]
+	if f == nil || f.recovered {
+		m.do(Reply{http.StatusBadRequest, "Framework cannot be found"})
+		return
+	}
+	switch {
+	case f.stream == "":
+		m.do(Reply{http.StatusForbidden, "Framework is not subscribed"})
+		return
+	case in.Stream == "":
+		m.do(Reply{http.StatusBadRequest, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"})
+		return
+	case in.Stream != f.stream:
+		m.do(Reply{http.StatusBadRequest, fmt.Sprintf(
+			"The stream ID '%s' included in this request didn't match the stream ID currently associated with framework ID %s",
+			in.Stream, f.id)})
+		return
+	case in.Principal != "" && f.info.Principal != nil && in.Principal != *f.info.Principal:
+		m.do(Reply{http.StatusForbidden, fmt.Sprintf(
+			"Framework principal '%s' does not match the principal '%s' that authenticated", *f.info.Principal, in.Principal)})
+		return
+	}
+	if c.Type == scheduler.Call_UPDATE_FRAMEWORK {
+		m.updateFramework(f, c.UpdateFramework, in.Constraints)
+		return
+	}
+	m.do(Reply{Status: http.StatusAccepted})
+	m.act(f, c)
+}
+
+// act carries out a valid call of a connected framework.
+func (m *Master) act(f *framework, c *scheduler.Call) {
+	switch c.Type {
+	case scheduler.Call_TEARDOWN:
+		m.removeFramework(f)
+	case scheduler.Call_ACCEPT:
+		m.accept(f, c.Accept)
+	case scheduler.Call_DECLINE:
+		m.decline(f, c.Decline.OfferIDs, c.Decline.Filters)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		m.answerInverse(f, c.AcceptInverseOffers.InverseOfferIDs, true, c.AcceptInverseOffers.Filters)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		m.answerInverse(f, c.DeclineInverseOffers.InverseOfferIDs, false, c.DeclineInverseOffers.Filters)
+	case scheduler.Call_REVIVE:
+		m.revive(f, c.GetRevive().GetRoles())
+	case scheduler.Call_SUPPRESS:
+		m.suppress(f, c.GetSuppress().GetRoles())
+	case scheduler.Call_KILL:
+		m.kill(f, c.Kill)
+	case scheduler.Call_SHUTDOWN:
+		if a := m.agents[c.Shutdown.AgentID.Value]; a != nil {
+			m.send(a, ShutdownExecutor{f.id, c.Shutdown.ExecutorID.Value})
+		}
+	case scheduler.Call_ACKNOWLEDGE:
+		m.acknowledge(f, c.Acknowledge)
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		m.acknowledgeOperation(c.AcknowledgeOperationStatus)
+	case scheduler.Call_RECONCILE:
+		m.reconcile(f, c.Reconcile.Tasks)
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		m.reconcileOperations(f, c.ReconcileOperations.Operations)
+	case scheduler.Call_MESSAGE:
+		if a := m.agents[c.Message.AgentID.Value]; a != nil {
+			m.send(a, TellExecutor{f.id, c.Message.ExecutorID.Value, c.Message.Data})
+		}
+	case scheduler.Call_REQUEST:
+		// Mesos's allocator takes no notice of requests either.
+	}
+}
+
+// validateCall checks that a call has what its type needs
+// (validation.cpp, scheduler::call::validate).
+func validateCall(c *scheduler.Call, principal string) error {
+	if c.Type == scheduler.Call_UNKNOWN {
+		return errors.New("Expecting 'type' to be present")
+	}
+	if c.Type == scheduler.Call_SUBSCRIBE {
+		return validateSubscribe(c, principal)
+	}
+	if c.FrameworkID == nil {
+		return errors.New("Expecting 'framework_id' to be present")
+	}
+	missing := func(field string, absent bool) error {
+		if absent {
+			return fmt.Errorf("Expecting '%s' to be present", field)
+		}
+		return nil
+	}
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		return missing("accept", c.Accept == nil)
+	case scheduler.Call_DECLINE:
+		return missing("decline", c.Decline == nil)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		return missing("accept_inverse_offers", c.AcceptInverseOffers == nil)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		return missing("decline_inverse_offers", c.DeclineInverseOffers == nil)
+	case scheduler.Call_KILL:
+		return missing("kill", c.Kill == nil)
+	case scheduler.Call_SHUTDOWN:
+		return missing("shutdown", c.Shutdown == nil)
+	case scheduler.Call_ACKNOWLEDGE:
+		if c.Acknowledge == nil {
+			return missing("acknowledge", true)
+		}
+		return validateUUID(c.Acknowledge.UUID)
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		if c.AcknowledgeOperationStatus == nil {
+			return missing("acknowledge_operation_status", true)
+		}
+		if err := validateUUID(c.AcknowledgeOperationStatus.UUID); err != nil {
+			return err
+		}
+		return missing("agent_id", c.AcknowledgeOperationStatus.AgentID == nil)
+	case scheduler.Call_RECONCILE:
+		return missing("reconcile", c.Reconcile == nil)
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		return missing("reconcile_operations", c.ReconcileOperations == nil)
+	case scheduler.Call_MESSAGE:
+		return missing("message", c.Message == nil)
+	case scheduler.Call_REQUEST:
+		return missing("request", c.Request == nil)
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		if c.UpdateFramework == nil {
+			return missing("update_framework", true)
+		}
+		if c.FrameworkID.Value != c.UpdateFramework.FrameworkInfo.ID.GetValue() {
+			return errors.New("'framework_id' differs from 'update_framework.framework_info.id'")
+		}
+	case scheduler.Call_TEARDOWN, scheduler.Call_REVIVE, scheduler.Call_SUPPRESS:
+	default:
+		return errors.New("Expecting 'type' to be present")
+	}
+	return nil
+}
+
+func validateSubscribe(c *scheduler.Call, principal string) error {
+	if c.Subscribe == nil || c.Subscribe.FrameworkInfo == nil {
+		return errors.New("Expecting 'subscribe' to be present")
+	}
+	info := c.Subscribe.FrameworkInfo
+	if c.FrameworkID.GetValue() != info.ID.GetValue() {
+		return errors.New("'framework_id' differs from 'subscribe.framework_info.id'")
+	}
+	if info.ID.GetValue() != "" {
+		if err := validateID(info.ID.Value); err != nil {
+			return err
+		}
+	}
+	if principal != "" && info.Principal != nil && *info.Principal != principal {
+		return fmt.Errorf("Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`",
+			principal, *info.Principal)
+	}
+	return nil
+}
+
+func validateUUID(b []byte) error {
+	if len(b) != 16 {
+		return errors.New("Not a valid UUID")
+	}
+	return nil
+}
+
+// operationUpdate takes an agent's report of an operation.
+func (m *Master) operationUpdate(a *agent, u OperationUpdate) {
+	op := a.operations[string(u.Status.UUID.GetValue())]
+	if op != nil {
+		op.Status = u.Status
+		// The account by which one reconciles carries no UUID.
+		op.Status.UUID = nil
+	}
+	f := m.frameworks[u.Framework]
+	if f == nil || u.Status.OperationID == nil {
+		return
+	}
+	m.emit(f, operationEvent(u.Status))
+}
+
+func operationEvent(s mesos.OperationStatus) *scheduler.Event {
+	return &scheduler.Event{Type: scheduler.Event_UPDATE_OPERATION_STATUS,
+		UpdateOperationStatus: &scheduler.Event_UpdateOperationStatus{Status: s}}
+}
+
+func (m *Master) acknowledgeOperation(ack *scheduler.Call_AcknowledgeOperationStatus) {
+	a := m.agents[ack.AgentID.Value]
+	if a == nil {
+		return
+	}
+	for _, uuid := range sortedKeys(a.operations) {
+		op := a.operations[uuid]
+		if op.Info.ID.GetValue() == ack.OperationID.Value {
+			delete(a.operations, uuid)
+		}
+	}
+	m.send(a, AcknowledgeOperation{ack.UUID})
+}
+
+func (m *Master) reconcileOperations(f *framework, named []scheduler.Call_ReconcileOperations_Operation) {
+	if len(named) == 0 {
+		for _, a := range m.order {
+			for _, uuid := range sortedKeys(a.operations) {
+				if op := a.operations[uuid]; op.Framework == f.id && op.Info.ID != nil {
+					m.emit(f, operationEvent(op.Status))
+				}
+			}
+		}
+		return
+	}
+	for _, n := range named {
+		m.emit(f, operationEvent(m.operationStatus(f, n)))
+	}
+}
+
+func (m *Master) operationStatus(f *framework, n scheduler.Call_ReconcileOperations_Operation) mesos.OperationStatus {
+	for _, a := range m.order {
+		for _, op := range a.operations {
+			if op.Framework == f.id && op.Info.ID.GetValue() == n.OperationID.Value {
+				return op.Status
+			}
+		}
+	}
+	s := mesos.OperationStatus{OperationID: &mesos.OperationID{Value: n.OperationID.Value}, AgentID: n.AgentID}
+	agentID := n.AgentID.GetValue()
+	_, admitted := m.registry.Admitted[agentID]
+	text := ""
+	switch {
+	case agentID == "":
+		s.State, text = mesos.OPERATION_UNKNOWN, "Operation is unknown and no 'agent_id' was provided"
+	case m.agents[agentID] != nil:
+		s.State, text = mesos.OPERATION_UNKNOWN, "Operation is unknown"
+	case admitted:
+		s.State, text = mesos.OPERATION_RECOVERING, "Agent is recovered but has not re-registered"
+	case !m.registry.Unreachable[agentID].IsZero():
+		s.State, text = mesos.OPERATION_UNREACHABLE, "Agent is unreachable"
+	case !m.registry.Gone[agentID].IsZero():
+		s.State, text = mesos.OPERATION_GONE_BY_OPERATOR, "Agent marked gone by operator"
+	default:
+		s.State, text = mesos.OPERATION_UNKNOWN, "Both operation and agent are unknown"
+	}
+	s.Message = ptr("Reconciliation: " + text)
+	return s
+}

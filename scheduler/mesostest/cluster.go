@@ -1,0 +1,243 @@
+package mesostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/internal/model"
+)
+
+// Cluster is a running Mesos: one master and its agents. Its methods may be
+// called from any goroutine.
+type Cluster struct {
+	cfg    Config
+	dir    string
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	once   sync.Once
+	leases []net.Listener // addresses of agents
+	agents []*Agent
+
+	mu       sync.Mutex
+	address  string
+	master   *master // nil while it is stopped
+	registry model.Registry
+	change   chan struct{} // closed at the next change
+	journal  []string
+}
+
+// maxJournal bounds the lines that a failed test prints.
+const maxJournal = 200
+
+// Start starts a cluster. It lives until Close, or until ctx ends.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	cfg.Agents = slices.Clone(cfg.Agents)
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(cfg.Dir, "mesos-")
+	if err != nil {
+		return nil, fmt.Errorf("mesostest: Dir: %w", err)
+	}
+	c := &Cluster{cfg: cfg, dir: dir, address: cfg.Address, change: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := c.start(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	context.AfterFunc(ctx, func() { _ = c.Close() })
+	return c, nil
+}
+
+func (c *Cluster) start() error {
+	if err := c.StartMaster(); err != nil {
+		return err
+	}
+	for i, cfg := range c.cfg.Agents {
+		a, err := c.newAgent(i, cfg)
+		if err != nil {
+			return err
+		}
+		c.agents = append(c.agents, a)
+		a.connect(c.currentMaster())
+	}
+	return nil
+}
+
+// Close ends the cluster: every process of every task, and all files unless
+// they are to be kept. It may be called again.
+func (c *Cluster) Close() error {
+	var err error
+	c.once.Do(func() {
+		c.StopMaster()
+		var wg sync.WaitGroup
+		for _, a := range c.agents {
+			wg.Go(a.Stop)
+		}
+		wg.Wait()
+		c.cancel()
+		c.work.Wait()
+		for _, l := range c.leases {
+			err = errors.Join(err, l.Close())
+		}
+		if !c.cfg.KeepFiles {
+			err = errors.Join(err, os.RemoveAll(c.dir))
+		}
+	})
+	return err
+}
+
+// Master is the "host:port" of the master.
+func (c *Cluster) Master() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.address
+}
+
+// URL is the URL of the master, without a path.
+func (c *Cluster) URL() string { return "http://" + c.Master() }
+
+// Dir is the directory that holds the agents' work directories.
+func (c *Cluster) Dir() string { return c.dir }
+
+// Agent is the i-th agent.
+func (c *Cluster) Agent(i int) *Agent { return c.agents[i] }
+
+// Agents are all agents, in the order of the configuration.
+func (c *Cluster) Agents() []*Agent { return slices.Clone(c.agents) }
+
+func (c *Cluster) currentMaster() *master {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.master
+}
+
+// StopMaster ends the master as if it were killed. Agents and their tasks go
+// on; the registry is kept for the next master.
+func (c *Cluster) StopMaster() {
+	c.mu.Lock()
+	m := c.master
+	c.master = nil
+	c.mu.Unlock()
+	if m == nil {
+		return
+	}
+	registry := m.stop()
+	c.mu.Lock()
+	c.registry = registry
+	c.mu.Unlock()
+	for _, a := range c.agents {
+		a.disconnect(true)
+	}
+	c.changed()
+}
+
+// StartMaster starts a new master at the same address after StopMaster.
+func (c *Cluster) StartMaster() error {
+	if c.currentMaster() != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", c.Master())
+	if err != nil {
+		return fmt.Errorf("mesostest: Address: %w", err)
+	}
+	m, err := c.startMaster(l, c.registry)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	c.mu.Lock()
+	c.master, c.address = m, l.Addr().String()
+	c.mu.Unlock()
+	for _, a := range c.agents {
+		a.connect(m)
+	}
+	return nil
+}
+
+// RestartMaster is StopMaster and StartMaster.
+func (c *Cluster) RestartMaster() error {
+	c.StopMaster()
+	return c.StartMaster()
+}
+
+// leaseAddress finds a loopback address that no other cluster on this machine
+// uses and keeps it until Close.
+func (c *Cluster) leaseAddress() (string, error) {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1", nil
+	}
+	// A listener on a port of its own marks the address as taken, also
+	// while the agent is down.
+	const leasePort = 5052
+	for x := 2; x < 250; x++ {
+		for y := 1; y < 250; y++ {
+			address := fmt.Sprintf("127.0.%d.%d", x, y)
+			l, err := net.Listen("tcp", net.JoinHostPort(address, fmt.Sprint(leasePort)))
+			if err == nil {
+				c.leases = append(c.leases, l)
+				return address, nil
+			}
+		}
+	}
+	return "", errors.New("mesostest: no loopback address is free: port 5052 is taken on all of 127.0.2.1 to 127.0.249.249")
+}
+
+// changed wakes those who wait for a condition.
+func (c *Cluster) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.change)
+	c.change = make(chan struct{})
+}
+
+// note keeps a line for a failed test.
+func (c *Cluster) note(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	c.cfg.Log.Info(line)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.journal = append(c.journal, time.Now().Format("15:04:05.000 ")+line)
+	if len(c.journal) > maxJournal {
+		c.journal = slices.Delete(c.journal, 0, len(c.journal)-maxJournal)
+	}
+}
+
+func (c *Cluster) noteEvent(e *scheduler.Event) {
+	switch e.Type {
+	case scheduler.Event_UPDATE:
+		s := &e.Update.Status
+		c.note("event UPDATE %s %s %s %q", s.TaskID.Value, s.GetState(), s.GetReason(), s.GetMessage())
+	case scheduler.Event_OFFERS:
+		c.note("event OFFERS %d", len(e.Offers.Offers))
+	case scheduler.Event_ERROR:
+		c.note("event ERROR %q", e.Error.Message)
+	default:
+		c.note("event %s", e.Type)
+	}
+}
+
+func (c *Cluster) noteCall(call *scheduler.Call) {
+	switch call.Type {
+	case scheduler.Call_ACCEPT:
+		ops := make([]string, 0, len(call.GetAccept().GetOperations()))
+		for i := range call.GetAccept().GetOperations() {
+			ops = append(ops, call.Accept.Operations[i].Type.String())
+		}
+		c.note("call ACCEPT %v", ops)
+	case scheduler.Call_KILL:
+		if call.Kill != nil {
+			c.note("call KILL %s", call.Kill.TaskID.Value)
+		}
+	default:
+		c.note("call %s", call.Type)
+	}
+}

@@ -1,0 +1,330 @@
+package mesostest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/mesokit/mesokit/internal/model"
+	"github.com/mesokit/mesokit/internal/sandbox"
+)
+
+// container is what runs for one executor: the process of a custom executor,
+// or a command task with the executor that Mesos puts in front of it.
+type container struct {
+	a     *Agent
+	id    string
+	start model.StartContainer
+
+	ctx    context.Context // ends the launch
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	process *sandbox.Container // of a custom executor
+	task    *sandbox.Task      // of a command task
+	stopped bool
+
+	subscribed *gate // command tasks: the agent knows them
+}
+
+// gate is a condition that can be waited for, and taken back.
+type gate struct {
+	mu   sync.Mutex
+	open chan struct{}
+}
+
+func newGate() *gate { return &gate{open: make(chan struct{})} }
+
+func (g *gate) set(open bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.open:
+		if !open {
+			g.open = make(chan struct{})
+		}
+	default:
+		if open {
+			close(g.open)
+		}
+	}
+}
+
+func (g *gate) wait(ctx context.Context) bool {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	select {
+	case <-open:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// contain does what the agent's machine wants done to the operating system.
+// The agent's lock is held, so nothing here may wait.
+func (a *Agent) contain(out model.AgentOutput) {
+	switch out := out.(type) {
+	case model.StartContainer:
+		ctx, cancel := context.WithCancel(a.c.ctx)
+		c := &container{a: a, id: out.Container, start: out, ctx: ctx, cancel: cancel, subscribed: newGate()}
+		a.containers[c.id] = c
+		a.c.work.Go(c.run)
+	case model.StopContainer:
+		if c := a.containers[out.Container]; c != nil {
+			a.c.work.Go(c.stop)
+		}
+	case model.AttachVolumes:
+		a.c.cfg.Log.Warn("volumes of a further task are not placed in a running container", "container", out.Container)
+	case model.MakeVolume:
+		if err := a.dir.CreateVolume(out.Volume); err != nil {
+			a.c.cfg.Log.Error("create volume", "agent", a.cfg.Hostname, "error", err)
+		}
+	case model.RemoveVolume:
+		if err := a.dir.DestroyVolume(out.Volume); err != nil {
+			a.c.cfg.Log.Error("destroy volume", "agent", a.cfg.Hostname, "error", err)
+		}
+	}
+}
+
+// destroyAll kills everything on the machine.
+func (a *Agent) destroyAll() {
+	a.mu.Lock()
+	var all []*container
+	for _, c := range a.containers {
+		all = append(all, c)
+	}
+	a.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, c := range all {
+		wg.Go(c.stop)
+	}
+	wg.Wait()
+	a.mu.Lock()
+	for _, c := range all {
+		delete(a.containers, c.id)
+	}
+	a.mu.Unlock()
+}
+
+// commands returns the containers of command tasks. The agent's lock is held.
+func (a *Agent) commands() []*container {
+	var out []*container
+	for _, c := range a.containers {
+		if c.start.Task != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (c *container) run() {
+	defer c.cancel()
+	status, err := c.launch()
+	var failed *sandbox.LaunchError
+	switch {
+	case errors.As(err, &failed):
+		c.a.c.cfg.Log.Warn("launch failed", "container", c.id, "error", err)
+		c.tell(model.ContainerFailed{Container: c.id, Message: failed.Message})
+	case err != nil:
+		c.tell(model.ContainerFailed{Container: c.id, Message: "Failed to launch container: " + err.Error()})
+	default:
+		c.tell(model.ContainerExited{Container: c.id, Status: status})
+	}
+}
+
+// tell steps the agent with the end of the container. An agent that is down
+// learns it when it is started.
+func (c *container) tell(in model.AgentInput) {
+	c.a.whenUp(func() {
+		c.a.mu.Lock()
+		defer c.a.mu.Unlock()
+		if c.a.containers[c.id] != c {
+			return // the machine was stopped, and knows
+		}
+		delete(c.a.containers, c.id)
+		c.a.stepLocked(in)
+	})
+}
+
+// launch starts the container, waits for its end and clears up behind it. It
+// returns the status of the process.
+func (c *container) launch() (int, error) {
+	cfg := c.config()
+	if c.start.Executor.Type == mesos.ExecutorInfo_DEFAULT {
+		return c.runDefault(cfg)
+	}
+	if c.start.Task != nil {
+		return c.runTask(cfg)
+	}
+	p, err := sandbox.Start(c.ctx, cfg)
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	c.process = p
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped {
+		c.destroy()
+	}
+	c.a.step(model.ContainerStarted{Container: c.id, PID: p.PID()})
+	<-p.Done()
+	status, err := p.Wait(context.Background())
+	if err != nil {
+		status = 1 << 8 // ended, and nobody knows how
+	}
+	c.destroy()
+	return int(status), nil
+}
+
+func (c *container) config() sandbox.Config {
+	e := &c.start.Executor
+	command := mesos.CommandInfo{}
+	if e.Command != nil {
+		command = *e.Command
+	}
+	role := ""
+	var resources []mesos.Resource
+	resources = append(resources, c.start.Volumes...)
+	if t := c.start.Task; t != nil && len(t.Resources) > 0 {
+		role = t.Resources[0].GetAllocationInfo().GetRole()
+	}
+	grace := c.a.cfg.ShutdownGrace
+	if grace == 0 {
+		grace = 5 * time.Second
+	}
+	if g := e.ShutdownGracePeriod; g != nil {
+		grace = time.Duration(g.Nanoseconds)
+	}
+	return sandbox.Config{
+		WorkDir: c.a.dir,
+		Run: sandbox.Run{
+			AgentID: c.a.ID(), FrameworkID: c.start.Framework.ID.GetValue(),
+			ExecutorID: e.ExecutorID.Value, ContainerID: c.id,
+		},
+		Command: command, Resources: resources, Fetcher: c.a.fetcher, User: c.start.Framework.User,
+		Environment: sandbox.Environment{
+			Endpoint: c.a.address, Checkpoint: c.start.Framework.GetCheckpoint(), ShutdownGrace: grace,
+			RecoveryTimeout: c.a.cfg.RecoveryTimeout, BackoffMax: 2 * time.Second, Role: role,
+			Extra: c.a.cfg.Environment,
+		},
+	}
+}
+
+// runTask runs a command task and plays its executor towards the agent.
+func (c *container) runTask(cfg sandbox.Config) (int, error) {
+	killing := false
+	for _, capability := range c.start.Framework.Capabilities {
+		killing = killing || capability.Type == mesos.FrameworkInfo_Capability_TASK_KILLING_STATE
+	}
+	t, err := sandbox.StartTask(c.ctx, sandbox.TaskConfig{
+		Container: cfg, Task: *c.start.Task, Killing: killing, Address: c.a.cfg.Address, Report: c.report,
+	})
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	c.task = t
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped {
+		c.destroy()
+	}
+	c.a.step(model.ContainerStarted{Container: c.id, PID: t.Container().PID()})
+	c.resubscribe()
+	<-t.Done()
+	return 0, nil
+}
+
+// report passes a status on as soon as the agent will have it.
+func (c *container) report(s mesos.TaskStatus) {
+	for c.subscribed.wait(c.ctx) {
+		reply := c.a.step(model.ExecutorCall{Call: c.call(executor.Call_UPDATE, s)})
+		if reply.Status != 503 && reply.Status != 403 {
+			return
+		}
+		// The agent went down since. It lets us subscribe when it is back.
+		c.subscribed.set(false)
+		c.a.whenUp(c.resubscribe)
+	}
+}
+
+func (c *container) call(kind executor.Call_Type, s mesos.TaskStatus) *executor.Call {
+	call := &executor.Call{
+		Type: kind, ExecutorID: c.start.Executor.ExecutorID, FrameworkID: *c.start.Framework.ID,
+	}
+	if kind == executor.Call_UPDATE {
+		call.Update = &executor.Call_Update{Status: s}
+	} else {
+		call.Subscribe = &executor.Call_Subscribe{}
+		if c.start.Task != nil {
+			call.Subscribe.UnacknowledgedTasks = []mesos.TaskInfo{*c.start.Task}
+		}
+	}
+	return call
+}
+
+// resubscribe makes the agent know the executor of a command task.
+func (c *container) resubscribe() {
+	c.mu.Lock()
+	ready := c.task != nil
+	c.mu.Unlock()
+	if !ready {
+		return // it will, when it has started
+	}
+	reply := c.a.subscribe("command-"+c.id, c.call(executor.Call_SUBSCRIBE, mesos.TaskStatus{}), c.event, func() { c.subscribed.set(false) })
+	if reply.Status == 200 {
+		c.subscribed.set(true)
+	}
+}
+
+// event takes an event for the executor of a command task. The agent's lock is
+// held; what the task does with it happens elsewhere.
+func (c *container) event(e *executor.Event) {
+	c.mu.Lock()
+	t := c.task
+	c.mu.Unlock()
+	switch e.Type {
+	case executor.Event_KILL:
+		c.a.c.work.Go(func() { t.Kill(e.Kill.KillPolicy) })
+	case executor.Event_SHUTDOWN:
+		c.a.c.work.Go(t.Shutdown)
+	}
+}
+
+// stop kills the container.
+func (c *container) stop() {
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.cancel()
+	c.destroy()
+}
+
+// destroy kills all processes.
+func (c *container) destroy() {
+	c.mu.Lock()
+	p, t := c.process, c.task
+	c.mu.Unlock()
+	var err error
+	switch {
+	case t != nil:
+		err = t.Destroy(context.Background())
+	case p != nil:
+		err = p.Destroy(context.Background())
+	}
+	if err != nil {
+		c.a.c.cfg.Log.Error("destroy container", "container", c.id, "error", err)
+	}
+}
+
+// runDefault runs the executor of task groups.
+func (c *container) runDefault(sandbox.Config) (int, error) {
+	return 0, errors.New("the default executor is not implemented yet")
+}

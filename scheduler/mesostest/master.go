@@ -1,0 +1,214 @@
+package mesostest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/internal/model"
+)
+
+// version is the Mesos that this package follows.
+const version = "1.12.0"
+
+// master runs a model.Master behind its HTTP API.
+type master struct {
+	c       *Cluster
+	machine *model.Master
+	info    mesos.MasterInfo
+	started time.Time
+	server  *http.Server
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	streams map[string]*queue[*scheduler.Event] // open scheduler streams
+	links   map[string]*link                    // connections of agents
+	down    bool
+}
+
+// link is a connection between an agent and the master: two queues, one for
+// each direction, that lose everything while the link is cut.
+type link struct {
+	name     string
+	toMaster *queue[model.AgentMessage]
+	toAgent  *queue[model.MasterMessage]
+	cut      func() bool
+}
+
+// randomUUID is for what must differ from run to run.
+func randomUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	h := hex.EncodeToString(b[:])
+	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+}
+
+// startMaster serves a new master on l with what the last one remembered.
+func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master, error) {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	info := mesos.MasterInfo{
+		ID: randomUUID(), Port: ptr(uint32(n)), PID: ptr("master@" + l.Addr().String()),
+		Hostname: &host, Version: ptr(version),
+		Address: &mesos.Address{Hostname: &host, IP: &host, Port: int32(n)},
+		Domain:  domain(c.cfg.Region, c.cfg.Zone),
+		Capabilities: []mesos.MasterInfo_Capability{
+			{Type: mesos.MasterInfo_Capability_AGENT_UPDATE}, {Type: mesos.MasterInfo_Capability_AGENT_DRAINING},
+		},
+	}
+	if ip := net.ParseIP(host).To4(); ip != nil {
+		info.IP = binary.LittleEndian.Uint32(ip) // in network order on a little endian machine, as Mesos has it
+	}
+	least, err := parseMinOffer(c.cfg.MinOffer)
+	if err != nil {
+		return nil, err
+	}
+	m := &master{
+		c: c, info: info, started: time.Now(),
+		streams: map[string]*queue[*scheduler.Event]{}, links: map[string]*link{},
+	}
+	m.machine = model.NewMaster(model.Config{
+		Info: info, AllocationInterval: c.cfg.AllocationInterval, OfferTimeout: c.cfg.OfferTimeout,
+		PingInterval: c.cfg.PingInterval, MaxMissedPings: c.cfg.MaxMissedPings,
+		ReregisterTimeout: c.cfg.ReregisterTimeout, Heartbeat: c.cfg.Heartbeat, MinOffer: least,
+	}, registry, m.started)
+	m.timer = time.AfterFunc(time.Until(m.machine.Wake()), func() { m.step(model.Tick{}) })
+	m.server = &http.Server{Handler: m.routes(), ReadHeaderTimeout: time.Minute}
+	c.work.Go(func() {
+		if err := m.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			c.cfg.Log.Error("master stopped serving", "error", err)
+		}
+	})
+	c.note("master %s serves at %s", info.ID, l.Addr())
+	return m, nil
+}
+
+// step hands an input to the machine and its outputs to whom they are for. It
+// returns the reply to a call.
+func (m *master) step(in model.Input) model.Reply {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stepLocked(in)
+}
+
+func (m *master) stepLocked(in model.Input) model.Reply {
+	reply := model.Reply{Status: http.StatusServiceUnavailable}
+	if m.down {
+		return reply
+	}
+	for _, out := range m.machine.Step(time.Now(), in) {
+		switch out := out.(type) {
+		case model.Reply:
+			reply = out
+		case model.Emit:
+			m.c.noteEvent(out.Event)
+			if q := m.streams[out.Stream]; q != nil {
+				q.push(out.Event)
+			}
+		case model.Close:
+			if q := m.streams[out.Stream]; q != nil {
+				q.close()
+				delete(m.streams, out.Stream)
+			}
+		case model.Send:
+			if l := m.links[out.To]; l != nil && !l.cut() {
+				l.toAgent.push(out.Message)
+			}
+		}
+	}
+	m.timer.Reset(max(0, time.Until(m.machine.Wake())))
+	m.c.changed()
+	return reply
+}
+
+// subscribe steps a SUBSCRIBE with a queue ready for its events.
+func (m *master) subscribe(call model.Call) (*queue[*scheduler.Event], model.Reply) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := newQueue[*scheduler.Event]()
+	m.streams[call.Stream] = q
+	reply := m.stepLocked(call)
+	if reply.Status != http.StatusOK {
+		delete(m.streams, call.Stream)
+	}
+	return q, reply
+}
+
+// unsubscribe tells the machine that a scheduler has gone.
+func (m *master) unsubscribe(stream string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if q := m.streams[stream]; q != nil {
+		q.close()
+		delete(m.streams, stream)
+		m.stepLocked(model.StreamClosed{Stream: stream})
+	}
+}
+
+// connect opens a link for an agent.
+func (m *master) connect(ctx context.Context, cut func() bool, deliver func(model.MasterMessage)) *link {
+	l := &link{
+		name: randomUUID(), cut: cut,
+		toMaster: newQueue[model.AgentMessage](), toAgent: newQueue[model.MasterMessage](),
+	}
+	m.mu.Lock()
+	m.links[l.name] = l
+	m.mu.Unlock()
+	m.c.work.Go(func() {
+		l.toMaster.each(ctx, func(msg model.AgentMessage) { m.step(model.AgentSaid{From: l.name, Message: msg}) })
+	})
+	m.c.work.Go(func() { l.toAgent.each(ctx, deliver) })
+	return l
+}
+
+// disconnect closes an agent's link. A partition hides even that.
+func (m *master) disconnect(l *link, silently bool) {
+	l.toMaster.close()
+	l.toAgent.close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.links, l.name)
+	if !silently {
+		m.stepLocked(model.AgentClosed{From: l.name})
+	}
+}
+
+// stop ends the master at once, as if it were killed, and returns its
+// registry.
+func (m *master) stop() model.Registry {
+	m.mu.Lock()
+	m.down = true
+	m.timer.Stop()
+	for _, q := range m.streams {
+		q.close()
+	}
+	for _, l := range m.links {
+		l.toMaster.close()
+		l.toAgent.close()
+	}
+	registry := m.machine.Registry()
+	m.mu.Unlock()
+	if err := m.server.Close(); err != nil {
+		m.c.cfg.Log.Debug("close master", "error", err)
+	}
+	m.c.note("master %s stopped", m.info.ID)
+	return registry
+}

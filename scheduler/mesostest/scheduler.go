@@ -1,0 +1,255 @@
+package mesostest
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/internal/model"
+	"github.com/mesokit/mesokit/internal/recordio"
+)
+
+const (
+	typeJSON     = "application/json"
+	typeProtobuf = "application/x-protobuf"
+	streamHeader = "Mesos-Stream-Id"
+
+	// maxBody bounds a call. The largest real ones, accepts of thousands
+	// of tasks, are a few megabytes.
+	maxBody = 256 << 20
+)
+
+// refusal is an error that becomes an HTTP status with a text.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r refusal) Error() string { return r.text }
+
+func refuse(status int, format string, args ...any) error {
+	return refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// fail answers with an error's status and text, as Mesos writes them.
+func fail(w http.ResponseWriter, err error) {
+	r := refusal{http.StatusInternalServerError, err.Error()}
+	_ = errors.As(err, &r)
+	switch r.status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="mesos-master-scheduler"`)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	respond(w, r.status, r.text)
+}
+
+func respond(w http.ResponseWriter, status int, text string) {
+	if text != "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	w.WriteHeader(status)
+	// The other end may be gone; there is nobody to tell.
+	_, _ = io.WriteString(w, text)
+}
+
+// onlyPost refuses other methods.
+func onlyPost(r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return refuse(http.StatusMethodNotAllowed, "405 Method Not Allowed. Expecting one of { 'POST' }, but received '%s'.", r.Method)
+	}
+	return nil
+}
+
+// body reads a call's body and says in which of the two encodings it is.
+func body(w http.ResponseWriter, r *http.Request) (data []byte, kind string, err error) {
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return nil, "", refuse(http.StatusBadRequest, "Expecting 'Content-Type' to be present")
+	}
+	kind, _, err = mime.ParseMediaType(header)
+	if err != nil || kind != typeJSON && kind != typeProtobuf {
+		return nil, "", refuse(http.StatusUnsupportedMediaType, "Expecting 'Content-Type' of %s or %s", typeJSON, typeProtobuf)
+	}
+	data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, "", refuse(http.StatusRequestEntityTooLarge, "The call is larger than %d bytes", large.Limit)
+	}
+	if err != nil {
+		return nil, "", refuse(http.StatusBadRequest, "Failed to read the body: %s", err)
+	}
+	return data, kind, nil
+}
+
+// accepts returns the encoding for a response; JSON where both will do.
+func accepts(r *http.Request) (string, error) {
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	if accept == "" {
+		return typeJSON, nil
+	}
+	protobuf := false
+	for part := range strings.SplitSeq(accept, ",") {
+		kind, _, _ := strings.Cut(strings.TrimSpace(part), ";")
+		switch strings.TrimSpace(kind) {
+		case typeJSON, "*/*", "application/*":
+			return typeJSON, nil
+		case typeProtobuf:
+			protobuf = true
+		}
+	}
+	if protobuf {
+		return typeProtobuf, nil
+	}
+	return "", refuse(http.StatusNotAcceptable, "Expecting 'Accept' to allow '%s' or '%s'", typeProtobuf, typeJSON)
+}
+
+func encode(kind string, msg proto.Message) ([]byte, error) {
+	if kind == typeProtobuf {
+		return proto.Marshal(msg)
+	}
+	return toJSON(msg), nil
+}
+
+// serveScheduler is the scheduler API: one call per request; the response to
+// SUBSCRIBE goes on as long as the subscription.
+func (m *master) serveScheduler(w http.ResponseWriter, r *http.Request) {
+	principal, err := m.authenticate(r)
+	if err == nil {
+		err = onlyPost(r)
+	}
+	var call model.Call
+	if err == nil {
+		call, err = schedulerCall(w, r)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	call.Principal = principal
+	call.Stream = r.Header.Get(streamHeader)
+	m.c.noteCall(call.Call)
+	if call.Call.Type == scheduler.Call_SUBSCRIBE {
+		m.serveSubscribe(w, r, call)
+		return
+	}
+	reply := m.step(call)
+	respond(w, reply.Status, reply.Text)
+}
+
+// authenticate returns who calls, or "" where nobody needs to say.
+func (m *master) authenticate(r *http.Request) (string, error) {
+	if len(m.c.cfg.Credentials) == 0 {
+		return "", nil
+	}
+	user, password, ok := r.BasicAuth()
+	secret, known := m.c.cfg.Credentials[user]
+	if !ok || !known || subtle.ConstantTimeCompare([]byte(password), []byte(secret)) != 1 {
+		return "", refuse(http.StatusUnauthorized, "401 Unauthorized.")
+	}
+	return user, nil
+}
+
+func schedulerCall(w http.ResponseWriter, r *http.Request) (model.Call, error) {
+	data, kind, err := body(w, r)
+	if err != nil {
+		return model.Call{}, err
+	}
+	call := model.Call{Call: &scheduler.Call{}}
+	if kind == typeProtobuf {
+		if call.Constraints, data, err = constraintsFromWire(data); err == nil {
+			err = proto.Unmarshal(data, call.Call)
+		}
+		if err != nil {
+			return model.Call{}, refuse(http.StatusBadRequest, "Failed to parse body into Call protobuf")
+		}
+		return call, nil
+	}
+	v, err := parseJSON(data)
+	if err == nil {
+		err = fromJSON(v, call.Call, "Call")
+	}
+	if err == nil {
+		call.Constraints, err = constraintsFromJSON(v)
+	}
+	if err != nil {
+		return model.Call{}, refuse(http.StatusBadRequest, "%s", err)
+	}
+	return call, nil
+}
+
+func (m *master) serveSubscribe(w http.ResponseWriter, r *http.Request, call model.Call) {
+	if call.Stream != "" {
+		fail(w, refuse(http.StatusBadRequest, "Subscribe calls should not include the '%s' header", streamHeader))
+		return
+	}
+	kind, err := accepts(r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	call.Stream = randomUUID()
+	events, reply := m.subscribe(call)
+	if reply.Status != http.StatusOK {
+		respond(w, reply.Status, reply.Text)
+		return
+	}
+	defer m.unsubscribe(call.Stream)
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set(streamHeader, call.Stream)
+	w.WriteHeader(http.StatusOK)
+	stream(w, r, events, m.c.cfg.Heartbeat, func(e *scheduler.Event) ([]byte, error) { return encode(kind, e) },
+		&scheduler.Event{Type: scheduler.Event_HEARTBEAT})
+}
+
+// stream writes events as records until the queue is closed or the other end
+// has gone, with a heartbeat every now and then.
+func stream[T any](w http.ResponseWriter, r *http.Request, events *queue[T], every time.Duration, encode func(T) ([]byte, error), heartbeat T) {
+	control := http.NewResponseController(w)
+	write := func(items ...T) error {
+		var b []byte
+		for _, e := range items {
+			record, err := encode(e)
+			if err != nil {
+				return err
+			}
+			b = recordio.Append(b, record)
+		}
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		return control.Flush()
+	}
+	if control.Flush() != nil {
+		return
+	}
+	var beat <-chan time.Time
+	if every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		beat = ticker.C
+	}
+	for {
+		items, open := events.take()
+		if len(items) > 0 && write(items...) != nil || !open {
+			return
+		}
+		select {
+		case <-events.signal:
+		case <-beat:
+			if write(heartbeat) != nil {
+				return
+			}
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
