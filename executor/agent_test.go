@@ -232,6 +232,46 @@ func taskInfo(id string, data []byte) mesos.TaskInfo {
 	return mesos.TaskInfo{Name: id, TaskID: mesos.TaskID{Value: id}, AgentID: mesos.AgentID{Value: "agent"}, Data: data}
 }
 
+// say sends a message of the scheduler.
+func (a *fakeAgent) say(m executor.Message) {
+	a.t.Helper()
+	data, err := executor.EncodeMessage(m)
+	require.NoError(a.t, err)
+	a.send(&exec1.Event{Type: exec1.Event_MESSAGE, Message: &exec1.Event_Message{Data: data}})
+}
+
+// messages are those that the executor has sent; called with mu held.
+func (a *fakeAgent) messages() []executor.Message {
+	var all []executor.Message
+	for _, c := range a.calls {
+		if c.Message != nil {
+			m, err := executor.DecodeMessage(c.Message.Data)
+			require.NoError(a.t, err)
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// ask makes a request and waits for the whole answer.
+func (a *fakeAgent) ask(r executor.Request) (string, error) {
+	a.t.Helper()
+	before := 0
+	a.set(func() { before = len(a.messages()) })
+	a.say(r)
+	var answer executor.Answer
+	a.wait("the answer to "+r.ID, func() bool {
+		for _, m := range a.messages()[before:] {
+			if got, ok := m.(executor.Response); ok && got.ID == r.ID && answer.Add(got) {
+				return true
+			}
+		}
+		return false
+	})
+	body, err := answer.Body()
+	return string(body), err
+}
+
 func (a *fakeAgent) kill(id string, grace *time.Duration) {
 	a.t.Helper()
 	kill := &exec1.Event_Kill{TaskID: mesos.TaskID{Value: id}}

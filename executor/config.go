@@ -20,6 +20,8 @@ const Marker = "MESOKIT_EXECUTOR"
 type Config struct {
 	// Steps are the functions that Step.Func may name.
 	Steps map[string]StepFunc
+	// Requests are the functions that a Request may name, besides "tail".
+	Requests map[string]RequestFunc
 	// Logger gets one line per change of state; nil means text on standard error,
 	// which is the file stderr of the sandbox.
 	Logger *slog.Logger
@@ -31,6 +33,11 @@ func (c Config) validate() error {
 			return fmt.Errorf("Config.Steps[%q]: want a name and a function", name)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Requests)) {
+		if name == "" || c.Requests[name] == nil {
+			return fmt.Errorf("Config.Requests[%q]: want a name and a function", name)
+		}
+	}
 	return nil
 }
 
@@ -39,7 +46,7 @@ func (c Config) validate() error {
 // launched again.
 type StepFunc func(ctx context.Context, s Sandbox) error
 
-// A Sandbox is what a StepFunc works with.
+// A Sandbox is what a StepFunc and a RequestFunc work with.
 type Sandbox struct {
 	// Dir is the absolute path of the sandbox.
 	Dir string
@@ -49,6 +56,7 @@ type Sandbox struct {
 	Env []string
 	// Log takes output, which is treated like the server's.
 	Log io.Writer
-	// Report replaces the message of the update that tells of the step's end.
+	// Report replaces the message of the update that tells of the end of a step.
+	// It has no effect in a RequestFunc.
 	Report func(message string)
 }

@@ -33,6 +33,8 @@ type core struct {
 	killing bool // the framework understands TASK_KILLING
 	ever    bool // a task was launched: when the last is gone, so is the executor
 
+	conversation conversation
+
 	// ending is set once, when no task is to run any longer; deadline is then the
 	// time by which Run returns even if the agent has not acknowledged all.
 	ending   bool
@@ -119,6 +121,9 @@ type effects struct {
 	// start are tasks to supervise, stop those to end.
 	start []*task
 	stop  []stopOrder
+	// requests are to be carried out, secrets to be handed to their tasks.
+	requests []Request
+	secrets  []Secret
 	// subscribe is the call that opens a new subscription, send are calls on the
 	// present one.
 	subscribe *executor.Call
@@ -157,6 +162,12 @@ func (c *core) step(now time.Time, ev event) effects {
 		// What three quarters of the time leave is for the last updates.
 		c.becomeEnding(c.env.shutdown*3/4, &eff)
 		c.deadline = now.Add(c.env.shutdown + lastWords)
+	case heard:
+		c.hear(ev.Message, &eff)
+	case said:
+		c.say(ev.Message, &eff)
+	case answered:
+		c.answer(ev, &eff)
 	case progress:
 		c.update(now, ev.task, ev.report, &eff)
 	default:

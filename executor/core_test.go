@@ -28,10 +28,11 @@ type world struct {
 	calls   []*executor.Call
 	wake    time.Time
 	stops   []stopOrder
+	asked   map[string]bool // requests that are carried out or were
 }
 
 func newWorld(t require.TestingT, env environment) *world {
-	w := &world{t: t, now: time.Unix(1000, 0), running: map[string]bool{}, told: map[string]int{}}
+	w := &world{t: t, now: time.Unix(1000, 0), running: map[string]bool{}, told: map[string]int{}, asked: map[string]bool{}}
 	w.core = core{env: env, jitter: func() float64 { return 1 }, uuid: func() []byte {
 		w.next++
 		return binary.BigEndian.AppendUint64(make([]byte, 8), w.next)
@@ -57,6 +58,10 @@ func (w *world) step(ev event) effects {
 	}
 	for _, call := range append(slices.Clone(eff.send), eff.subscribe) {
 		w.record(call)
+	}
+	for _, r := range eff.requests {
+		require.False(w.t, w.asked[r.ID], "request %s carried out twice", r.ID)
+		w.asked[r.ID] = true
 	}
 	w.stops = append(w.stops, eff.stop...)
 	w.wake, w.done = eff.wake, eff.done
@@ -85,6 +90,11 @@ func (w *world) check(eff effects) {
 		require.False(w.t, ids[t.info.TaskID.Value], "two tasks %s", t.info.TaskID.Value)
 		ids[t.info.TaskID.Value] = true
 		require.Equal(w.t, t.ended, !w.running[t.info.TaskID.Value], "ended exactly when nothing runs")
+	}
+	require.LessOrEqual(w.t, len(c.conversation.pending), maxPending)
+	require.LessOrEqual(w.t, len(c.conversation.answered), maxAnswered)
+	for _, a := range c.conversation.answered {
+		require.NotContains(w.t, c.conversation.pending, a.request.ID)
 	}
 	over := map[string]bool{}
 	for _, u := range c.owed {
@@ -326,7 +336,7 @@ func FuzzCore(f *testing.F) {
 
 func (w *world) random(r *rand.Rand) {
 	id := fmt.Sprint("t", r.IntN(4))
-	switch r.IntN(8) {
+	switch r.IntN(9) {
 	case 0:
 		w.step(launched{[]mesos.TaskInfo{goodTask(id)}})
 	case 1:
@@ -351,6 +361,13 @@ func (w *world) random(r *rand.Rand) {
 		w.now = w.now.Add(time.Duration(r.Int64N(int64(3 * time.Second))))
 		w.step(tick{})
 	case 7:
+		request := Request{ID: fmt.Sprint("r", r.IntN(30)), Task: id}
+		if p := w.core.conversation.pending; len(p) > 0 && r.IntN(2) == 0 {
+			w.step(answered{request: Request{ID: p[r.IntN(len(p))]}})
+		} else {
+			w.step(heard{request})
+		}
+	case 8:
 		if r.IntN(50) == 0 {
 			w.step(shutdown{})
 		}

@@ -39,6 +39,18 @@
 // and holds the last lines of the server's output. TASK_ERROR means that
 // TaskInfo.data is not a Task that could be carried out anywhere.
 //
+// Before TASK_RUNNING comes also "secrets written" for a task that has
+// Task.Secrets.
+//
+// # A conversation
+//
+// Scheduler and executor send each other a [Message] in the data of MESSAGE. The
+// executor says [Hello] while a task waits for its secrets, and gets each as a
+// [Secret]. A [Request] asks for a function of Config.Requests or for the tail
+// of the output; an [Answer] collects the [Response]. Mesos may lose messages, so
+// who wants an answer repeats the request under the same ID; it is still carried
+// out once.
+//
 // # What can be relied upon
 //
 // Every update is kept, also on disk in the sandbox, until the agent has

@@ -50,7 +50,7 @@ func expand(s string, lookup func(string) (string, bool)) (string, error) {
 		name := strings.Trim(ref, "${}")
 		value, ok := lookup(name)
 		if !ok && err == nil {
-			err = fmt.Errorf("%q: variable %s is not set", s, name)
+			err = fmt.Errorf("%q: variable %s is not set ($$ stands for a dollar sign)", s, name)
 		}
 		return value
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,9 +92,10 @@ func TestTLS(t *testing.T) {
 
 	got, err = readTLS(lookup("LIBPROCESS_SSL_ENABLED=1", "LIBPROCESS_SSL_VERIFY_SERVER_CERT=1"))
 	require.NoError(t, err)
-	server := httptest.NewTLSServer(http.NotFoundHandler())
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
 	defer server.Close()
-	server.Config.ErrorLog = nil
 	env := environment{endpoint: strings.TrimPrefix(server.URL, "https://"), tls: got}
 	c := core{env: env}
 	assert.ErrorContains(t, newAgent(env).send(t.Context(), c.subscribe()), "certificate")
@@ -132,7 +134,7 @@ func TestTaskEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"HOME=/root", "MESOS_SANDBOX=/sandbox", "PATH=/sandbox/bin:/bin", "Z=$"}, got)
 	_, err = taskEnvironment(outer, map[string]string{"A": "1", "B": "$A"}, "/sandbox")
-	assert.EqualError(t, err, `env B: "$A": variable A is not set`)
+	assert.EqualError(t, err, `env B: "$A": variable A is not set ($$ stands for a dollar sign)`)
 }
 
 func volume(path string) mesos.Resource {
@@ -294,5 +296,30 @@ func TestExitInWords(t *testing.T) {
 		"was killed together with its guard process":                  {Lost: true},
 	} {
 		assert.Equal(t, want, x.String())
+	}
+}
+
+func TestLastLines(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", maxTail)
+	for _, text := range []string{"", "\n", "a", "a\n", "a\nb", "a\nb\n\n", "\n\n\n", "one\n" + long[:maxTail-2] + "\nb"} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+		require.NoError(t, err)
+		_, err = f.WriteString(text)
+		require.NoError(t, err)
+		for n := 1; n < 5; n++ {
+			got, err := lastLines(f, n)
+			require.NoError(t, err)
+			lines := strings.SplitAfter(text, "\n") // the plain way, as an oracle
+			if lines[len(lines)-1] == "" {
+				lines = lines[:len(lines)-1]
+			}
+			want := lines[max(0, len(lines)-n):]
+			for len(strings.Join(want, "")) > maxTail {
+				want = want[1:]
+			}
+			assert.True(t, strings.Join(want, "") == string(got), "%d of %.20q", n, text)
+		}
+		require.NoError(t, f.Close())
 	}
 }

@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) error {
 		journal: newJournal(env.sandbox),
 		core:    core{env: env, uuid: randomUUID, jitter: mathrand.Float64},
 		events:  make(chan event),
-		stops:   map[string]chan time.Duration{},
+		tasks:   map[string]*supervisor{},
 	}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("executor: %w", err)
@@ -87,8 +87,8 @@ type runner struct {
 	journal journal
 	core    core
 	events  chan event
-	others  sync.WaitGroup // the goroutines that send events
-	stops   map[string]chan time.Duration
+	others  sync.WaitGroup         // the goroutines that send events
+	tasks   map[string]*supervisor // all that were ever started
 
 	outbox *outbox // of the present subscription
 }
@@ -130,14 +130,18 @@ func (e *runner) run(ctx context.Context) error {
 	}
 }
 
-// drain waits for all other goroutines, whose events nobody wants any more.
+// drain waits for all other goroutines, whose events nobody wants any more. A
+// function that does not heed the end of its context is left behind.
 func (e *runner) drain() {
 	gone := make(chan struct{})
 	go func() { e.others.Wait(); close(gone) }()
+	patience := time.After(stepGrace)
 	for {
 		select {
 		case <-e.events:
 		case <-gone:
+			return
+		case <-patience:
 			return
 		}
 	}
@@ -170,9 +174,22 @@ func (e *runner) carryOut(ctx context.Context, eff effects) {
 	}
 	for _, s := range eff.stop {
 		select {
-		case e.stops[s.task] <- s.grace:
+		case e.tasks[s.task].stops <- s.grace:
 		default: // so many requests to stop are waiting that one more tells nothing
 		}
+	}
+	for _, secret := range eff.secrets {
+		select {
+		case e.tasks[secret.Task].secrets <- secret:
+		default: // nobody waits for it, or the task will ask again
+		}
+	}
+	for _, r := range eff.requests {
+		s := e.tasks[r.Task]
+		e.others.Go(func() {
+			body, err := s.request(ctx, r, e.cfg.Requests)
+			e.events <- answered{r, body, err}
+		})
 	}
 	if eff.subscribe != nil {
 		e.subscribe(ctx, eff.subscribe)
@@ -189,15 +206,18 @@ func (e *runner) supervise(ctx context.Context, t *task) {
 		id:     id,
 		task:   t.spec,
 		places: placesOf(e.env.sandbox, t.info),
-		outer:  os.Environ(),
 		steps:  e.cfg.Steps,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		log:    e.log.With("task", id),
 		stops:  make(chan time.Duration, 16),
+
+		secrets: make(chan Secret, len(t.spec.Secrets)),
 	}
+	s.env, s.envErr = taskEnvironment(os.Environ(), t.spec.Env, e.env.sandbox)
+	s.say = func(m Message) { e.events <- said{m} }
 	s.tell = func(r report) { e.events <- progress{id, r} }
-	e.stops[id] = s.stops
+	e.tasks[id] = s
 	e.others.Go(func() { s.run(ctx) })
 }
 

@@ -1,7 +1,9 @@
 package executor_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -31,8 +33,26 @@ func TestMain(m *testing.M) {
 			s.Report("stamped by a function")
 			return os.WriteFile(filepath.Join(s.Dir, "stamp"), []byte(s.TaskID), 0o600)
 		},
-		"fail": func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
-		"hang": func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
+		"fail":  func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
+		"hang":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
+		"panic": func(context.Context, executor.Sandbox) error { panic("index out of range") },
+	}, Requests: map[string]executor.RequestFunc{
+		"count": func(_ context.Context, s executor.Sandbox, body json.RawMessage) (any, error) {
+			f, err := os.OpenFile(filepath.Join(s.Dir, "count"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintln(f, string(body))
+			return map[string]string{"task": s.TaskID}, f.Close()
+		},
+		"large": func(context.Context, executor.Sandbox, json.RawMessage) (any, error) {
+			return bytes.Repeat([]byte("0123456789"), 100_000), nil
+		},
+		"panic": func(context.Context, executor.Sandbox, json.RawMessage) (any, error) { panic("no") },
+		"hang": func(ctx context.Context, _ executor.Sandbox, _ json.RawMessage) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
 	}})
 	os.Exit(m.Run())
 }
@@ -162,6 +182,8 @@ func TestTaskEnds(t *testing.T) {
 			"FAILED: step format: sh exited with status 7; last lines:\ndisk is broken"},
 		{"function fails", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "fail"}}},
 			"FAILED: step format: no luck"},
+		{"function panics", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "panic"}}},
+			"FAILED: step format: panic: index out of range"},
 		{"no function", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "nothing"}}},
 			`FAILED: step format: func "nothing": this executor has no such function`},
 		{"step hangs", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Command: []string{"sleep", "100"}, Timeout: 100 * time.Millisecond}}},

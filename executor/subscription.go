@@ -77,6 +77,13 @@ func (l *subscription) translate(ev *executor.Event) event {
 		if ev.Acknowledged != nil {
 			return acknowledged{ev.Acknowledged.TaskID.Value, ev.Acknowledged.UUID}
 		}
+	case executor.Event_MESSAGE:
+		m, err := DecodeMessage(ev.GetMessage().GetData())
+		if err != nil {
+			l.log.Warn("not understood", "error", err)
+			return nil
+		}
+		return heard{m}
 	case executor.Event_SHUTDOWN:
 		return shutdown{}
 	case executor.Event_ERROR:

@@ -20,18 +20,20 @@ type supervisor struct {
 	id     string
 	task   Task
 	places places
-	outer  []string // the environment of the executor
-	env    []string // of the task's processes; made from outer
+	env    []string // of the task's processes
+	envErr error    // why there is none
 	steps  map[string]StepFunc
 	stdout io.Writer
 	stderr io.Writer
 	log    *slog.Logger
 	tell   func(report)
+	say    func(Message)
 
 	// stops gets the grace period each time the task is asked to end; a later one
 	// may shorten the time.
-	stops  chan time.Duration
-	output output
+	stops   chan time.Duration
+	secrets chan Secret // get the secrets of the task as they come
+	output  output
 }
 
 const (
@@ -127,14 +129,19 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 			return fmt.Errorf("step %s: func %q: this executor has no such function", step.Name, step.Func)
 		}
 	}
-	var err error
-	if s.env, err = taskEnvironment(s.outer, s.task.Env, s.places.sandbox); err != nil {
-		return err
+	if s.envErr != nil {
+		return s.envErr
 	}
 	if err := s.places.writeFiles(s.task.Files, s.env); err != nil {
 		return err
 	}
 	s.tell(report{state: mesos.TASK_STARTING, message: "files written"})
+	if len(s.task.Secrets) > 0 {
+		if err := s.awaitSecrets(ctx); err != nil {
+			return err
+		}
+		s.tell(report{state: mesos.TASK_STARTING, message: "secrets written"})
+	}
 	for _, step := range s.task.Init {
 		done, err := s.step(ctx, step)
 		if err != nil {
@@ -184,13 +191,9 @@ func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string,
 	results := make(chan result, 1)
 	go func() {
 		r := result{done: done}
-		r.err = f(ctx, Sandbox{
-			Dir:    s.places.sandbox,
-			TaskID: s.id,
-			Env:    s.env,
-			Log:    log,
-			Report: func(message string) { r.done = message },
-		})
+		box := s.sandbox(log)
+		box.Report = func(message string) { r.done = message }
+		r.err = protect(func() error { return f(ctx, box) })
 		log.close()
 		results <- r
 	}()
@@ -206,6 +209,21 @@ func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string,
 	case <-time.After(stepGrace):
 	}
 	return "", context.Cause(ctx)
+}
+
+func (s *supervisor) sandbox(log io.Writer) Sandbox {
+	return Sandbox{Dir: s.places.sandbox, TaskID: s.id, Env: s.env, Log: log, Report: func(string) {}}
+}
+
+// protect calls a framework's function. A panic in it is its error: the servers
+// of the executor are worth more than a step or a request.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
 }
 
 // command is a program of the task with its output connected. The returned

@@ -27,6 +27,9 @@ import (
 type Task struct {
 	// Files are written, in order, before anything is started.
 	Files []File `json:"files,omitempty"`
+	// Secrets are files that are written next, when the scheduler has sent what
+	// is to be in them.
+	Secrets []SecretFile `json:"secrets,omitempty"`
 	// Init are steps that run to their end, in order, before the server starts.
 	Init []Step `json:"init,omitempty"`
 	// Command is the server: the program, looked up in PATH, and its arguments.
@@ -193,6 +196,9 @@ func (t Task) Validate() error {
 		if err := f.validate(); err != nil {
 			return fmt.Errorf("files[%d].%w", i, err)
 		}
+	}
+	if err := validateSecrets(t.Secrets); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Env)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {

@@ -16,6 +16,7 @@ func TestTaskTravelsAsJSON(t *testing.T) {
 	umask := 0o027
 	want := executor.Task{
 		Files:   []executor.File{{Path: "conf/server.properties", Content: []byte("node.id=1\n\xff"), Mode: 0o600, Expand: true}},
+		Secrets: []executor.SecretFile{{Name: "key", Path: "key.pem"}},
 		Init:    []executor.Step{{Name: "format", Done: "formatted", Command: []string{"bin/format"}, Unless: "data/meta", Timeout: time.Minute}},
 		Command: []string{"bin/server", "$PORT"},
 		Env:     map[string]string{"PORT": "9092"},
@@ -44,6 +45,9 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"file above", `{"command":["true"],"files":[{"path":"a"},{"path":"a/../../b"}]}`, `files[1].path "a/../../b"`},
 		{"sandbox as file", `{"command":["true"],"files":[{"path":"a/.."}]}`, `files[0].path`},
 		{"setuid file", `{"command":["true"],"files":[{"path":"a","mode":8389101}]}`, "want permission bits only"},
+		{"secret outside", `{"command":["true"],"secrets":[{"name":"a","path":"../a"}]}`, `secrets[0].path "../a"`},
+		{"secret without name", `{"command":["true"],"secrets":[{"path":"a"}]}`, `secrets[0].name is empty`},
+		{"secret twice", `{"command":["true"],"secrets":[{"name":"a","path":"a"},{"name":"a","path":"b"}]}`, `secrets[1].name "a" is there twice`},
 		{"variable", `{"command":["true"],"env":{"A=B":"c"}}`, `env: name "A=B"`},
 		{"step without name", `{"command":["true"],"init":[{"command":["true"]}]}`, "init[0].name is empty"},
 		{"step without work", `{"command":["true"],"init":[{"name":"format"}]}`, "want exactly one of the two (step format)"},

@@ -1,0 +1,108 @@
+package executor
+
+import (
+	"slices"
+
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
+)
+
+const (
+	maxPending  = 16       // requests that are carried out at one time
+	maxAnswered = 64       // answers that are remembered
+	maxRepeat   = 64 << 10 // bytes of an answer that is worth remembering
+)
+
+// conversation is what core knows of the requests of the scheduler. Like core,
+// it does nothing itself.
+type conversation struct {
+	pending  []string   // IDs, in the order of their coming; at most maxPending
+	answered []answered // the latest last; at most maxAnswered, none of a pending ID
+}
+
+// answered tells that a request was carried out, or why not.
+type answered struct {
+	request Request
+	body    []byte
+	err     error
+}
+
+type (
+	// heard is a message from the scheduler.
+	heard struct{ Message }
+	// said is a message to the scheduler.
+	said struct{ Message }
+)
+
+func (heard) event()    {}
+func (said) event()     {}
+func (answered) event() {}
+
+// hear takes a message of the scheduler.
+func (c *core) hear(m Message, eff *effects) {
+	switch m := m.(type) {
+	case Secret:
+		if t := c.task(m.Task); t != nil && !t.ended {
+			eff.secrets = append(eff.secrets, m)
+		}
+	case Request:
+		c.request(m, eff)
+	}
+}
+
+func (c *core) request(r Request, eff *effects) {
+	if slices.Contains(c.conversation.pending, r.ID) {
+		return // its answer will come
+	}
+	for _, a := range c.conversation.answered {
+		if a.request.ID == r.ID {
+			c.reply(a, eff)
+			return
+		}
+	}
+	refuse := ""
+	if t := c.task(r.Task); t == nil || t.ended {
+		refuse = "there is no such task on this executor"
+	} else if len(c.conversation.pending) >= maxPending {
+		refuse = "too many requests are being carried out"
+	}
+	if refuse != "" {
+		c.say(Response{ID: r.ID, Task: r.Task, Parts: 1, Error: refuse}, eff)
+		return
+	}
+	c.conversation.pending = append(c.conversation.pending, r.ID)
+	eff.requests = append(eff.requests, r)
+}
+
+// answer takes the result of a request. One that is too large to be remembered
+// is found out again when the request comes again.
+func (c *core) answer(a answered, eff *effects) {
+	conv := &c.conversation
+	conv.pending = slices.DeleteFunc(conv.pending, func(id string) bool { return id == a.request.ID })
+	if len(a.body) <= maxRepeat {
+		conv.answered = append(conv.answered, a)
+		conv.answered = conv.answered[max(0, len(conv.answered)-maxAnswered):]
+	}
+	c.reply(a, eff)
+}
+
+func (c *core) reply(a answered, eff *effects) {
+	for _, r := range respond(a.request, a.body, a.err) {
+		c.say(r, eff)
+	}
+}
+
+// say sends a message if there is a subscription. If there is none, the other
+// side will ask again, or the message be repeated.
+func (c *core) say(m Message, eff *effects) {
+	if c.link != up {
+		return
+	}
+	data, err := EncodeMessage(m)
+	if err != nil {
+		return // only a Request can fail, and an executor makes none
+	}
+	eff.send = append(eff.send, c.call(&executor.Call{
+		Type:    executor.Call_MESSAGE,
+		Message: &executor.Call_Message{Data: data},
+	}))
+}
