@@ -46,7 +46,9 @@ func OpenOwnBinary() (*OwnBinary, error) {
 // Close ends serving.
 func (b *OwnBinary) Close() error { return b.content.Close() }
 
-func (b *OwnBinary) path() string { return "/v1/binary/" + b.hash + "/" + b.name }
+const binaryPrefix = "/v1/binary/"
+
+func (b *OwnBinary) path() string { return binaryPrefix + b.hash + "/" + b.name }
 
 // At is the binary as agents fetch it when b is served under a base URL, such
 // as "http://10.0.0.7:7000", that every agent can reach.

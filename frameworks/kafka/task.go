@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
@@ -19,6 +20,8 @@ const (
 	argumentsFile  = "java.args"
 	logDir         = volume + "/kafka" // on the volume, so that the volume's own files stay out of Kafka's way
 )
+
+const probeInterval = 500 * time.Millisecond
 
 // log4j writes to standard output only, which the executor keeps and rotates.
 const log4j = `rootLogger.level=INFO
@@ -52,8 +55,10 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 		},
 		// The executor expands $NAME in a command; a path is meant as it is.
 		Command: []string{strings.ReplaceAll(java, "$", "$$"), "@" + argumentsFile, "kafka.Kafka", propertiesFile},
-		Stop:    executor.Stop{Grace: c.Grace},
-		Logs:    executor.Logs{MaxBytes: 64 << 20, Keep: 2},
+		// That the cluster counts on the broker is for the gate to say.
+		Ready: &executor.Probe{TCP: n.Address(clientPort), Interval: probeInterval},
+		Stop:  executor.Stop{Grace: c.Grace},
+		Logs:  executor.Logs{MaxBytes: 64 << 20, Keep: 2},
 	}, nil
 }
 

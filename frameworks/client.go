@@ -1,0 +1,111 @@
+package frameworks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Client asks the API of a service that runs somewhere. Its errors are
+// ErrUnknown and ErrRefused where the service said so.
+type Client struct {
+	URL string // of the API, such as "http://127.0.0.1:7000"
+}
+
+// Status is the service as it stands.
+func (c Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodGet, "/v1/status", nil, &status)
+}
+
+// Start lets a node that was stopped run again.
+func (c Client) Start(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "start")
+}
+
+// Stop ends a node's task, and keeps its place.
+func (c Client) Stop(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "stop")
+}
+
+// Restart ends a node's task, and launches the next in the same place.
+func (c Client) Restart(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "restart")
+}
+
+// Replace gives a node a new place. The data in the old one is destroyed.
+func (c Client) Replace(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "replace")
+}
+
+func (c Client) operate(ctx context.Context, node, wish string) (NodeStatus, error) {
+	var status NodeStatus
+	return status, c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/"+wish, nil, &status)
+}
+
+// Scale changes how many nodes a pod has.
+func (c Client) Scale(ctx context.Context, pod string, count int) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodPut, "/v1/pods/"+url.PathEscape(pod), map[string]int{"count": count}, &status)
+}
+
+func (c Client) do(ctx context.Context, method, path string, body, answer any) error {
+	var content bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&content).Encode(body); err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, &content)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= http.StatusBadRequest {
+		return refusal(response)
+	}
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("%s %s: the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+// refusal makes an error of what the service answered.
+func refusal(response *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err != nil {
+		return fmt.Errorf("%s: %w", response.Status, err)
+	}
+	var body struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &body) != nil || body.Error == "" {
+		return fmt.Errorf("%s: %q: is this the API of a service?", response.Status, text)
+	}
+	switch response.StatusCode {
+	case http.StatusNotFound:
+		return told{body.Error, ErrUnknown}
+	case http.StatusConflict:
+		return told{body.Error, ErrRefused}
+	}
+	return errors.New(body.Error)
+}
+
+// told is an error in the service's own words.
+type told struct {
+	text string
+	kind error
+}
+
+func (t told) Error() string { return t.text }
+func (t told) Unwrap() error { return t.kind }

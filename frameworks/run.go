@@ -1,0 +1,87 @@
+package frameworks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// Config is what Run needs to know.
+type Config struct {
+	// Service is what is to run. Where it names no Binary, agents get the
+	// program that calls Run.
+	Service *Service
+	// Listener takes the requests of operators, and those of agents for the
+	// program. Run closes it.
+	Listener net.Listener
+	// URL is where agents reach the listener; empty: "http://" and the
+	// listener's address.
+	URL string
+	// Scheduler is how to reach Mesos and where to keep what must outlive the
+	// process. Run sets its Handler and its Mailbox.
+	Scheduler scheduler.Config
+}
+
+func (c Config) validate() error {
+	if c.Service == nil {
+		return errors.New("Config.Service is nil: name what is to run")
+	}
+	if c.Listener == nil {
+		return errors.New("Config.Listener is nil: operators and agents need an address")
+	}
+	if addr, ok := c.Listener.Addr().(*net.TCPAddr); ok && addr.IP.IsUnspecified() && c.URL == "" {
+		return fmt.Errorf("Config.URL is empty and Config.Listener has %s, which is every address: name the one that agents reach", addr)
+	}
+	return nil
+}
+
+// Run runs a service with its API, until ctx ends or the scheduler does. Tasks
+// go on without it. Run returns nil after ctx has ended.
+func Run(ctx context.Context, c Config) error {
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("frameworks: %w", err)
+	}
+	defer c.Listener.Close()
+	binary, err := OpenOwnBinary()
+	if err != nil {
+		return err
+	}
+	defer binary.Close()
+	service := *c.Service
+	if service.Binary == (Binary{}) {
+		if c.URL == "" {
+			c.URL = "http://" + c.Listener.Addr().String()
+		}
+		service.Binary = binary.At(c.URL)
+	}
+	if err := service.Validate(); err != nil {
+		return err
+	}
+	c.Scheduler.Handler = &service
+	c.Scheduler.Mailbox = &scheduler.Mailbox{}
+
+	mux := http.NewServeMux()
+	mux.Handle("/", service.API(c.Scheduler.Mailbox))
+	mux.Handle("GET "+binaryPrefix, binary)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serving.Go(func() {
+		if err := server.Serve(c.Listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serve the API: %w", err))
+		}
+	})
+	err = scheduler.Run(running, c.Scheduler)
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(running) // nil after a teardown
+	}
+	return errors.Join(err, server.Close())
+}
