@@ -3,7 +3,8 @@ package constraints
 // Key stands for an agent in [Agents].
 type Key int32
 
-// scratch is the key that Check uses for an agent which is not in the table.
+// scratch is the key that Check uses for an agent which is not in the table. It
+// also ends the lists of keys.
 const scratch Key = 0
 
 // Agents is a table of agents that several placements share. It keeps each
@@ -14,6 +15,11 @@ type Agents struct {
 	agents  []Agent // by key; [scratch] is nobody's
 	free    []Key
 	columns []*column
+
+	// changed are the keys that were added or dropped in this epoch; a new epoch
+	// begins when the list gets longer than the table.
+	changed []Key
+	epoch   int
 }
 
 // column holds what all agents have for one reading.
@@ -21,7 +27,12 @@ type column struct {
 	reading reading
 	ids     map[string]int32 // of texts, in values
 	values  []value          // [absent] is that of agents without the field
-	at      []int32          // index in values, by key
+	first   []Key            // by value: the first key that has it
+	count   []int32          // by value: how many keys have it
+
+	// By key: the value, and the neighbours in the list of the keys with it.
+	at         []int32
+	next, prev []Key
 }
 
 // absent is the number of the missing value in every column.
@@ -35,21 +46,30 @@ func (t *Agents) Add(a Agent) Key {
 	k := Key(len(t.agents))
 	if n := len(t.free); n > 0 {
 		k, t.free = t.free[n-1], t.free[:n-1]
-		t.agents[k] = a
 	} else {
-		t.agents = append(t.agents, a)
+		t.agents = append(t.agents, Agent{})
 	}
-	for _, c := range t.columns {
-		c.set(k, &t.agents[k])
-	}
+	t.set(k, a)
 	return k
 }
 
 // Drop removes an agent. What is placed on it stays counted: that is for the
 // caller to remove, before. The key is given to a later agent.
 func (t *Agents) Drop(k Key) {
-	t.agents[k] = Agent{}
+	t.set(k, Agent{})
 	t.free = append(t.free, k)
+}
+
+func (t *Agents) set(k Key, a Agent) {
+	t.agents[k] = a
+	for _, c := range t.columns {
+		c.set(k, &t.agents[k])
+	}
+	if len(t.changed) > len(t.agents) {
+		t.changed = t.changed[:0]
+		t.epoch++
+	}
+	t.changed = append(t.changed, k)
 }
 
 // Agent returns the agent of a key.
@@ -62,7 +82,10 @@ func (t *Agents) column(r reading) *column {
 			return c
 		}
 	}
-	c := &column{reading: r, ids: map[string]int32{}, values: make([]value, 1), at: make([]int32, max(1, len(t.agents)))}
+	c := &column{
+		reading: r, ids: map[string]int32{}, values: make([]value, 1), first: make([]Key, 1), count: make([]int32, 1),
+		at: make([]int32, 1), next: make([]Key, 1), prev: make([]Key, 1),
+	}
 	for k := 1; k < len(t.agents); k++ {
 		c.set(Key(k), &t.agents[k])
 	}
@@ -70,11 +93,30 @@ func (t *Agents) column(r reading) *column {
 	return c
 }
 
+// set moves a key to the list of the value that the agent has.
 func (c *column) set(k Key, a *Agent) {
-	for int(k) >= len(c.at) {
-		c.at = append(c.at, absent)
+	if int(k) < len(c.at) {
+		c.count[c.at[k]]--
+		before, after := c.prev[k], c.next[k]
+		if before == scratch {
+			c.first[c.at[k]] = after
+		} else {
+			c.next[before] = after
+		}
+		if after != scratch {
+			c.prev[after] = before
+		}
+	} else {
+		c.at, c.next, c.prev = append(c.at, absent), append(c.next, scratch), append(c.prev, scratch)
 	}
-	c.at[k] = c.intern(c.reading.of(a))
+	id := c.intern(c.reading.of(a))
+	after := c.first[id]
+	c.at[k], c.next[k], c.prev[k] = id, after, scratch
+	if after != scratch {
+		c.prev[after] = k
+	}
+	c.first[id] = k
+	c.count[id]++
 }
 
 // intern returns the number of a value.
@@ -86,7 +128,7 @@ func (c *column) intern(v value) int32 {
 		return id
 	}
 	id := int32(len(c.values))
-	c.values = append(c.values, v)
+	c.values, c.first, c.count = append(c.values, v), append(c.first, scratch), append(c.count, 0)
 	c.ids[v.text] = id
 	if len(v.parts) > 1 && c.reading.source == fromEach {
 		for _, part := range v.parts {
@@ -99,12 +141,16 @@ func (c *column) intern(v value) int32 {
 // each calls visit with the numbers that a task on value id counts for: itself,
 // or the parts of a value that is made of several.
 func (c *column) each(id int32, visit func(int32)) {
-	v := c.values[id]
-	if c.reading.source != fromEach || len(v.parts) < 2 {
+	if !c.composite(id) {
 		visit(id)
 		return
 	}
-	for _, part := range v.parts {
+	for _, part := range c.values[id].parts {
 		visit(c.ids[part])
 	}
+}
+
+// composite reports whether a value stands for several that are counted apart.
+func (c *column) composite(id int32) bool {
+	return c.reading.source == fromEach && len(c.values[id].parts) > 1
 }

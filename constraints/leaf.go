@@ -26,6 +26,15 @@ type leaf struct {
 	// again, and the value that comes first.
 	order, live, gone []int32
 	head              int32
+
+	// Of [Placement.Refusals], once it is tracked: by value the rule's bit if it
+	// refuses, as the mask has it, and where that may be out of date: everywhere,
+	// or at some values.
+	refused []uint32
+	touched []int32
+	flipped []int32 // of the refresh at hand
+	tracked bool
+	stale   bool
 }
 
 // unknown is outside every window.
@@ -48,8 +57,9 @@ func newLeaf(r *rule, c *column) leaf {
 }
 
 // allows is the inner loop of matching.
-func (l *leaf) allows(k Key) bool {
-	id := l.column.at[k]
+func (l *leaf) allows(k Key) bool { return l.allowsValue(l.column.at[k]) }
+
+func (l *leaf) allowsValue(id int32) bool {
 	if uint(id) < uint(len(l.cells)) {
 		if cell := l.cells[id]; cell >= l.lo && cell <= l.hi {
 			return true
@@ -81,15 +91,22 @@ func (l *leaf) settle(id int32) bool {
 
 // grow gives every value of the column a cell.
 func (l *leaf) grow() {
-	for id := len(l.cells); id < len(l.column.values); id++ {
-		cell := int32(0)
+	known, n := len(l.cells), len(l.column.values)
+	if known == n {
+		return
+	}
+	l.cells = append(l.cells, make([]int32, n-known)...)
+	l.cells[absent] = unknown
+	if !l.rule.judges() && l.rule.op != opCluster && l.column.reading.source != fromEach {
+		return // counts begin at zero
+	}
+	for id := max(known, absent+1); id < n; id++ {
 		switch {
-		case id == absent, l.rule.judges(), l.column.reading.source == fromEach && len(l.column.values[id].parts) > 1:
-			cell = unknown
+		case l.rule.judges(), l.column.composite(int32(id)):
+			l.cells[id] = unknown
 		case l.rule.op == opCluster:
-			cell = 1
+			l.cells[id] = 1
 		}
-		l.cells = append(l.cells, cell)
 	}
 }
 
@@ -134,6 +151,7 @@ func (l *leaf) count(id, n int32) {
 		return
 	}
 	l.column.each(id, func(part int32) { l.cells[part] = max(0, l.cells[part]+n) })
+	l.touch(id)
 }
 
 // countsMissing reports whether tasks on agents without the field count as a
@@ -167,6 +185,7 @@ func (l *leaf) group(id, n, want int32) {
 		}
 	}
 	*count += n
+	l.touch(id)
 	l.window(want)
 }
 
@@ -193,6 +212,8 @@ func (l *leaf) rebalance(want int32) {
 //	marathon-quota: a new group while G < N; a known one up to its quota, and
 //	                beyond by one while the remainder lasts
 func (l *leaf) window(want int32) {
+	lo, hi := l.lo, l.hi
+	defer func() { l.stale = l.stale || lo != l.lo || hi != l.hi }()
 	groups, least := l.tally.groups, l.tally.least()
 	switch l.rule.dialect {
 	case Kafka:
@@ -256,6 +277,7 @@ func (l *leaf) note(id int32) {
 // follow makes one value the only one that CLUSTER allows.
 func (l *leaf) follow(id int32) {
 	l.grow()
+	l.stale = true
 	if l.head > absent {
 		l.cells[l.head] = 1
 	}

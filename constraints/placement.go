@@ -16,6 +16,8 @@ type Placement struct {
 	simple bool
 	want   int32
 	home   int // index in leaves; negative if no home region is demanded
+
+	refusals refusals
 }
 
 // Placement returns an empty count with a table of agents of its own.
@@ -90,11 +92,13 @@ func (p *Placement) Home(region string) {
 		p.home = len(p.leaves)
 		p.leaves = append(p.leaves, l)
 		p.hard = append(p.hard, term{expr: r, leaf: p.home})
+		p.refusals = refusals{}
 		p.simple = p.simple && p.home == len(p.hard)-1
 		return
 	}
 	p.leaves[p.home] = l
 	p.hard[len(p.hard)-1].expr = r
+	p.refusals = refusals{}
 }
 
 // Place counts one task on an agent.

@@ -107,10 +107,9 @@ func TestEither(t *testing.T) {
 	require.Empty(t, constraints.Either(a, filter("hostname:UNIQUE"), b), "one that takes any agent lifts the filter")
 }
 
-// The bytes were checked with protoc against Mesos 1.11's scheduler.proto field
-// numbers: role_constraints 1 (key 1, value 2), groups 1,
-// attribute_constraints 1, selector 1 (pseudoattribute_type 1, attribute_name
-// 2), predicate 2 (exists 1 to text_not_matches 6).
+// Field numbers in Mesos's scheduler.proto: role_constraints 1 (key 1, value 2),
+// groups 1, attribute_constraints 1, selector 1 (pseudoattribute_type 1,
+// attribute_name 2), predicate 2 (exists 1 to text_not_matches 6).
 func TestOfferConstraintsMarshal(t *testing.T) {
 	t.Parallel()
 	c := constraints.OfferConstraints{
