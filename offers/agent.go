@@ -1,7 +1,6 @@
 package offers
 
 import (
-	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -17,7 +16,10 @@ type agent struct {
 	id, role string // role is empty where offers carry no allocation
 	offers   []*mesos.Offer
 	where    constraints.Agent
-	key      constraints.Key // of where, in the table of the batch
+	key      constraints.Key // of where, in the table of the batch or the pool
+	known    bool            // key is valid
+	stale    bool            // where and parts are to be read again
+	last     *mesos.Offer    // the one that a pool held last, once offers is empty
 	parts    []part          // a value of its own: placing replaces the slice
 }
 
@@ -31,11 +33,10 @@ type part struct {
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
 // order of the offers.
 func agentsOf(held iter.Seq[*mesos.Offer]) []*agent {
-	type key struct{ id, role string }
-	index := map[key]*agent{}
+	index := map[place]*agent{}
 	var agents []*agent
 	for o := range held {
-		k := key{o.AgentID.Value, allocation(o)}
+		k := place{o.AgentID.Value, allocation(o)}
 		a := index[k]
 		if a == nil {
 			a = &agent{id: k.id, role: k.role}
@@ -44,9 +45,9 @@ func agentsOf(held iter.Seq[*mesos.Offer]) []*agent {
 		}
 		a.offers = append(a.offers, o)
 	}
-	slices.SortFunc(agents, func(a, b *agent) int {
-		return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(a.role, b.role))
-	})
+	if !slices.IsSortedFunc(agents, compareAgents) {
+		slices.SortFunc(agents, compareAgents)
+	}
 	for _, a := range agents {
 		a.gather()
 	}
@@ -64,6 +65,7 @@ func allocation(o *mesos.Offer) string {
 
 // gather makes the parts of the offers.
 func (a *agent) gather() {
+	a.parts = make([]part, 0, len(a.offers[0].Resources))
 	slices.SortFunc(a.offers, compareOffers)
 	first := a.offers[0]
 	a.where = constraints.AgentOf(first.Hostname, first.Attributes, first.Domain)

@@ -12,7 +12,7 @@ import (
 // agents, and then the matches of the one that was chosen.
 type batch struct {
 	agents []*agent // ordered by id
-	table  constraints.Agents
+	table  *constraints.Agents
 	fit    fit
 
 	wants   []want
@@ -96,7 +96,7 @@ func (b *batch) prepare(requests []Request) {
 
 // placement counts the peers that are placed already.
 func (b *batch) placement(r *Request) *constraints.Placement {
-	rules := r.Place.Over(&b.table)
+	rules := r.Place.Over(b.table)
 	rules.Want(max(r.Instances, 1))
 	rules.Home(r.Home)
 	for _, peer := range r.Placed {

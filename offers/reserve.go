@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/constraints"
 )
 
 // Reserve finds a place for each request, over all the offers of each agent
@@ -19,9 +21,8 @@ import (
 //
 // A [Pool] does the same for offers that come and go.
 func Reserve(held iter.Seq[*mesos.Offer], requests []Request) ([]Match, Report) {
-	agents := agentsOf(held)
-	b := batch{agents: agents}
-	for _, a := range agents {
+	b := batch{agents: agentsOf(held), table: new(constraints.Agents)}
+	for _, a := range b.agents {
 		a.key = b.table.Add(a.where)
 	}
 	return b.reserve(requests)
