@@ -69,6 +69,9 @@ func (c Cluster) arguments() string {
 		fmt.Sprintf("-Xmx%dm", c.Heap),
 		"-XX:+ExitOnOutOfMemoryError", // exit status 3, and a new start, instead of a broker that half works
 		"-Dlog4j2.configurationFile=" + log4jFile,
+		// What a killed JVM leaves behind goes with the sandbox.
+		"-Djava.io.tmpdir=.",
+		"-XX:-UsePerfData",
 	}, c.Distribution.Flags...)
 	arguments = append(arguments, "-cp", c.Distribution.Classpath)
 	var text strings.Builder

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// lines prints one line for each change of state, with the time since the
+// start. It is also the scheduler's log, and remembers which process each
+// broker said it is.
+type lines struct {
+	begun time.Time
+
+	mu   sync.Mutex
+	out  io.Writer
+	pids map[string]int // by node
+}
+
+func newLines(out io.Writer) *lines {
+	return &lines{begun: time.Now(), out: out, pids: map[string]int{}}
+}
+
+// print prints a line.
+func (l *lines) print(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.out, "%8.3fs  %s\n", time.Since(l.begun).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// close makes what is printed later disappear: how everything ends is not news.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = io.Discard
+}
+
+func (l *lines) pid(node string) (int, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pid, ok := l.pids[node]
+	return pid, ok
+}
+
+// Handle implements slog.Handler.
+func (l *lines) Handle(_ context.Context, r slog.Record) error {
+	node := "mesos:"
+	var rest strings.Builder
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "node" {
+			node = a.Value.String()
+		} else if value := a.Value.String(); value != "" {
+			fmt.Fprintf(&rest, " %s=%s", a.Key, strings.ReplaceAll(value, "\n", " | "))
+		}
+		return true
+	})
+	if text, ok := strings.CutPrefix(r.Message, "started pid "); ok {
+		if pid, err := strconv.Atoi(text); err == nil {
+			l.mu.Lock()
+			l.pids[node] = pid
+			l.mu.Unlock()
+		}
+	}
+	l.print("%s %s%s", node, r.Message, rest.String())
+	return nil
+}
+
+// Enabled implements slog.Handler.
+func (l *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// WithAttrs implements slog.Handler; the scheduler's log has no use for it.
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup implements slog.Handler; the scheduler's log has no use for it.
+func (l *lines) WithGroup(string) slog.Handler { return l }
