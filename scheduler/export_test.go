@@ -24,7 +24,7 @@ func (m *Machine) Check() error {
 		if t.Killing && !over && !m.kills.has(id) {
 			return fmt.Errorf("task %q is to be killed and is not", id)
 		}
-		if over && m.agenda.has(alarm{alarmStaging, id}) {
+		if over && m.agenda.has(alarm{alarmAsk, id}) {
 			return fmt.Errorf("task %q is over and watched", id)
 		}
 	}

@@ -77,7 +77,7 @@ func (m *Machine) accept(a Accept) {
 		m.tasks.set(id, t)
 		m.save(prefixTask+id, encodeTask(info))
 		m.saveStatus(t)
-		m.watchStaging(id, stagingPatience)
+		m.watch(id, askPatience)
 		m.note("task launched", slog.String("task", id), slog.String("agent", info.AgentID.Value))
 	}
 	for _, id := range a.Offers {

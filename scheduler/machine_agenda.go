@@ -17,7 +17,7 @@ type alarmKind int
 const (
 	alarmHold      alarmKind = iota // the hold of an offer ends
 	alarmKill                       // a kill is repeated
-	alarmStaging                    // a task that was launched has said nothing
+	alarmAsk                        // a task that only its own answer can settle, see unsettled
 	alarmReconcile                  // the next round of explicit reconciliation
 	alarmImplicit                   // the next implicit reconciliation
 	alarmRevive                     // a revive that came too soon after the last

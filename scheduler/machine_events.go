@@ -162,7 +162,13 @@ func (m *Machine) become(t *task, s mesos.TaskStatus) {
 		if Terminal(s.GetState()) {
 			m.endKill(s.TaskID.Value)
 		}
-		m.agenda.drop(alarm{alarmStaging, s.TaskID.Value})
+		m.agenda.drop(alarm{alarmAsk, s.TaskID.Value})
+		if unsettled(s.GetState()) {
+			m.watch(s.TaskID.Value, askPatience)
+		}
+		if before == mesos.TASK_UNREACHABLE && t.Killing {
+			m.startKill(s.TaskID.Value, t.agent(), t.grace) // its agent can hear it now
+		}
 		m.noteStatus(s)
 	}
 	m.saveStatus(t)
@@ -241,8 +247,8 @@ func (m *Machine) tick() {
 			if k, ok := m.kills.at(a.key); ok {
 				m.sendKill(a.key, k)
 			}
-		case alarmStaging:
-			m.askStaging(a.key)
+		case alarmAsk:
+			m.askAfter(a.key)
 		case alarmReconcile:
 			m.reconcileRound()
 		case alarmImplicit:

@@ -25,10 +25,10 @@ const (
 	// for: it finds those that we do not.
 	implicitEvery = 15 * time.Minute
 
-	// stagingPatience is how long a task may say nothing after its launch
-	// before it is asked for: the ACCEPT may have been lost.
-	stagingPatience    = time.Minute
-	stagingPatienceMax = 15 * time.Minute
+	// askPatience is how long a task may be unsettled
+	// before it is asked for.
+	askPatience    = time.Minute
+	askPatienceMax = 15 * time.Minute
 )
 
 // kill is a KILL that is repeated until its task has ended.
@@ -111,8 +111,8 @@ func (m *Machine) reconcileAll() {
 			continue
 		}
 		m.unanswered.set(id, struct{}{})
-		if t.Status.GetState() == mesos.TASK_STAGING {
-			m.watchStaging(id, stagingPatience)
+		if unsettled(t.Status.GetState()) {
+			m.watch(id, askPatience)
 		}
 	}
 	m.agenda.set(alarm{kind: alarmImplicit}, m.now.Add(implicitEvery))
@@ -178,18 +178,25 @@ func (m *Machine) stopReconciling() {
 	m.agenda.drop(alarm{kind: alarmImplicit})
 }
 
-// watchStaging asks for a task some time after its launch, unless it has left
-// TASK_STAGING by then.
-func (m *Machine) watchStaging(id string, patience time.Duration) {
-	m.agenda.set(alarm{alarmStaging, id}, m.now.Add(patience))
+// unsettled says whether a task in this state may have ended without a word. An
+// agent that never got the launch does not report it, nor does a master tell of
+// a task that was gone when its agent came back: implicit reconciliation leaves
+// both out, and only an explicit question finds them.
+func unsettled(s mesos.TaskState) bool {
+	return s == mesos.TASK_STAGING || s == mesos.TASK_UNREACHABLE
 }
 
-func (m *Machine) askStaging(id string) {
+// watch asks for a task after some time, unless it is settled by then.
+func (m *Machine) watch(id string, patience time.Duration) {
+	m.agenda.set(alarm{alarmAsk, id}, m.now.Add(patience))
+}
+
+func (m *Machine) askAfter(id string) {
 	t, ok := m.tasks.at(id)
-	if !ok || !m.connected || t.Status.GetState() != mesos.TASK_STAGING {
+	if !ok || !m.connected || !unsettled(t.Status.GetState()) {
 		return // a subscription begins with asking for everything
 	}
 	m.reconcile([]sched.Call_Reconcile_Task{m.question(id)})
 	waited := m.now.Sub(t.Since)
-	m.watchStaging(id, min(max(waited, stagingPatience), stagingPatienceMax))
+	m.watch(id, min(max(waited, askPatience), askPatienceMax))
 }
