@@ -47,18 +47,24 @@ func (l *lines) pid(node string) (int, bool) {
 	return pid, ok
 }
 
-// Handle implements slog.Handler.
+// Handle implements slog.Handler: it prints what becomes of the brokers, and
+// whatever is a warning.
 func (l *lines) Handle(_ context.Context, r slog.Record) error {
-	node := "mesos:"
+	node := ""
 	var rest strings.Builder
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "node" {
-			node = a.Value.String()
-		} else if value := a.Value.String(); value != "" {
-			fmt.Fprintf(&rest, " %s=%s", a.Key, strings.ReplaceAll(value, "\n", " | "))
+		switch value, _, _ := strings.Cut(a.Value.String(), "\n"); a.Key {
+		case "node":
+			node = value
+		case "retry": // a time of day; the pause is seen
+		default:
+			fmt.Fprintf(&rest, "  %s=%s", a.Key, strings.TrimSuffix(value, "; last lines:"))
 		}
 		return true
 	})
+	if node == "" && r.Level < slog.LevelWarn {
+		return nil
+	}
 	if text, ok := strings.CutPrefix(r.Message, "started pid "); ok {
 		if pid, err := strconv.Atoi(text); err == nil {
 			l.mu.Lock()
@@ -66,7 +72,7 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 			l.mu.Unlock()
 		}
 	}
-	l.print("%s %s%s", node, r.Message, rest.String())
+	l.print("%s", strings.TrimSpace(node+"  "+r.Message+rest.String()))
 	return nil
 }
 

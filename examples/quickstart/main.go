@@ -74,8 +74,13 @@ func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, service.stop()) }()
 	result, err := service.try(service.ctx)
-	if err != nil {
-		return errors.Join(err, context.Cause(service.ctx))
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	case service.ctx.Err() != nil:
+		return nil // the scheduler has ended, and stop says why
+	case err != nil:
+		return err
 	}
 	say.close()
 	fmt.Fprintln(out, result)
@@ -127,8 +132,9 @@ type service struct {
 	say   *lines
 	ctx   context.Context // ends with the scheduler
 	end   context.CancelFunc
-	ended chan error
 	store *state.File
+	ended chan struct{}
+	err   error // of the scheduler, once it has ended
 }
 
 func serve(ctx context.Context, master, dir string, cluster kafka.Cluster, say *lines) (*service, error) {
@@ -142,20 +148,19 @@ func serve(ctx context.Context, master, dir string, cluster kafka.Cluster, say *
 	}
 	s := &service{
 		Client: frameworks.Client{URL: "http://" + listener.Addr().String()},
-		say:    say, ended: make(chan error, 1), store: store,
+		say:    say, store: store, ended: make(chan struct{}),
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	s.ctx, s.end = ctx, func() { cancel(nil) }
+	s.ctx, s.end = context.WithCancel(ctx)
 	go func() {
-		err := frameworks.Run(ctx, frameworks.Config{
+		defer close(s.ended)
+		defer s.end()
+		s.err = frameworks.Run(s.ctx, frameworks.Config{
 			Service:  cluster.Service(),
 			Listener: listener,
 			Scheduler: scheduler.Config{
 				Master: master, Store: store, Logger: slog.New(say),
 			},
 		})
-		cancel(err)
-		s.ended <- err
 	}()
 	return s, nil
 }
@@ -163,7 +168,8 @@ func serve(ctx context.Context, master, dir string, cluster kafka.Cluster, say *
 // stop ends the scheduler; the brokers end with their agents.
 func (s *service) stop() error {
 	s.end()
-	return errors.Join(<-s.ended, s.store.Close())
+	<-s.ended
+	return errors.Join(s.err, s.store.Close())
 }
 
 // try produces messages while a broker dies, and counts what came back.
@@ -181,13 +187,7 @@ func (s *service) try(ctx context.Context) (result, error) {
 	s.say.print("topic %s: 3 replicas, min.insync.replicas 2; producing %d messages with acks=all", topic, count)
 
 	victim := status.Nodes[1]
-	half := make(chan error, 1)
-	produced := make(chan error, 1)
-	go func() { produced <- m.produce(ctx, func() { half <- s.kill(victim) }) }()
-	if err := <-produced; err != nil {
-		return result{}, err
-	}
-	if err := <-half; err != nil {
+	if err := m.produce(ctx, func() error { return s.kill(victim) }); err != nil {
 		return result{}, err
 	}
 	s.say.print("%d messages acknowledged", m.acknowledged())

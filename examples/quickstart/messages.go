@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -23,10 +23,8 @@ const (
 // messages are the numbers 0 to count-1, each in a message of its own.
 type messages struct {
 	client *kgo.Client
-
-	mu    sync.Mutex
-	acked []bool // by number
-	read  []bool // by number
+	acked  []atomic.Bool // by number
+	read   []bool        // by number
 }
 
 // newMessages makes the topic.
@@ -46,43 +44,36 @@ func newMessages(ctx context.Context, brokers []frameworks.NodeStatus) (*message
 		client.Close()
 		return nil, fmt.Errorf("make topic %s: %w", topic, err)
 	}
-	return &messages{client: client, acked: make([]bool, count), read: make([]bool, count)}, nil
+	return &messages{client: client, acked: make([]atomic.Bool, count), read: make([]bool, count)}, nil
 }
 
 func (m *messages) close() { m.client.Close() }
 
 // produce returns when every message was acknowledged or given up. It calls
-// middle, from another goroutine, when a third was acknowledged.
-func (m *messages) produce(ctx context.Context, middle func()) error {
+// middle when a third was acknowledged, and goes on meanwhile.
+func (m *messages) produce(ctx context.Context, middle func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("producing took more than 3 minutes"))
 	defer cancel()
-	var last sync.WaitGroup
-	var errs error
-	n := 0
+	var acked atomic.Int64
+	reached := make(chan error, 1)
 	for i := range count {
 		// The number is the key: it alone decides about the partition.
 		record := kgo.KeySliceRecord([]byte(strconv.Itoa(i)), fmt.Appendf(nil, "message %d of %d", i, count))
 		m.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
 			if err != nil {
-				errs = err // the last will do: an unacknowledged message is no lost one
-				return
+				return // not acknowledged, so it cannot be lost
 			}
-			m.acked[i] = true
-			if n++; n == count/3 {
-				last.Go(middle)
+			m.acked[i].Store(true)
+			if acked.Add(1) == count/3 {
+				go func() { reached <- middle() }()
 			}
 		})
 	}
 	err := m.client.Flush(ctx)
-	last.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n < count/3 {
-		return errors.Join(fmt.Errorf("only %d of %d messages were acknowledged", n, count), err, errs)
+	if n := acked.Load(); n < count/3 {
+		return errors.Join(fmt.Errorf("only %d of %d messages were acknowledged", n, count), err)
 	}
-	return nil
+	return <-reached
 }
 
 func (m *messages) acknowledged() int { return m.result().acked }
@@ -130,17 +121,16 @@ type result struct {
 }
 
 func (m *messages) result() result {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var r result
 	for i := range count {
-		if m.acked[i] {
+		acked := m.acked[i].Load()
+		if acked {
 			r.acked++
 		}
 		if m.read[i] {
 			r.read++
 		}
-		if m.acked[i] && !m.read[i] {
+		if acked && !m.read[i] {
 			r.missing++
 		}
 	}
