@@ -27,10 +27,10 @@ type leaf struct {
 	order, live, gone []int32
 	head              int32
 
-	// Of [Placement.Refusals], once it is tracked: by value the rule's bit if it
+	// Of [Placement.Refusals], once it is tracked: by value 1 if the rule
 	// refuses, as the mask has it, and where that may be out of date: everywhere,
 	// or at some values.
-	refused []uint32
+	refused []uint8
 	touched []int32
 	flipped []int32 // of the refresh at hand
 	tracked bool

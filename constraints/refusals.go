@@ -36,13 +36,13 @@ func (p *Placement) Refusals() []uint32 {
 		for i := range p.hard {
 			l := &p.leaves[i]
 			if id := l.column.at[k]; int(id) < len(l.refused) {
-				r.mask[k] |= l.refused[id]
+				r.mask[k] |= uint32(l.refused[id]) << i
 			}
 		}
 	}
 	r.seen = len(p.agents.changed)
 	for i := range p.hard {
-		p.leaves[i].refresh(r.mask, ruleBit(i))
+		p.leaves[i].refresh(r.mask, i)
 	}
 	return r.mask
 }
@@ -84,50 +84,54 @@ func (l *leaf) forget() {
 
 // refresh sets the bit of every agent on whose value the verdict has changed:
 // through the lists of their keys if these are few, else in one pass.
-func (l *leaf) refresh(mask []uint32, bit uint32) {
+func (l *leaf) refresh(mask []uint32, rule int) {
 	l.grow()
 	agents := 0
 	known := len(l.refused)
 	if n := len(l.column.values) - known; n > 0 {
-		l.refused = append(l.refused, make([]uint32, n)...)
+		l.refused = append(l.refused, make([]uint8, n)...)
 	}
 	l.flipped = l.flipped[:0]
 	if l.stale {
 		known = 0
 	} else {
 		for _, id := range l.touched {
-			agents += l.judge(id, bit)
+			agents += l.judge(id)
 		}
 	}
 	for id := known; id < len(l.refused); id++ {
-		agents += l.judge(int32(id), bit)
+		if l.refused[id] == 0 && l.cells[id] == 0 && l.lo <= 0 {
+			continue // most values have nothing placed on them
+		}
+		agents += l.judge(int32(id))
 	}
 	l.stale, l.touched = false, l.touched[:0]
 	if agents > len(mask)/16 {
-		refused, at := l.refused, l.column.at
+		refused, at, clear := l.refused, l.column.at, ^(uint32(1) << rule)
 		mask = mask[:len(at)]
 		for k := range mask {
-			mask[k] = mask[k]&^bit | refused[at[k]]
+			mask[k] = mask[k]&clear | uint32(refused[at[k]])<<(rule&31)
 		}
 		return
 	}
 	for _, id := range l.flipped {
 		for k := l.column.first[id]; k != scratch; k = l.column.next[k] {
-			mask[k] ^= bit
+			mask[k] ^= 1 << rule
 		}
 	}
 }
 
 // judge brings the verdict on a value up to date and returns how many agents
 // that changes.
-func (l *leaf) judge(id int32, bit uint32) int {
+func (l *leaf) judge(id int32) int {
+	refused := uint8(1)
 	if l.allowsValue(id) {
-		bit = 0
+		refused = 0
 	}
-	if bit == l.refused[id] {
+	if refused == l.refused[id] {
 		return 0
 	}
-	l.refused[id] = bit
+	l.refused[id] = refused
 	l.flipped = append(l.flipped, id)
 	return int(l.column.count[id])
 }
