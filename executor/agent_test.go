@@ -25,10 +25,11 @@ import (
 // fakeAgent is the agent's side of the executor API, as the recordings of Mesos
 // 1.12 show it. It starts this test binary as the executor, in a sandbox.
 type fakeAgent struct {
-	t       *testing.T
+	t       testing.TB
 	server  *httptest.Server
 	sandbox string
 	env     map[string]string // of the executor, besides those that start sets
+	stdout  *os.File          // of the executor; nil: the file of the sandbox
 
 	mu        sync.Mutex
 	changed   chan struct{}  // closed and replaced whenever anything below changes
@@ -43,7 +44,7 @@ type fakeAgent struct {
 	executors []*exec.Cmd
 }
 
-func newAgent(t *testing.T) *fakeAgent {
+func newAgent(t testing.TB) *fakeAgent {
 	a := &fakeAgent{
 		t: t, sandbox: t.TempDir(), killing: true, changed: make(chan struct{}), acked: map[string]int{},
 		env: map[string]string{"MESOS_CHECKPOINT": "1", "MESOS_RECOVERY_TIMEOUT": "30secs", "MESOS_SUBSCRIPTION_BACKOFF_MAX": "200ms"},
@@ -74,7 +75,10 @@ func (a *fakeAgent) start() *exec.Cmd {
 	for name, value := range a.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
-	cmd.Stdout = a.appendTo("stdout")
+	cmd.Stdout = a.stdout
+	if a.stdout == nil {
+		cmd.Stdout = a.appendTo("stdout")
+	}
 	cmd.Stderr = a.appendTo("stderr")
 	require.NoError(a.t, cmd.Start())
 	a.t.Cleanup(func() {

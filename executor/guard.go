@@ -19,7 +19,7 @@ import (
 // with everything that the server has started. It is also the parent that
 // orphans fall to, so that daemons which left the server's process group end
 // with it, and no zombies are left. Should the guard itself be killed, the
-// kernel kills the server (on Linux; see guard_linux.go).
+// kernel kills the server (on Linux; see system_linux.go).
 //
 // The guard is this same binary, started again with guardVariable set: init
 // below takes over before main runs. It reads one guardSpec from its control

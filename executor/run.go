@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -55,12 +55,16 @@ func Run(ctx context.Context, cfg Config) error {
 	e := &runner{
 		cfg:     cfg,
 		env:     env,
-		log:     cmp.Or(cfg.Logger, slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		agent:   newAgent(env),
 		journal: newJournal(env.sandbox),
 		core:    core{env: env, uuid: randomUUID, jitter: mathrand.Float64},
 		events:  make(chan event),
 		tasks:   map[string]*supervisor{},
+		stdout:  &logFile{file: os.Stdout, path: filepath.Join(env.sandbox, "stdout")},
+		stderr:  &logFile{file: os.Stderr, path: filepath.Join(env.sandbox, "stderr")},
+	}
+	if e.log = cfg.Logger; e.log == nil {
+		e.log = slog.New(slog.NewTextHandler(e.stderr, nil))
 	}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("executor: %w", err)
@@ -90,6 +94,8 @@ type runner struct {
 	others  sync.WaitGroup         // the goroutines that send events
 	tasks   map[string]*supervisor // all that were ever started
 
+	stdout *logFile
+	stderr *logFile
 	outbox *outbox // of the present subscription
 }
 
@@ -207,16 +213,23 @@ func (e *runner) supervise(ctx context.Context, t *task) {
 		task:   t.spec,
 		places: placesOf(e.env.sandbox, t.info),
 		steps:  e.cfg.Steps,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
+		stdout: e.stdout,
+		stderr: e.stderr,
 		log:    e.log.With("task", id),
 		stops:  make(chan time.Duration, 16),
+
+		patience: gracePeriod(t, nil),
 
 		secrets: make(chan Secret, len(t.spec.Secrets)),
 	}
 	s.env, s.envErr = taskEnvironment(os.Environ(), t.spec.Env, e.env.sandbox)
 	s.say = func(m Message) { e.events <- said{m} }
 	s.tell = func(r report) { e.events <- progress{id, r} }
+	for _, l := range []*logFile{e.stdout, e.stderr} {
+		if err := l.limit(t.spec.Logs); err != nil {
+			e.log.Warn("output is not limited", "error", err)
+		}
+	}
 	e.tasks[id] = s
 	e.others.Go(func() { s.run(ctx) })
 }

@@ -512,3 +512,48 @@ func TestTokenIsSent(t *testing.T) {
 	}
 	assert.NotContains(t, a.read("stderr")+a.read(".mesokit-executor"), "secret")
 }
+
+// A server that floods its output neither fills the disk nor waits for it.
+func TestFloodIsRotated(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		Command: shell("yes 0123456789abcdef | head -n 200000; echo last words"),
+		Logs:    executor.Logs{MaxBytes: 100_000, Keep: 2, Tail: 1},
+	})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\nlast words")
+	exited(t, cmd)
+	logs, err := filepath.Glob(filepath.Join(a.sandbox, "stdout*"))
+	require.NoError(t, err)
+	assert.Len(t, logs, 3)
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, info.Size(), int64(100_000+17), log)
+		data, err := os.ReadFile(log)
+		require.NoError(t, err)
+		assert.Regexp(t, `\A(0123456789abcdef\n)*(last words\n)?\z`, string(data), log)
+	}
+	assert.Greater(t, len(a.read("stdout.1")), 60_000, "rotated when full and not before")
+}
+
+// With no space left in the sandbox the server goes on, and its end is told.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs /dev/full, which Linux has: ", err)
+	}
+	defer full.Close()
+	a := newAgent(t)
+	a.stdout = full
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		// A directory where the journal is to be: it can no longer be written.
+		Command: shell("until mkdir .mesokit-executor; do rm -f .mesokit-executor; done; yes | head -n 100000; echo done"),
+	})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\n")
+	exited(t, cmd)
+	assert.Contains(t, a.read("stderr"), "updates are kept in memory only")
+}

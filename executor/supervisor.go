@@ -22,12 +22,14 @@ type supervisor struct {
 	places places
 	env    []string // of the task's processes
 	envErr error    // why there is none
-	steps  map[string]StepFunc
-	stdout io.Writer
-	stderr io.Writer
-	log    *slog.Logger
-	tell   func(report)
-	say    func(Message)
+	// patience is the grace period when the supervisor itself stops the server.
+	patience time.Duration
+	steps    map[string]StepFunc
+	stdout   io.Writer
+	stderr   io.Writer
+	log      *slog.Logger
+	tell     func(report)
+	say      func(Message)
 
 	// stops gets the grace period each time the task is asked to end; a later one
 	// may shorten the time.
@@ -405,11 +407,7 @@ func (r *serverRun) fail(ctx context.Context, why string) {
 	if r.phase == running {
 		r.fault = why
 		r.log.Warn("server is stopped", "because", why)
-		grace := r.task.Stop.Grace
-		if grace == 0 {
-			grace = defaultGrace
-		}
-		r.beginStop(ctx, grace)
+		r.beginStop(ctx, r.patience)
 	}
 }
 

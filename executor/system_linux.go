@@ -74,3 +74,8 @@ func parentInStat(stat []byte) int {
 	}
 	return parent
 }
+
+// redirect lets the descriptor of to stand for the file from.
+func redirect(from, to *os.File) error {
+	return unix.Dup3(int(from.Fd()), int(to.Fd()), 0)
+}

@@ -20,3 +20,8 @@ func adoptOrphans() error { return nil }
 
 // killDescendants kills the process group of pid.
 func killDescendants(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// redirect lets the descriptor of to stand for the file from.
+func redirect(from, to *os.File) error {
+	return syscall.Dup2(int(from.Fd()), int(to.Fd()))
+}
