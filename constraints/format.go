@@ -201,8 +201,8 @@ func node(e expr) any {
 	return nil
 }
 
-// print is how an expression appears in a refusal.
-func print(e expr) string {
+// show is how an expression appears in a refusal.
+func show(e expr) string {
 	if r, ok := e.(*rule); ok {
 		return r.String()
 	}

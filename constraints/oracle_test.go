@@ -41,7 +41,7 @@ func (o *oracle) accepts(v *string) bool {
 		switch {
 		case p != nil:
 			counts[*p]++
-		case o.dialect == m || o.dialect == q:
+		case o.dialect == marathon || o.dialect == quota:
 			counts[""]++
 		}
 	}
@@ -57,7 +57,7 @@ func (o *oracle) accepts(v *string) bool {
 			if p != nil {
 				return *p == *v
 			}
-			if o.dialect == m || o.dialect == q {
+			if o.dialect == marathon || o.dialect == quota {
 				return false
 			}
 		}
@@ -70,7 +70,7 @@ func (o *oracle) accepts(v *string) bool {
 		}
 	}
 	switch o.dialect {
-	case k:
+	case kafka:
 		if o.parameter == "" {
 			n = 1
 		}
@@ -78,7 +78,7 @@ func (o *oracle) accepts(v *string) bool {
 			return c == 0
 		}
 		return c == least
-	case q:
+	case quota:
 		if c == 0 {
 			return len(counts) < n
 		}
@@ -87,7 +87,7 @@ func (o *oracle) accepts(v *string) bool {
 			over += max(0, size-quota)
 		}
 		return c < quota || c == quota && over < o.desired%n
-	case d:
+	case dcos:
 		return c <= least && (o.parameter == "" || len(counts) >= n || c == 0)
 	}
 	return c == 0 || len(counts) >= n && c == least
@@ -96,18 +96,18 @@ func (o *oracle) accepts(v *string) bool {
 // oracles are all the rules that the oracle knows.
 func oracles() []oracle {
 	var out []oracle
-	for _, dialect := range []constraints.Dialect{m, q, k, d} {
+	for _, dialect := range []constraints.Dialect{marathon, quota, kafka, dcos} {
 		out = append(out, oracle{dialect: dialect, operator: "UNIQUE"})
 		for n := 1; n <= 4; n++ {
-			if dialect != k {
+			if dialect != kafka {
 				out = append(out, oracle{dialect: dialect, operator: "MAX_PER", parameter: strconv.Itoa(n)})
 			}
 			out = append(out, oracle{dialect: dialect, operator: "GROUP_BY", parameter: strconv.Itoa(n)})
 		}
-		if dialect != q {
+		if dialect != quota {
 			out = append(out, oracle{dialect: dialect, operator: "GROUP_BY"})
 		}
-		if dialect != d {
+		if dialect != dcos {
 			out = append(out, oracle{dialect: dialect, operator: "CLUSTER"})
 		}
 	}

@@ -427,10 +427,16 @@ func (d Dialect) list(raw json.RawMessage) (expr, error) {
 	return d.pair(row)
 }
 
-// pair compiles a row that came as JSON.
+// pair compiles a row that came as JSON. In the Kafka dialect, which had no such
+// rows of its own, Marathon's words stand for its own.
 func (d Dialect) pair(row []string) (expr, error) {
 	var r *rule
 	var err error
+	if d == Kafka && len(row) > 1 {
+		if o, err := Marathon.operator(row[1]); err == nil && kafkaNames[o] != "" {
+			row[1] = kafkaNames[o]
+		}
+	}
 	if d == Kafka && len(row) == 2 {
 		r, err = d.condition(row[0], row[1])
 	} else {

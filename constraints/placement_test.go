@@ -75,7 +75,7 @@ func TestRendering(t *testing.T) {
 		t.Run(tt.value, func(t *testing.T) {
 			t.Parallel()
 			a := constraints.Agent{Attributes: []mesos.Attribute{attribute(t, "x", tt.value)}}
-			for dialect, want := range map[constraints.Dialect]string{m: tt.marathon, d: tt.dcos} {
+			for dialect, want := range map[constraints.Dialect]string{marathon: tt.marathon, dcos: tt.dcos} {
 				rules, err := dialect.Parse(`x:GROUP_BY`)
 				require.NoError(t, err)
 				p := rules.Placement()
@@ -99,16 +99,16 @@ func TestDuplicateAttributes(t *testing.T) {
 		text    string
 		want    bool
 	}{
-		{"marathon takes the first", m, `rack:IS:a`, true},
-		{"marathon not the second", m, `rack:IS:b`, false},
-		{"kafka takes the last", k, `rack=cluster:b`, true},
-		{"kafka not the first", k, `rack=cluster:a`, false},
-		{"dcos takes any: first", d, `rack:IS:a`, true},
-		{"dcos takes any: second", d, `rack:IS:b`, true},
-		{"dcos GROUP_BY folds the name", d, `RACK:GROUP_BY`, true},
-		{"dcos LIKE does not", d, `RACK:LIKE:.*`, false},
-		{"dcos does not quote the name", d, `r.ck:LIKE:a`, true},
-		{"dcos binds | to the name's text", d, `rack:LIKE:x|disk\:a`, false},
+		{"marathon takes the first", marathon, `rack:IS:a`, true},
+		{"marathon not the second", marathon, `rack:IS:b`, false},
+		{"kafka takes the last", kafka, `rack=cluster:b`, true},
+		{"kafka not the first", kafka, `rack=cluster:a`, false},
+		{"dcos takes any: first", dcos, `rack:IS:a`, true},
+		{"dcos takes any: second", dcos, `rack:IS:b`, true},
+		{"dcos GROUP_BY folds the name", dcos, `RACK:GROUP_BY`, true},
+		{"dcos LIKE does not", dcos, `RACK:LIKE:.*`, false},
+		{"dcos does not quote the name", dcos, `r.ck:LIKE:a`, true},
+		{"dcos binds | to the name's text", dcos, `rack:LIKE:x|disk\:a`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestDuplicateAttributes(t *testing.T) {
 	}
 	t.Run("dcos counts each of several values", func(t *testing.T) {
 		t.Parallel()
-		rules, err := d.Parse(`rack:MAX_PER:2`)
+		rules, err := dcos.Parse(`rack:MAX_PER:2`)
 		require.NoError(t, err)
 		p := rules.Placement()
 		p.Place(both)
@@ -136,7 +136,7 @@ func TestDuplicateAttributes(t *testing.T) {
 
 func TestDCOSIsNot(t *testing.T) {
 	t.Parallel()
-	rules, err := d.Parse("rack:IS_NOT:a")
+	rules, err := dcos.Parse("rack:IS_NOT:a")
 	require.NoError(t, err)
 	p := rules.Placement()
 	require.False(t, allows(t, p, host("h", "rack", "a")))
@@ -245,14 +245,14 @@ func TestHomeRegion(t *testing.T) {
 		text    string
 		remote  bool // an agent of another region is allowed
 	}{
-		{"no rule", m, ``, false},
-		{"other rule", m, `hostname:UNIQUE`, false},
-		{"a rule on the region", m, `@region:LIKE:.*`, true},
-		{"a rule on the zone is enough for Marathon", m, `@zone:LIKE:.*`, true},
-		{"in a tree", m, `{"not":"@region:IS:asia"}`, true},
-		{"but not for dcos", d, `@zone:LIKE:.*`, false},
-		{"dcos region", d, `@region:UNIQUE`, true},
-		{"kafka knows no regions", k, `hostname=unique`, true},
+		{"no rule", marathon, ``, false},
+		{"other rule", marathon, `hostname:UNIQUE`, false},
+		{"a rule on the region", marathon, `@region:LIKE:.*`, true},
+		{"a rule on the zone is enough for Marathon", marathon, `@zone:LIKE:.*`, true},
+		{"in a tree", marathon, `{"not":"@region:IS:asia"}`, true},
+		{"but not for dcos", dcos, `@zone:LIKE:.*`, false},
+		{"dcos region", dcos, `@region:UNIQUE`, true},
+		{"kafka knows no regions", kafka, `hostname=unique`, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestViolation(t *testing.T) {
 			require.Equal(t, v, again, "a violation is data")
 		})
 	}
-	rules, err := d.Parse("rak:LIKE:a")
+	rules, err := dcos.Parse("rak:LIKE:a")
 	require.NoError(t, err)
 	v, _ := rules.Placement().Check(host("", "rack", "a"))
 	require.Equal(t, `rak:LIKE:a: the agent has no rak (did you mean rack?); a value that matches "a" would do`, v.String())

@@ -26,47 +26,47 @@ func TestPrefilter(t *testing.T) {
 		placed  []constraints.Agent
 		want    []string // groups; the constraints of one joined by commas
 	}{
-		{"nothing", m, "", nil, nil},
-		{"like", m, "rack:LIKE:r[13]", nil, []string{rack + `{"text_matches":{"regex":"r[13]"}}}`}},
-		{"unlike", m, "rack:UNLIKE:r.*", nil, []string{rack + `{"text_not_matches":{"regex":"r.*"}}}`}},
-		{"like too large for a master", m, "rack:LIKE:[0-9]{60}", nil, []string{rack + `{"exists":{}}}`}},
-		{"unlike too large for a master", m, "rack:UNLIKE:[0-9]{60}", nil, nil},
-		{"is a number", m, "rack:IS:1.0", nil, []string{rack + `{"text_equals":{"value":"1"}}}`}},
-		{"is not", m, "rack:IS_NOT:a", nil, []string{rack + `{"text_not_equals":{"value":"a"}}}`}},
-		{"unique host", m, "hostname:UNIQUE", nil, nil},
+		{"nothing", marathon, "", nil, nil},
+		{"like", marathon, "rack:LIKE:r[13]", nil, []string{rack + `{"text_matches":{"regex":"r[13]"}}}`}},
+		{"unlike", marathon, "rack:UNLIKE:r.*", nil, []string{rack + `{"text_not_matches":{"regex":"r.*"}}}`}},
+		{"like too large for a master", marathon, "rack:LIKE:[0-9]{60}", nil, []string{rack + `{"exists":{}}}`}},
+		{"unlike too large for a master", marathon, "rack:UNLIKE:[0-9]{60}", nil, nil},
+		{"is a number", marathon, "rack:IS:1.0", nil, []string{rack + `{"text_equals":{"value":"1"}}}`}},
+		{"is not", marathon, "rack:IS_NOT:a", nil, []string{rack + `{"text_not_equals":{"value":"a"}}}`}},
+		{"unique host", marathon, "hostname:UNIQUE", nil, nil},
 		{
-			"unique host placed", m, "hostname:UNIQUE", []constraints.Agent{host("a")},
+			"unique host placed", marathon, "hostname:UNIQUE", []constraints.Agent{host("a")},
 			[]string{hostname + `{"text_not_equals":{"value":"a"}}}`},
 		},
-		{"group by", m, "rack:GROUP_BY:2", nil, []string{rack + `{"exists":{}}}`}},
+		{"group by", marathon, "rack:GROUP_BY:2", nil, []string{rack + `{"exists":{}}}`}},
 		{
-			"group by placed", m, "rack:GROUP_BY:2", []constraints.Agent{host("", "rack", "a")},
+			"group by placed", marathon, "rack:GROUP_BY:2", []constraints.Agent{host("", "rack", "a")},
 			[]string{rack + `{"exists":{}}},` + rack + `{"text_not_equals":{"value":"a"}}}`},
 		},
-		{"cluster", m, "rack:CLUSTER", nil, []string{rack + `{"exists":{}}}`}},
+		{"cluster", marathon, "rack:CLUSTER", nil, []string{rack + `{"exists":{}}}`}},
 		{
-			"cluster placed", m, "rack:CLUSTER", []constraints.Agent{host("", "rack", "a")},
+			"cluster placed", marathon, "rack:CLUSTER", []constraints.Agent{host("", "rack", "a")},
 			[]string{rack + `{"text_equals":{"value":"a"}}}`},
 		},
 		{
-			"any", m, `{"any":["rack:IS:a","hostname:IS:b"]}`, nil,
+			"any", marathon, `{"any":["rack:IS:a","hostname:IS:b"]}`, nil,
 			[]string{rack + `{"text_equals":{"value":"a"}}}`, hostname + `{"text_equals":{"value":"b"}}}`},
 		},
-		{"any with what is not checked", m, `{"any":["rack:IS:a","hostname:UNIQUE"]}`, nil, nil},
+		{"any with what is not checked", marathon, `{"any":["rack:IS:a","hostname:UNIQUE"]}`, nil, nil},
 		{
-			"not any", m, `{"not":{"any":["rack:IS:a","rack:UNLIKE:b"]}}`, nil,
+			"not any", marathon, `{"not":{"any":["rack:IS:a","rack:UNLIKE:b"]}}`, nil,
 			[]string{rack + `{"text_not_equals":{"value":"a"}}},` + rack + `{"text_matches":{"regex":"b"}}}`},
 		},
-		{"not what counts", m, `{"not":"rack:UNIQUE"}`, nil, nil},
-		{"preferences are no filter", m, `[{"prefer":"rack:IS:a"}]`, nil, nil},
-		{"kafka reads another attribute of the name", k, "rack=like:a", nil, []string{rack + `{"exists":{}}}`}},
-		{"kafka hostname", k, "hostname=like:a", nil, []string{hostname + `{"text_matches":{"regex":"a"}}}`}},
-		{"kafka does not bracket branches", k, "hostname=like:a|b", nil, nil},
-		{"dcos", d, "rack:IS:a", nil, []string{rack + `{"exists":{}}}`}},
-		{"dcos name is a pattern", d, "r.ck:IS:a", nil, nil},
-		{"dcos folds names", d, "rack:GROUP_BY", nil, nil},
-		{"dcos compares numbers", d, "@region:IS:1", nil, []string{region + `{"exists":{}}}`}},
-		{"dcos hostname", d, "hostname:IS:a", nil, []string{hostname + `{"text_equals":{"value":"a"}}}`}},
+		{"not what counts", marathon, `{"not":"rack:UNIQUE"}`, nil, nil},
+		{"preferences are no filter", marathon, `[{"prefer":"rack:IS:a"}]`, nil, nil},
+		{"kafka reads another attribute of the name", kafka, "rack=like:a", nil, []string{rack + `{"exists":{}}}`}},
+		{"kafka hostname", kafka, "hostname=like:a", nil, []string{hostname + `{"text_matches":{"regex":"a"}}}`}},
+		{"kafka does not bracket branches", kafka, "hostname=like:a|b", nil, nil},
+		{"dcos", dcos, "rack:IS:a", nil, []string{rack + `{"exists":{}}}`}},
+		{"dcos name is a pattern", dcos, "r.ck:IS:a", nil, nil},
+		{"dcos folds names", dcos, "rack:GROUP_BY", nil, nil},
+		{"dcos compares numbers", dcos, "@region:IS:1", nil, []string{region + `{"exists":{}}}`}},
+		{"dcos hostname", dcos, "hostname:IS:a", nil, []string{hostname + `{"text_equals":{"value":"a"}}}`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,7 +236,7 @@ func randomRule(random *rand.Rand, dialect constraints.Dialect, depth int) const
 	case "NEAR", "NEVER_WITH":
 		row = append(row, "other")
 	}
-	if dialect == k {
+	if dialect == kafka {
 		words := map[string]string{
 			"UNIQUE": "unique", "CLUSTER": "cluster", "GROUP_BY": "groupBy", "LIKE": "like", "UNLIKE": "unlike",
 			"MAX_PER": "unique", "IS": "like", "IS_NOT": "unlike", "NEAR": "near", "NEVER_WITH": "neverWith",
@@ -245,7 +245,7 @@ func randomRule(random *rand.Rand, dialect constraints.Dialect, depth int) const
 		if row[1] == "unique" {
 			row = row[:2]
 		}
-	} else if dialect == d && row[1] == "CLUSTER" && len(row) == 2 {
+	} else if dialect == dcos && row[1] == "CLUSTER" && len(row) == 2 {
 		row = append(row, "b")
 	}
 	rules, err := dialect.Parse(rows(row...))
