@@ -44,7 +44,13 @@ func newMessages(ctx context.Context, brokers []frameworks.NodeStatus) (*message
 		client.Close()
 		return nil, fmt.Errorf("make topic %s: %w", topic, err)
 	}
-	return &messages{client: client, acked: make([]atomic.Bool, count), read: make([]bool, count)}, nil
+	m := newCounts(count)
+	m.client = client
+	return m, nil
+}
+
+func newCounts(n int) *messages {
+	return &messages{acked: make([]atomic.Bool, n), read: make([]bool, n)}
 }
 
 func (m *messages) close() { m.client.Close() }
@@ -122,7 +128,7 @@ type result struct {
 
 func (m *messages) result() result {
 	var r result
-	for i := range count {
+	for i := range m.acked {
 		acked := m.acked[i].Load()
 		if acked {
 			r.acked++
