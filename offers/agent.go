@@ -1,6 +1,7 @@
 package offers
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -13,14 +14,18 @@ import (
 // agent is all that one agent offers to one role: Mesos takes offers of one
 // agent together only when they are allocated to the same role.
 type agent struct {
-	id, role string // role is empty where offers carry no allocation
-	offers   []*mesos.Offer
-	where    constraints.Agent
-	key      constraints.Key // of where, in the table of the batch or the pool
-	known    bool            // key is valid
-	stale    bool            // where and parts are to be read again
-	last     *mesos.Offer    // the one that a pool held last, once offers is empty
-	parts    []part          // a value of its own: placing replaces the slice
+	id, role string          // role is empty where offers carry no allocation
+	offers   []*mesos.Offer  // ordered by id once settled
+	key      constraints.Key // in the table of the batch or the pool
+
+	// parts are what is in the offers, and what is left of it; nil until they
+	// are asked for. A value of its own: placing replaces the slice.
+	parts []part
+
+	only  [1]*mesos.Offer // where offers points to, most of the time
+	known bool            // key is valid
+	stale bool            // key and parts are to be made again
+	last  *mesos.Offer    // the one that a pool held last, once offers is empty
 }
 
 // part is a resource of an agent and what is left of it. Resources of several
@@ -31,27 +36,39 @@ type part struct {
 }
 
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
-// order of the offers.
-func agentsOf(held iter.Seq[*mesos.Offer]) []*agent {
-	index := map[place]*agent{}
-	var agents []*agent
+// order of the offers, and enters the agents into the table.
+func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
+	type entry struct {
+		place
+		offer *mesos.Offer
+	}
+	var all []entry
 	for o := range held {
-		k := place{o.AgentID.Value, allocation(o)}
-		a := index[k]
-		if a == nil {
-			a = &agent{id: k.id, role: k.role}
-			index[k] = a
-			agents = append(agents, a)
+		all = append(all, entry{place{o.AgentID.Value, allocation(o)}, o})
+	}
+	compare := func(x, y entry) int {
+		return cmp.Or(strings.Compare(x.id, y.id), strings.Compare(x.role, y.role), compareOffers(x.offer, y.offer))
+	}
+	if !slices.IsSortedFunc(all, compare) {
+		slices.SortFunc(all, compare)
+	}
+	slab := make([]agent, 0, len(all)) // never grows: agents points into it
+	agents := make([]*agent, 0, len(all))
+	for _, e := range all {
+		n := len(slab)
+		if n == 0 || slab[n-1].id != e.id || slab[n-1].role != e.role {
+			slab = append(slab, agent{id: e.id, role: e.role, key: table.Add(whereOf(e.offer))})
+			slab[n].offers = slab[n].only[:0]
+			agents = append(agents, &slab[n])
+			n++
 		}
-		a.offers = append(a.offers, o)
-	}
-	if !slices.IsSortedFunc(agents, compareAgents) {
-		slices.SortFunc(agents, compareAgents)
-	}
-	for _, a := range agents {
-		a.gather()
+		slab[n-1].offers = append(slab[n-1].offers, e.offer)
 	}
 	return agents
+}
+
+func whereOf(o *mesos.Offer) constraints.Agent {
+	return constraints.AgentOf(o.Hostname, o.Attributes, o.Domain)
 }
 
 // allocation is the role that an offer is allocated to, empty where it does
@@ -63,16 +80,37 @@ func allocation(o *mesos.Offer) string {
 	return o.Resources[0].GetAllocationInfo().GetRole()
 }
 
-// gather makes the parts of the offers.
-func (a *agent) gather() {
-	a.parts = make([]part, 0, len(a.offers[0].Resources))
-	slices.SortFunc(a.offers, compareOffers)
-	first := a.offers[0]
-	a.where = constraints.AgentOf(first.Hostname, first.Attributes, first.Domain)
-	for _, o := range a.offers {
+// any is an offer of the agent, held or held last.
+func (a *agent) any() *mesos.Offer {
+	if len(a.offers) > 0 {
+		return a.offers[0]
+	}
+	return a.last
+}
+
+// resources are all that is offered, or was last.
+func (a *agent) resources(yield func(*mesos.Resource) bool) {
+	offers := a.offers
+	if len(offers) == 0 && a.last != nil {
+		offers = []*mesos.Offer{a.last}
+	}
+	for _, o := range offers {
 		for i := range o.Resources {
-			a.add(&o.Resources[i])
+			if !yield(&o.Resources[i]) {
+				return
+			}
 		}
+	}
+}
+
+// gather makes the parts, if they are not there.
+func (a *agent) gather() {
+	if a.parts != nil {
+		return
+	}
+	a.parts = make([]part, 0, len(a.any().Resources))
+	for r := range a.resources {
+		a.add(r)
 	}
 }
 
@@ -102,15 +140,7 @@ func (a *agent) offerIDs() []mesos.OfferID {
 	return ids
 }
 
-// mixed says whether a part is more than plainly unreserved, so that what is
-// free depends on who asks.
-func (a *agent) mixed() bool {
-	return slices.ContainsFunc(a.parts, func(p part) bool {
-		return reservationCount(p.of) > 0 || p.of.Revocable != nil || p.of.Shared != nil
-	})
-}
-
-// free is how much of a scalar there is, whoever may have it.
+// free is how much of a scalar is left, whoever may have it.
 func (a *agent) free(name string) Amount {
 	var free Amount
 	for i := range a.parts {
@@ -119,11 +149,6 @@ func (a *agent) free(name string) Amount {
 		}
 	}
 	return free
-}
-
-// unavailable says whether the agent is to be drained, or is being.
-func (a *agent) unavailable() bool {
-	return slices.ContainsFunc(a.offers, func(o *mesos.Offer) bool { return o.Unavailability != nil })
 }
 
 // owner says in what relation a resource stands to a request.

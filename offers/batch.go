@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/mesokit/mesokit/constraints"
 )
 
@@ -16,24 +18,21 @@ type batch struct {
 	fit    fit
 
 	wants   []want
+	shapes  []*shape
 	columns []column
-	mixed   []int   // agents of which columns do not tell all, in order
-	isMixed []bool  // the same, of each agent
-	penalty []uint8 // of each agent: see penaltyOf
+	mixed   []int  // agents of which columns do not tell all, in order
+	notes   []note // of each agent
 
 	placed []placed // in the order of placing; undone from the end
+	state  int      // counts commits and undos, so that equal states are known
 }
 
 // want is a request and what is computed once for it.
 type want struct {
 	*Request
-	demands  []demand
-	lead     int                    // the demand that a Preference looks at; -1: none
-	from, to int                    // the agents to look at
-	plain    bool                   // penalty, free amount and id decide alone
-	rules    *constraints.Placement // counts the peers and all of placed
-	skip     bool                   // invalid, or of a group that did not fit
-	invalid  error
+	*shape
+	skip    bool // invalid, or of a group that did not fit
+	invalid error
 }
 
 // column is how much of a scalar every agent has to offer, in one slice for
@@ -46,13 +45,14 @@ type column struct {
 
 const mixedAmount = 2 * MaxAmount
 
-// demand is what a request takes of a column: a need, and the volumes on the
-// root disk.
-type demand struct {
-	column int
-	amount Amount
-	need   int // in Needs; -1: volumes are in it
-}
+// note is what else matters of every agent.
+type note uint8
+
+const (
+	hasGPUs note = 1 << iota // which somebody else may need
+	leaving                  // it is to be drained, or is being
+	isMixed                  // something is not just unreserved, so what is free depends on who asks
+)
 
 type placed struct {
 	request, agent int
@@ -78,66 +78,24 @@ func (b *batch) reserve(requests []Request) ([]Match, Report) {
 
 // prepare validates the requests and lays out the columns.
 func (b *batch) prepare(requests []Request) {
+	b.state = 1
 	b.wants = make([]want, len(requests))
 	for i := range requests {
 		w := &b.wants[i]
-		w.Request, w.lead = &requests[i], -1
+		w.Request = &requests[i]
 		if w.invalid = w.Validate(); w.invalid != nil {
 			w.skip = true
 			continue
 		}
-		w.demand(b)
-		w.from, w.to = b.agentsFor(w.Agent)
-		w.plain = w.Place.IsZero() && w.Last == "" && w.Needs.Amount("gpus") == 0
-		w.rules = b.placement(w.Request)
+		w.shape = b.shapeOf(w.Request)
 	}
-	b.fill()
-}
-
-// placement counts the peers that are placed already.
-func (b *batch) placement(r *Request) *constraints.Placement {
-	rules := r.Place.Over(b.table)
-	rules.Want(max(r.Instances, 1))
-	rules.Home(r.Home)
-	for _, peer := range r.Placed {
-		rules.Place(peer)
-	}
-	for _, o := range r.Others {
-		rules.PlaceOther(o.Pod, o.Agent)
-	}
-	return rules
-}
-
-// demand finds what the request takes of each column.
-func (w *want) demand(b *batch) {
-	for i, q := range w.Needs.items {
-		if q.scalar > 0 {
-			w.demands = append(w.demands, demand{column: b.column(q.name), amount: q.scalar, need: i})
-		}
-	}
-	var root Amount
-	for _, v := range w.Volumes {
-		if v.Disk == RootDisk && !v.Shared {
-			root += v.Size
-		}
-	}
-	if root > 0 {
-		disk := b.column("disk")
-		i := slices.IndexFunc(w.demands, func(d demand) bool { return d.column == disk })
-		if i < 0 {
-			i = len(w.demands)
-			w.demands = append(w.demands, demand{column: disk})
-		}
-		w.demands[i].amount += root
-		w.demands[i].need = -1
-	}
-	if len(w.demands) > 0 {
-		w.lead = max(0, slices.IndexFunc(w.demands, func(d demand) bool { return b.columns[d.column].name == "cpus" }))
-		w.demands[0], w.demands[w.lead] = w.demands[w.lead], w.demands[0]
-		w.lead = 0
+	b.notes = make([]note, len(b.agents))
+	for i := range b.agents {
+		b.read(i)
 	}
 }
 
+// column is the index of that of a scalar.
 func (b *batch) column(name string) int {
 	i := slices.IndexFunc(b.columns, func(c column) bool { return c.name == name })
 	if i < 0 {
@@ -160,42 +118,54 @@ func (b *batch) agentsFor(id string) (from, to int) {
 	return from, to
 }
 
-// fill reads the agents into the columns.
-func (b *batch) fill() {
-	b.penalty, b.isMixed = make([]uint8, len(b.agents)), make([]bool, len(b.agents))
-	for i, a := range b.agents {
-		b.penalty[i] = penaltyOf(a)
-		if b.isMixed[i] = a.mixed(); b.isMixed[i] {
-			b.mixed = append(b.mixed, i)
-		}
-		b.update(i)
-	}
-}
-
-// update reads one agent into the columns.
-func (b *batch) update(i int) {
+// read notes what an agent offers, without making its parts: of most agents
+// nobody will ask for them.
+func (b *batch) read(i int) {
 	a := b.agents[i]
-	for c := range b.columns {
-		col := &b.columns[c]
-		if b.isMixed[i] {
-			col.free[i] = mixedAmount
-			continue
+	var n note
+	for _, o := range a.offers {
+		if o.Unavailability != nil {
+			n |= leaving
 		}
-		col.free[i] = a.free(col.name)
+	}
+	for r := range a.resources {
+		n |= b.readResource(i, r)
+	}
+	if b.notes[i] = n; n&isMixed == 0 {
+		return
+	}
+	b.mixed = append(b.mixed, i)
+	for c := range b.columns {
+		b.columns[c].free[i] = mixedAmount
 	}
 }
 
-// penaltyOf tells agents that are to be avoided if it can be helped: about to
-// be drained (2), or with GPUs, which somebody else may need (1).
-func penaltyOf(a *agent) uint8 {
-	var penalty uint8
-	if a.unavailable() {
-		penalty = 2
+func (b *batch) readResource(agent int, r *mesos.Resource) note {
+	if reservationCount(r) > 0 || r.Revocable != nil || r.Shared != nil {
+		return isMixed
 	}
-	if slices.ContainsFunc(a.parts, func(p part) bool { return p.of.Name == "gpus" }) {
-		penalty++
+	if r.Scalar == nil || !divisible(r) {
+		return 0
 	}
-	return penalty
+	for c := range b.columns {
+		if col := &b.columns[c]; col.name == r.Name {
+			col.free[agent] += AmountOf(r.Scalar.Value)
+		}
+	}
+	if r.Name == "gpus" && r.Scalar.Value > 0 {
+		return hasGPUs
+	}
+	return 0
+}
+
+// update brings the columns to what is left of an agent.
+func (b *batch) update(i int) {
+	if b.notes[i]&isMixed != 0 {
+		return
+	}
+	for c := range b.columns {
+		b.columns[c].free[i] = b.agents[i].free(b.columns[c].name)
+	}
 }
 
 // search tries the ways that Reserve describes and returns the assignment that
@@ -230,9 +200,11 @@ func (b *batch) search() []placed {
 
 // hopeful says whether one that was not placed had a place at the beginning.
 func (b *batch) hopeful(order []int, chosen []placed) bool {
-	return slices.ContainsFunc(order, func(r int) bool {
-		return !slices.ContainsFunc(chosen, func(p placed) bool { return p.request == r }) && b.first(r) >= 0
-	})
+	done := make([]bool, len(b.wants))
+	for _, p := range chosen {
+		done[p.request] = true
+	}
+	return slices.ContainsFunc(order, func(r int) bool { return !done[r] && b.first(r) >= 0 })
 }
 
 // attempt places the requests in that order, and those that found no place
@@ -265,13 +237,12 @@ func (b *batch) commit(request, agent int) {
 	b.placed = append(b.placed, placed{request: request, agent: agent, before: a.parts})
 	b.fit.commit(a)
 	b.update(agent)
-	for i := range b.wants {
-		if other := &b.wants[i]; other.rules != nil {
-			if other.Pod == w.Pod {
-				other.rules.PlaceKey(a.key)
-			} else {
-				other.rules.PlaceOther(w.Pod, a.where)
-			}
+	b.state++
+	for _, s := range b.shapes {
+		if s.of.Pod == w.Pod {
+			s.rules.PlaceKey(a.key)
+		} else {
+			s.rules.PlaceOther(w.Pod, b.table.Agent(a.key))
 		}
 	}
 }
@@ -282,25 +253,23 @@ func (b *batch) undo() {
 		w, a := &b.wants[p.request], b.agents[p.agent]
 		a.parts = p.before
 		b.update(p.agent)
-		for i := range b.wants {
-			if other := &b.wants[i]; other.rules != nil {
-				if other.Pod == w.Pod {
-					other.rules.RemoveKey(a.key)
-				} else {
-					other.rules.RemoveOther(w.Pod, a.where)
-				}
+		for _, s := range b.shapes {
+			if s.of.Pod == w.Pod {
+				s.rules.RemoveKey(a.key)
+			} else {
+				s.rules.RemoveOther(w.Pod, b.table.Agent(a.key))
 			}
 		}
 	}
 	b.placed = b.placed[:0]
+	b.state++
 }
 
-// incompleteGroup finds a group of which some are placed and some are not, or
-// none are.
+// incompleteGroup finds a group of which not all are placed.
 func (b *batch) incompleteGroup(chosen []placed) (string, bool) {
 	for i := range b.wants {
 		w := &b.wants[i]
-		if w.Group != "" && (!w.skip || w.invalid != nil) && !b.dropped(w.Group) &&
+		if w.Group != "" && !b.dropped(w.Group) &&
 			!slices.ContainsFunc(chosen, func(p placed) bool { return p.request == i }) {
 			return w.Group, true
 		}

@@ -36,7 +36,7 @@ func Claim(held iter.Seq[*mesos.Offer], agent string, resources []mesos.Resource
 	var have []mesos.Resource
 	for _, o := range offersFor(held, agent, resources) {
 		if len(c.Offers) == 0 {
-			c.Hostname, c.Where = o.Hostname, constraints.AgentOf(o.Hostname, o.Attributes, o.Domain)
+			c.Hostname, c.Where = o.Hostname, whereOf(o)
 		}
 		c.Offers = append(c.Offers, o.ID)
 		have = Plus(have, o.Resources)

@@ -31,6 +31,7 @@ func (b *batch) report() Report {
 type explanation struct {
 	b       *batch
 	w       *want
+	state   int // of the batch that it explains
 	agents  int
 	rules   []refused // by index of the rule
 	lacks   []shortage
@@ -60,16 +61,34 @@ type nearMiss struct {
 }
 
 func (b *batch) explain(w *want) Refusal {
-	e := explanation{b: b, w: w}
-	for i := w.from; i < w.to; i++ {
-		e.agents++
-		if rule := w.rules.Refusal(b.agents[i].key); rule >= 0 {
-			e.refuse(i, rule)
-		} else {
-			e.lack(i)
+	e := w.explained
+	if e == nil || e.state != b.state {
+		e = &explanation{b: b, w: w, state: b.state}
+		for i := w.from; i < w.to; i++ {
+			if b.notes[i]&isMixed == 0 {
+				e.look(i)
+			}
+		}
+		w.explained = e
+	}
+	e = &explanation{b: b, w: w, agents: e.agents,
+		rules: slices.Clone(e.rules), lacks: slices.Clone(e.lacks), nearest: slices.Clone(e.nearest)}
+	for _, i := range b.mixed {
+		if i >= w.from && i < w.to {
+			e.look(i)
 		}
 	}
 	return e.refusal()
+}
+
+// look counts one agent.
+func (e *explanation) look(agent int) {
+	e.agents++
+	if rule := e.w.rules.Refusal(e.b.agents[agent].key); rule >= 0 {
+		e.refuse(agent, rule)
+	} else {
+		e.lack(agent)
+	}
 }
 
 // refuse notes that a rule refused the agent.
@@ -106,7 +125,7 @@ func (e *explanation) fitsAtFirst(agent int) bool {
 // lack notes what the agent is short of: the first such thing, in the order in
 // which things are taken.
 func (e *explanation) lack(agent int) {
-	if shorts, short := e.shorts(agent); shorts > 0 && !e.b.isMixed[agent] {
+	if shorts, short := e.shorts(agent); shorts > 0 && e.b.notes[agent]&isMixed == 0 {
 		for _, d := range e.w.demands {
 			if free := e.b.columns[d.column].free[agent]; free < d.amount && d.need >= 0 {
 				e.count(lack{of: needLack, index: d.need, best: free}, agent, shorts == 1)
@@ -234,7 +253,7 @@ func (e *explanation) onlyLack(s shortage) *Lack {
 
 func (e *explanation) miss(agent int) Miss {
 	a := e.b.agents[agent]
-	m := Miss{Agent: a.id, Hostname: a.where.Hostname}
+	m := Miss{Agent: a.id, Hostname: a.any().Hostname}
 	if violation, ok := e.w.rules.CheckKey(a.key); !ok {
 		m.Violation = &violation
 	}
@@ -257,7 +276,7 @@ func (w *want) describe(l lack, a *agent) Lack {
 			lack.Of = q.value()
 		}
 		if l.best > 0 {
-			lack.Hostname = a.where.Hostname
+			lack.Hostname = a.any().Hostname
 		}
 		return lack
 	case portLack:
@@ -266,7 +285,7 @@ func (w *want) describe(l lack, a *agent) Lack {
 		v := w.Volumes[l.index]
 		lack := Lack{Resource: "disk", Of: v.String(), Asked: v.Size, Best: l.best}
 		if l.best > 0 {
-			lack.Hostname = a.where.Hostname
+			lack.Hostname = a.any().Hostname
 		}
 		return lack
 	default:

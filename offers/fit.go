@@ -59,6 +59,7 @@ const (
 // try says whether all of the request fits on the agent, of all of which takes
 // then holds a part; otherwise lacks says what is short.
 func (f *fit) try(a *agent, r *Request) bool {
+	a.gather()
 	f.request, f.role = r, r.Role
 	if f.role == "" {
 		f.role = a.role

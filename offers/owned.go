@@ -5,6 +5,8 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesokit/mesokit/constraints"
 )
 
 // Holding is what is reserved on one agent, and offered.
@@ -19,19 +21,16 @@ type Holding struct {
 // never asked for.
 func Owned(held iter.Seq[*mesos.Offer], match func(labels []mesos.Label) bool) []Holding {
 	var holdings []Holding
-	for _, a := range agentsOf(held) {
+	for _, a := range agentsOf(held, new(constraints.Agents)) {
 		var found []mesos.Resource
-		for _, o := range a.offers {
-			for i := range o.Resources {
-				r := &o.Resources[i]
-				if labels := labelsOf(r); len(labels) > 0 && match(labels) {
-					found = plusOne(found, r)
-				}
+		for r := range a.resources {
+			if labels := labelsOf(r); len(labels) > 0 && match(labels) {
+				found = plusOne(found, r)
 			}
 		}
 		if len(found) > 0 {
 			holdings = append(holdings, Holding{
-				Agent: a.id, Hostname: a.where.Hostname, Offers: a.offerIDs(), Resources: found,
+				Agent: a.id, Hostname: a.any().Hostname, Offers: a.offerIDs(), Resources: found,
 			})
 		}
 	}

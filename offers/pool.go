@@ -76,6 +76,7 @@ func (p *Pool) agent(o *mesos.Offer) *agent {
 	a := p.agents[key]
 	if a == nil {
 		a = &agent{id: key.id, role: key.role}
+		a.offers = a.only[:0]
 		p.agents[key] = a
 		p.order = append(p.order, a)
 		p.unordered = true
@@ -95,7 +96,7 @@ func (p *Pool) touch(a *agent) {
 func (p *Pool) settle() {
 	for _, a := range p.stale {
 		if a.stale {
-			p.gather(a)
+			p.renew(a)
 		}
 	}
 	p.stale = p.stale[:0]
@@ -105,20 +106,14 @@ func (p *Pool) settle() {
 	}
 }
 
-// gather reads the agent's offers again, or the last one if all are gone.
-func (p *Pool) gather(a *agent) {
-	a.stale = false
-	if len(a.offers) > 0 {
-		a.gather()
-	} else {
-		a.offers = append(a.offers, a.last)
-		a.gather()
-		a.offers = nil
-	}
+// renew makes an agent match its offers.
+func (p *Pool) renew(a *agent) {
+	a.stale, a.parts = false, nil
+	slices.SortFunc(a.offers, compareOffers)
 	if a.known {
 		p.table.Drop(a.key)
 	}
-	a.key, a.known = p.table.Add(a.where), true
+	a.key, a.known = p.table.Add(whereOf(a.any())), true
 }
 
 // Remove forgets an offer: it was rescinded, accepted or declined. It says
@@ -130,7 +125,7 @@ func (p *Pool) Remove(id string) bool {
 	}
 	delete(p.offers, id)
 	if len(a.offers) == 1 {
-		a.last, a.offers = a.offers[0], nil
+		a.last, a.offers = a.offers[0], a.offers[:0]
 		return true
 	}
 	a.offers = slices.DeleteFunc(a.offers, func(o *mesos.Offer) bool { return o.ID.Value == id })
@@ -194,7 +189,7 @@ func (p *Pool) Clear() {
 	p.queue = nil
 	for _, a := range p.order {
 		if len(a.offers) > 0 {
-			a.last, a.offers = a.offers[0], nil
+			a.last, a.offers = a.offers[0], a.offers[:0]
 		}
 	}
 }

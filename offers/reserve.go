@@ -21,9 +21,7 @@ import (
 //
 // A [Pool] does the same for offers that come and go.
 func Reserve(held iter.Seq[*mesos.Offer], requests []Request) ([]Match, Report) {
-	b := batch{agents: agentsOf(held), table: new(constraints.Agents)}
-	for _, a := range b.agents {
-		a.key = b.table.Add(a.where)
-	}
+	table := new(constraints.Agents)
+	b := batch{agents: agentsOf(held, table), table: table}
 	return b.reserve(requests)
 }

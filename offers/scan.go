@@ -7,7 +7,7 @@ type rank struct {
 	foreign bool   // the node has nothing reserved there
 	soft    int    // what the rules prefer, negated
 	moved   bool   // it was on another agent before
-	penalty uint8  // see penaltyOf
+	penalty note   // what speaks against it
 	free    Amount // of the lead resource; negated for Spread, zero for Any
 	agent   int
 }
@@ -33,14 +33,14 @@ func compareBools(a, b bool) int {
 // rank tells all but foreign, which only a try can.
 func (b *batch) rank(w *want, agent int) rank {
 	a := b.agents[agent]
-	r := rank{foreign: true, moved: a.id != w.Last, penalty: b.penalty[agent], agent: agent}
-	if !w.Place.IsZero() {
+	r := rank{foreign: true, moved: a.id != w.Last, penalty: b.notes[agent] &^ isMixed, agent: agent}
+	if w.gpus {
+		r.penalty &^= hasGPUs
+	}
+	if !w.plain {
 		r.soft = -w.rules.ScoreKey(a.key)
 	}
-	if w.Needs.Amount("gpus") > 0 {
-		r.penalty &^= 1
-	}
-	if w.Prefer == Any || w.lead < 0 {
+	if !w.prefers {
 		return r
 	}
 	if r.free = b.free(w, agent); w.Prefer == Spread {
@@ -51,10 +51,11 @@ func (b *batch) rank(w *want, agent int) rank {
 
 // free is how much of the lead resource the agent has.
 func (b *batch) free(w *want, agent int) Amount {
-	if !b.isMixed[agent] {
-		return b.lead(w)[agent]
+	lead := &b.columns[w.demands[0].column]
+	if b.notes[agent]&isMixed == 0 {
+		return lead.free[agent]
 	}
-	return b.agents[agent].free(b.columns[w.demands[w.lead].column].name)
+	return b.agents[agent].free(lead.name)
 }
 
 // best is the agent that ranks first of those on which the request fits; -1
@@ -62,13 +63,21 @@ func (b *batch) free(w *want, agent int) Amount {
 func (b *batch) best(request int) int {
 	w := &b.wants[request]
 	best := b.bestMixed(w)
-	if best.agent >= 0 && !best.foreign {
-		return best.agent
+	if best.agent < 0 || best.foreign {
+		best = b.bestPlain(w, best)
+	}
+	return best.agent
+}
+
+// bestPlain looks for a better one among the agents that are not mixed.
+func (b *batch) bestPlain(w *want, best rank) rank {
+	if w.refused == b.state {
+		return best // one of the same shape has just looked in vain
 	}
 	least, most := Amount(0), MaxAmount // of the lead resource: what can still beat best
-	lead := b.lead(w)
-	if lead != nil {
-		least = w.demands[w.lead].amount
+	var lead []Amount
+	if len(w.demands) > 0 {
+		lead, least = b.columns[w.demands[0].column].free, w.demands[0].amount
 	}
 	for i := w.from; i < w.to; i++ {
 		if lead != nil {
@@ -76,7 +85,7 @@ func (b *batch) best(request int) int {
 				continue
 			}
 		}
-		if !b.covers(w, i) || b.isMixed[i] {
+		if b.notes[i]&isMixed != 0 || !b.covers(w, i) {
 			continue
 		}
 		r := b.rank(w, i)
@@ -93,10 +102,13 @@ func (b *batch) best(request int) int {
 		case Spread:
 			least = -best.free + 1
 		default:
-			return i
+			return best
 		}
 	}
-	return best.agent
+	if best.agent < 0 {
+		w.refused = b.state
+	}
+	return best
 }
 
 // bestMixed is the best of the agents that columns tell nothing of.
@@ -136,13 +148,6 @@ func (b *batch) candidates(request int) int {
 		}
 	}
 	return n
-}
-
-func (b *batch) lead(w *want) []Amount {
-	if w.lead < 0 {
-		return nil
-	}
-	return b.columns[w.demands[w.lead].column].free
 }
 
 // covers says whether the columns have enough for the request.
