@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,13 @@ type Deactivate struct {
 	On bool
 }
 
+// ChangeResources carries out a reservation or volume operation on an agent.
+type ChangeResources struct {
+	AgentID   string
+	Operation mesos.Offer_Operation
+}
+
+func (ChangeResources) operatorRequest()   {}
 func (SetSchedule) operatorRequest()       {}
 func (TeardownFramework) operatorRequest() {}
 func (MarkGone) operatorRequest()          {}
@@ -68,7 +76,36 @@ func (m *Master) operate(in Operate) {
 		m.markGone(r.ID)
 	case Deactivate:
 		m.deactivate(r)
+	case ChangeResources:
+		m.changeResources(r)
 	}
+}
+
+// changeResources applies an operator's operation. Offers that stand in its
+// way are rescinded.
+func (m *Master) changeResources(r ChangeResources) {
+	a := m.agents[r.AgentID]
+	if a == nil {
+		m.do(Reply{400, "No agent found with specified ID"})
+		return
+	}
+	c, err := m.conversionOf(&r.Operation, a, nil)
+	if err != nil {
+		m.do(Reply{400, fmt.Sprintf("Invalid %s operation on agent %s: %s", r.Operation.Type, a, err)})
+		return
+	}
+	for _, o := range slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) }) {
+		if a.free().Contains(c.consumed) {
+			break
+		}
+		m.rescind(o)
+	}
+	if !a.free().Contains(c.consumed) {
+		m.do(Reply{409, fmt.Sprintf("Invalid %s operation: %s does not contain %s", r.Operation.Type, a.free(), c.consumed)})
+		return
+	}
+	m.do(Reply{Status: 202})
+	m.apply(a, "", &r.Operation, c)
 }
 
 func (m *Master) deactivate(r Deactivate) {

@@ -325,10 +325,25 @@ func appendValue(b []byte, v reflect.Value, f field) []byte {
 		s, _ := json.Marshal(v.String()) // a string always has a form
 		return append(b, s...)
 	}
-	if s, ok := v.Interface().(fmt.Stringer); ok && f.enum != "" {
-		return strconv.AppendQuote(b, s.String())
+	if f.enum != "" {
+		return strconv.AppendQuote(b, enumName(v, f))
 	}
 	return strconv.AppendInt(b, v.Int(), 10)
+}
+
+// newer are enumerators that Mesos has and mesos-go lacks.
+var newer = map[string]map[int64]string{
+	"mesos.MasterInfo_Capability_Type": {3: "QUOTA_V2"},
+}
+
+func enumName(v reflect.Value, f field) string {
+	if name, ok := newer[f.enum][v.Int()]; ok {
+		return name
+	}
+	if s, ok := v.Interface().(fmt.Stringer); ok {
+		return s.String()
+	}
+	return strconv.FormatInt(v.Int(), 10)
 }
 
 func appendMap(b []byte, v reflect.Value, f field) []byte {

@@ -22,6 +22,9 @@ import (
 // version is the Mesos that this package follows.
 const version = "1.12.0"
 
+// quotaV2 is the capability QUOTA_V2, which mesos-go has no name for.
+const quotaV2 mesos.MasterInfo_Capability_Type = 3
+
 // master runs a model.Master behind its HTTP API.
 type master struct {
 	c       *Cluster
@@ -72,6 +75,7 @@ func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master,
 		Domain:  domain(c.cfg.Region, c.cfg.Zone),
 		Capabilities: []mesos.MasterInfo_Capability{
 			{Type: mesos.MasterInfo_Capability_AGENT_UPDATE}, {Type: mesos.MasterInfo_Capability_AGENT_DRAINING},
+			{Type: quotaV2},
 		},
 	}
 	if ip := net.ParseIP(host).To4(); ip != nil {

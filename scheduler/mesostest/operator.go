@@ -1,7 +1,16 @@
 package mesostest
 
 import (
+	"fmt"
 	"net/http"
+	"time"
+
+	"github.com/gogo/protobuf/proto"
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaintenance "github.com/mesos/mesos-go/api/v1/lib/maintenance"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/mesokit/mesokit/internal/model"
 )
 
 // routes are the endpoints of the master.
@@ -12,10 +21,218 @@ func (m *master) routes() http.Handler {
 		mux.HandleFunc("/master"+path, h)
 	}
 	handle("/api/v1/scheduler", m.serveScheduler)
+	handle("/api/v1", m.serveOperator)
 	handle("/health", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "") })
+	handle("/version", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionFields()) })
+	handle("/state", m.serveState)
+	handle("/state.json", m.serveState)
+	handle("/slaves", m.serveSlaves)
+	handle("/frameworks", m.serveFrameworks)
+	handle("/tasks", m.serveTasks)
 	handle("/redirect", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", "//"+m.c.Master())
 		respond(w, http.StatusTemporaryRedirect, "")
 	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		respond(w, http.StatusNotFound, fmt.Sprintf("404 Not Found: mesostest does not serve %s", r.URL.Path))
+	})
 	return mux
+}
+
+// serveOperator is the operator API.
+func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
+	err := onlyPost(r)
+	call := &mesosmaster.Call{}
+	if err == nil {
+		err = operatorCall(w, r, call)
+	}
+	kind := typeJSON
+	if err == nil {
+		kind, err = accepts(r)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if request, err := requestOf(call); err != nil {
+		fail(w, err)
+		return
+	} else if request != nil {
+		reply := m.step(model.Operate{Request: request})
+		respond(w, reply.Status, reply.Text)
+		return
+	}
+	response, err := m.answer(call)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	b, err := encode(kind, response)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(b) // the other end may be gone
+}
+
+func operatorCall(w http.ResponseWriter, r *http.Request, call *mesosmaster.Call) error {
+	data, kind, err := body(w, r)
+	if err != nil {
+		return err
+	}
+	if kind == typeProtobuf {
+		if proto.Unmarshal(data, call) != nil {
+			return refuse(http.StatusBadRequest, "Failed to parse body into Call protobuf")
+		}
+	} else {
+		v, err := parseJSON(data)
+		if err == nil {
+			err = fromJSON(v, call, "Call")
+		}
+		if err != nil {
+			return refuse(http.StatusBadRequest, "%s", err)
+		}
+	}
+	if call.Type == mesosmaster.Call_UNKNOWN {
+		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'type' to be present")
+	}
+	return nil
+}
+
+// requestOf turns a call that changes something into a request of the model;
+// nil for the others.
+func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
+	missing := func(field string) error {
+		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting '%s' to be present", field)
+	}
+	change := func(agent mesos.AgentID, kind mesos.Offer_Operation_Type, op mesos.Offer_Operation) (model.OperatorRequest, error) {
+		op.Type = kind
+		return model.ChangeResources{AgentID: agent.Value, Operation: op}, nil
+	}
+	switch c.Type {
+	case mesosmaster.Call_UPDATE_MAINTENANCE_SCHEDULE:
+		if c.UpdateMaintenanceSchedule == nil {
+			return nil, missing("update_maintenance_schedule")
+		}
+		var ws []model.Window
+		for _, w := range c.UpdateMaintenanceSchedule.Schedule.Windows {
+			ws = append(ws, model.Window{Machines: w.MachineIDs, Unavailability: w.Unavailability})
+		}
+		return model.SetSchedule{Windows: ws}, nil
+	case mesosmaster.Call_TEARDOWN:
+		if c.Teardown == nil {
+			return nil, missing("teardown")
+		}
+		return model.TeardownFramework{ID: c.Teardown.FrameworkID.Value}, nil
+	case mesosmaster.Call_MARK_AGENT_GONE:
+		if c.MarkAgentGone == nil {
+			return nil, missing("mark_agent_gone")
+		}
+		return model.MarkGone{ID: c.MarkAgentGone.AgentID.Value}, nil
+	case mesosmaster.Call_DEACTIVATE_AGENT:
+		if c.DeactivateAgent == nil {
+			return nil, missing("deactivate_agent")
+		}
+		return model.Deactivate{ID: c.DeactivateAgent.AgentID.Value}, nil
+	case mesosmaster.Call_REACTIVATE_AGENT:
+		if c.ReactivateAgent == nil {
+			return nil, missing("reactivate_agent")
+		}
+		return model.Deactivate{ID: c.ReactivateAgent.AgentID.Value, On: true}, nil
+	case mesosmaster.Call_RESERVE_RESOURCES:
+		if x := c.ReserveResources; x != nil {
+			return change(x.AgentID, mesos.Offer_Operation_RESERVE,
+				mesos.Offer_Operation{Reserve: &mesos.Offer_Operation_Reserve{Resources: x.Resources}})
+		}
+		return nil, missing("reserve_resources")
+	case mesosmaster.Call_UNRESERVE_RESOURCES:
+		if x := c.UnreserveResources; x != nil {
+			return change(x.AgentID, mesos.Offer_Operation_UNRESERVE,
+				mesos.Offer_Operation{Unreserve: &mesos.Offer_Operation_Unreserve{Resources: x.Resources}})
+		}
+		return nil, missing("unreserve_resources")
+	case mesosmaster.Call_CREATE_VOLUMES:
+		if x := c.CreateVolumes; x != nil {
+			return change(x.AgentID, mesos.Offer_Operation_CREATE,
+				mesos.Offer_Operation{Create: &mesos.Offer_Operation_Create{Volumes: x.Volumes}})
+		}
+		return nil, missing("create_volumes")
+	case mesosmaster.Call_DESTROY_VOLUMES:
+		if x := c.DestroyVolumes; x != nil {
+			return change(x.AgentID, mesos.Offer_Operation_DESTROY,
+				mesos.Offer_Operation{Destroy: &mesos.Offer_Operation_Destroy{Volumes: x.Volumes}})
+		}
+		return nil, missing("destroy_volumes")
+	}
+	return nil, nil
+}
+
+// answer answers a call that only asks.
+func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := &mesosmaster.Response{}
+	switch c.Type {
+	case mesosmaster.Call_GET_HEALTH:
+		out.Type, out.GetHealth = mesosmaster.Response_GET_HEALTH, &mesosmaster.Response_GetHealth{Healthy: true}
+	case mesosmaster.Call_GET_VERSION:
+		out.Type, out.GetVersion = mesosmaster.Response_GET_VERSION, &mesosmaster.Response_GetVersion{VersionInfo: mesos.VersionInfo{
+			Version: version, BuildDate: ptr(buildDate), BuildTime: ptr(buildTime), BuildUser: ptr("")}}
+	case mesosmaster.Call_GET_MASTER:
+		at := float64(m.started.UnixMilli()) / 1000
+		out.Type, out.GetMaster = mesosmaster.Response_GET_MASTER, &mesosmaster.Response_GetMaster{
+			MasterInfo: &m.info, StartTime: &at, ElectedTime: &at}
+	case mesosmaster.Call_GET_FLAGS:
+		out.Type, out.GetFlags = mesosmaster.Response_GET_FLAGS, &mesosmaster.Response_GetFlags{Flags: m.flags()}
+	case mesosmaster.Call_GET_STATE:
+		out.Type, out.GetState = mesosmaster.Response_GET_STATE, m.machine.GetState()
+	case mesosmaster.Call_GET_AGENTS:
+		out.Type, out.GetAgents = mesosmaster.Response_GET_AGENTS, m.machine.GetAgents()
+	case mesosmaster.Call_GET_FRAMEWORKS:
+		out.Type, out.GetFrameworks = mesosmaster.Response_GET_FRAMEWORKS, m.machine.GetFrameworks()
+	case mesosmaster.Call_GET_TASKS:
+		out.Type, out.GetTasks = mesosmaster.Response_GET_TASKS, m.machine.GetTasks()
+	case mesosmaster.Call_GET_EXECUTORS:
+		out.Type, out.GetExecutors = mesosmaster.Response_GET_EXECUTORS, m.machine.GetExecutors()
+	case mesosmaster.Call_GET_OPERATIONS:
+		out.Type, out.GetOperations = mesosmaster.Response_GET_OPERATIONS, m.machine.GetOperations()
+	case mesosmaster.Call_GET_ROLES:
+		out.Type, out.GetRoles = mesosmaster.Response_GET_ROLES, m.machine.GetRoles()
+	case mesosmaster.Call_GET_MAINTENANCE_SCHEDULE:
+		out.Type = mesosmaster.Response_GET_MAINTENANCE_SCHEDULE
+		out.GetMaintenanceSchedule = &mesosmaster.Response_GetMaintenanceSchedule{}
+		for _, w := range m.machine.Schedule() {
+			out.GetMaintenanceSchedule.Schedule.Windows = append(out.GetMaintenanceSchedule.Schedule.Windows,
+				mesosmaintenance.Window{MachineIDs: w.Machines, Unavailability: w.Unavailability})
+		}
+	default:
+		return nil, refuse(http.StatusNotImplemented, "mesostest does not implement the operator call %s", c.Type)
+	}
+	return out, nil
+}
+
+// Mesos tells when it was built; this is the release that is followed.
+const (
+	buildDate = "2024-08-23 00:00:00"
+	buildTime = 1724371200.0
+)
+
+func versionFields() object {
+	return object{"build_date": buildDate, "build_time": buildTime, "build_user": "", "version": version}
+}
+
+func (m *master) flags() []mesos.Flag {
+	cfg := &m.c.cfg
+	out := []mesos.Flag{
+		{Name: "agent_ping_timeout", Value: ptr(cfg.PingInterval.String())},
+		{Name: "allocation_interval", Value: ptr(cfg.AllocationInterval.String())},
+		{Name: "authenticate_http_frameworks", Value: ptr(fmt.Sprint(len(cfg.Credentials) > 0))},
+		{Name: "max_agent_ping_timeouts", Value: ptr(fmt.Sprint(cfg.MaxMissedPings))},
+		{Name: "port", Value: ptr(fmt.Sprint(m.info.Port))},
+	}
+	if cfg.OfferTimeout > 0 {
+		out = append(out, mesos.Flag{Name: "offer_timeout", Value: ptr(cfg.OfferTimeout.Round(time.Millisecond).String())})
+	}
+	return out
 }

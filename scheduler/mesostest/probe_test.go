@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
-
-type object = map[string]any
 
 // dig walks into nested objects; it returns nil where there is nothing.
 func dig(v any, path ...any) any {
@@ -49,14 +48,34 @@ func dig(v any, path ...any) any {
 
 func text(v any, path ...any) string { s, _ := dig(v, path...).(string); return s }
 
+// probeLog is the file in its sandbox where the probe executor writes what it
+// sees and sends.
+const probeLog = "probe.log"
+
 // probeExecutor is the executor that the recordings were made with, in Go: it
 // runs nothing, answers "ping", and dies of "die".
 func probeExecutor() error {
+	log, err := os.OpenFile(probeLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	note := func(kind string, v any) { _ = json.NewEncoder(log).Encode(object{kind: v}) }
+	env := object{}
+	for _, kv := range os.Environ() {
+		k, v, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(k, "MESOS_") || strings.HasPrefix(k, "LIBPROCESS_") {
+			env[k] = v
+		}
+	}
+	note("env", env)
 	url := "http://" + os.Getenv("MESOS_AGENT_ENDPOINT") + "/api/v1/executor"
 	framework := object{"value": os.Getenv("MESOS_FRAMEWORK_ID")}
 	id := object{"value": os.Getenv("MESOS_EXECUTOR_ID")}
 	post := func(call object) (*http.Response, error) {
 		call["framework_id"], call["executor_id"] = framework, id
+		if call["type"] != "SUBSCRIBE" {
+			note("send", call)
+		}
 		b, err := json.Marshal(call)
 		if err != nil {
 			return nil, err
@@ -123,6 +142,7 @@ func probeExecutor() error {
 			if err := json.Unmarshal(b, &e); err != nil {
 				return err
 			}
+			note("event", e)
 			if done, err := handle(e); done || err != nil {
 				return err
 			}
