@@ -70,6 +70,9 @@ const (
 // more than that makes every write of metadata slower.
 const maxControllers = 3
 
+// leastHeap is the smallest heap with which a broker was seen to start, in MiB.
+const leastHeap = 64
+
 // jvmBeside is what a broker's JVM was seen to need beside its heap, in MiB.
 const jvmBeside = 128
 
@@ -115,13 +118,12 @@ func (c Cluster) Validate() error {
 	if c.CPUs <= 0 {
 		bad("CPUs", c.CPUs, "wants more than 0")
 	}
-	if c.Mem < 1 {
-		bad("Mem", c.Mem, "wants MiB, such as 2048")
-	}
-	if c.Heap < 64 {
-		bad("Heap", c.Heap, "wants 64 MiB or more: Kafka does not start with less")
-	}
-	if c.Heap+jvmBeside > c.Mem {
+	switch {
+	case c.Mem < leastHeap+jvmBeside:
+		bad("Mem", c.Mem, fmt.Sprintf("wants %d MiB or more: Kafka does not start with less", leastHeap+jvmBeside))
+	case c.Heap < leastHeap:
+		bad("Heap", c.Heap, fmt.Sprintf("wants %d MiB or more: Kafka does not start with less", leastHeap))
+	case c.Heap+jvmBeside > c.Mem:
 		bad("Heap", c.Heap, fmt.Sprintf("wants at most %d MiB, which is Mem (%d) less the %d that the JVM needs beside its heap",
 			c.Mem-jvmBeside, c.Mem, jvmBeside))
 	}
@@ -131,22 +133,35 @@ func (c Cluster) Validate() error {
 	if c.Grace < 0 {
 		bad("Grace", c.Grace, "wants 0 or more")
 	}
+	if p := c.ClientPort; p.Begin == p.End && p.Begin > 0 && p == (frameworks.Port{Name: p.Name, Begin: c.ControllerPort.Begin, End: c.ControllerPort.End}) {
+		bad("ControllerPort", p.Begin, "wants a port other than ClientPort")
+	}
 	if c.Distribution.Classpath == "" {
 		bad("Distribution.Classpath", `""`, "wants the paths of Kafka's jars on the agents, separated by colons")
 	}
+	return errors.Join(append(errs, c.checkOptions()...)...)
+}
+
+func (c Cluster) checkOptions() []error {
+	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
 		if err := checkOption(key, c.Options[key]); err != nil {
 			errs = append(errs, fmt.Errorf("Cluster.Options: %w", err))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.PluginOptions)) {
-		if err := checkLine(key, c.PluginOptions[key]); err != nil {
-			errs = append(errs, fmt.Errorf("Cluster.PluginOptions: %w", err))
-		} else if err := checkOwned(key); err != nil {
+		err := checkLine(key, c.PluginOptions[key])
+		if err == nil {
+			err = checkOwned(key)
+		}
+		if _, both := c.Options[key]; err == nil && both {
+			err = fmt.Errorf("%s: is in Options too: wants it in one of them", key)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("Cluster.PluginOptions: %w", err))
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // Service is the cluster as the engine runs it.

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +83,11 @@ func checkOption(key, value string) error {
 	}
 	kind, ok := known[key]
 	if !ok {
-		return fmt.Errorf("%s: Kafka has no such option; did you mean %s? What only a plugin knows goes into PluginOptions", key, nearest(key))
+		near := ""
+		if best, edits := nearest(key); edits <= len(key)/3 {
+			near = fmt.Sprintf("did you mean %s? ", best)
+		}
+		return fmt.Errorf("%s: Kafka has no such option; %swhat only a plugin knows goes into PluginOptions", key, near)
 	}
 	if err := checkType(kind, value); err != nil {
 		return fmt.Errorf("%s: %q: %w", key, value, err)
@@ -134,19 +139,15 @@ func checkType(kind, value string) error {
 	return nil
 }
 
-// nearest is the known key that takes the fewest edits to reach.
-func nearest(key string) string {
-	var best string
-	least := -1
+// nearest is the known key that takes the fewest edits to reach, and how many.
+func nearest(key string) (best string, edits int) {
+	edits = math.MaxInt
 	for _, candidate := range slices.Sorted(maps.Keys(known)) {
-		if owned[candidate] != "" {
-			continue
-		}
-		if d := distance(key, candidate); least < 0 || d < least {
-			best, least = candidate, d
+		if d := distance(key, candidate); d < edits && owned[candidate] == "" {
+			best, edits = candidate, d
 		}
 	}
-	return best
+	return best, edits
 }
 
 // distance is Levenshtein's, over bytes.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
@@ -39,7 +41,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 	if err != nil {
 		return executor.Task{}, err
 	}
-	java := c.Distribution.Java
+	java := strings.ReplaceAll(c.Distribution.Java, "$", "$$") // the executor expands $NAME; a path is meant as it is
 	return executor.Task{
 		Files: []executor.File{
 			{Path: propertiesFile, Content: []byte(properties)},
@@ -53,8 +55,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envNode:        strconv.Itoa(n.Index),
 			envControllers: initialControllers(d, n),
 		},
-		// The executor expands $NAME in a command; a path is meant as it is.
-		Command: []string{strings.ReplaceAll(java, "$", "$$"), "@" + argumentsFile, "kafka.Kafka", propertiesFile},
+		Command: []string{java, "@" + argumentsFile, "kafka.Kafka", propertiesFile},
 		// That the cluster counts on the broker is for the gate to say.
 		Ready: &executor.Probe{TCP: n.Address(clientPort), Interval: probeInterval},
 		Stop:  executor.Stop{Grace: c.Grace},
@@ -121,9 +122,25 @@ func (c Cluster) properties(d frameworks.Deployment, n frameworks.Node) (string,
 	}
 	var text strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(lines)) {
-		fmt.Fprintf(&text, "%s=%s\n", key, strings.ReplaceAll(lines[key], `\`, `\\`))
+		fmt.Fprintf(&text, "%s=%s\n", key, escape(lines[key]))
 	}
 	return text.String(), nil
+}
+
+// escape writes a value so that java.util.Properties reads it back: it takes a
+// backslash for the start of an escape, and bytes for ISO 8859-1.
+func escape(value string) string {
+	var out strings.Builder
+	for _, r := range strings.ReplaceAll(value, `\`, `\\`) {
+		if r < utf8.RuneSelf {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
 }
 
 // replication lowers the replication of Kafka's own topics, three by default,
