@@ -56,6 +56,11 @@ type Sandbox struct {
 	Env []string
 	// Log takes output, which is treated like the server's.
 	Log io.Writer
+	// Run runs a program, with its arguments, to its end, as a Step's Command:
+	// in Dir and Env, under the limits of the task, with its output in the logs.
+	// Neither it nor what it starts outlives ctx or the executor, which is more
+	// than os/exec can promise.
+	Run func(ctx context.Context, args ...string) error
 	// Report replaces the message of the update that tells of the end of a step.
 	// It has no effect in a RequestFunc.
 	Report func(message string)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -292,8 +293,9 @@ func TestExitInWords(t *testing.T) {
 		"exited with status 0": {},
 		"exited with status 7": {Code: 7, CPU: 1},
 		"was ended by SIGKILL": {Signal: 9},
-		"was ended by signal 11 (segmentation fault) and dumped core": {Signal: 11, Core: true},
-		"was killed together with its guard process":                  {Lost: true},
+		"was ended by signal 11 (segmentation fault) and dumped core":     {Signal: 11, Core: true},
+		"was ended by the kernel: the memory of its container is used up": {Signal: 9, OOM: true},
+		"was killed together with its guard process":                      {Lost: true},
 	} {
 		assert.Equal(t, want, x.String())
 	}
@@ -321,5 +323,34 @@ func TestLastLines(t *testing.T) {
 			assert.True(t, strings.Join(want, "") == string(got), "%d of %.20q", n, text)
 		}
 		require.NoError(t, f.Close())
+	}
+}
+
+func TestOOMKills(t *testing.T) {
+	t.Parallel()
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	tests := []struct {
+		name  string
+		files fstest.MapFS
+		want  int
+	}{
+		{"no cgroups", fstest.MapFS{}, -1},
+		{"version 2", fstest.MapFS{
+			"proc/self/cgroup":                     file("0::/mesos/c1\n"),
+			"sys/fs/cgroup/mesos/c1/memory.events": file("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"),
+		}, 2},
+		{"version 1", fstest.MapFS{
+			"proc/self/cgroup": file("4:cpu,cpuacct:/a\n3:memory:/mesos/c1\n0::/\n"),
+			"sys/fs/cgroup/memory/mesos/c1/memory.oom_control": file("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
+		}, 1},
+		{"root of version 2, which has no count", fstest.MapFS{"proc/self/cgroup": file("0::/\n")}, -1},
+		{"old kernel", fstest.MapFS{
+			"proc/self/cgroup":                        file("3:memory:/\n"),
+			"sys/fs/cgroup/memory/memory.oom_control": file("under_oom 0\n"),
+		}, -1},
+		{"nonsense", fstest.MapFS{"proc/self/cgroup": file("nothing\n0::/\n"), "sys/fs/cgroup/memory.events": file("oom_kill x\n")}, -1},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, oomKills(tt.files), tt.name)
 	}
 }

@@ -75,7 +75,11 @@ func startProcess(c command) (*process, error) {
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
 	p := &process{control: control}
-	return p, p.attach(guard, reports, guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits})
+	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits}
+	if err := p.attach(guard, reports, spec); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // attach tells the guard what to run, and follows it to its end.

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 			s.Report("stamped by a function")
 			return os.WriteFile(filepath.Join(s.Dir, "stamp"), []byte(s.TaskID), 0o600)
 		},
+		"run": func(ctx context.Context, s executor.Sandbox) error {
+			return s.Run(ctx, "sh", "-c", "echo run in $MESOS_SANDBOX; exit 4")
+		},
 		"fail":  func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
 		"hang":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
 		"panic": func(context.Context, executor.Sandbox) error { panic("index out of range") },
@@ -182,6 +185,8 @@ func TestTaskEnds(t *testing.T) {
 			"FAILED: step format: sh exited with status 7; last lines:\ndisk is broken"},
 		{"function fails", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "fail"}}},
 			"FAILED: step format: no luck"},
+		{"function runs a program", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "run"}}},
+			"FAILED: step format: sh exited with status 4; last lines:\nrun in /"},
 		{"function panics", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "panic"}}},
 			"FAILED: step format: panic: index out of range"},
 		{"no function", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "nothing"}}},

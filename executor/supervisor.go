@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"regexp"
 	"syscall"
 	"time"
@@ -71,10 +72,12 @@ func (s *supervisor) run(ctx context.Context) {
 		s.tell(s.unprepared(err))
 		return
 	}
+	kills := oomKills(os.DirFS("/"))
 	s.log.Info("server started", "pid", p.pid)
 	run := &serverRun{supervisor: s, process: p, lines: lines, verdicts: make(chan probed)}
 	x := run.wait(ctx)
 	closeStreams()
+	x.OOM = x.Signal == syscall.SIGKILL && run.phase != terminated && oomKills(os.DirFS("/")) > kills
 	s.tell(run.outcome(x))
 }
 
@@ -176,9 +179,7 @@ func (s *supervisor) step(ctx context.Context, step Step) (done string, err erro
 		if err != nil {
 			return "", fmt.Errorf("command %w", err)
 		}
-		c, closeStreams := s.command(args)
-		defer closeStreams()
-		return done, runProcess(ctx, c)
+		return done, s.runProgram(ctx, args...)
 	}
 	return s.call(ctx, s.steps[step.Func], done)
 }
@@ -214,7 +215,21 @@ func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string,
 }
 
 func (s *supervisor) sandbox(log io.Writer) Sandbox {
-	return Sandbox{Dir: s.places.sandbox, TaskID: s.id, Env: s.env, Log: log, Report: func(string) {}}
+	return Sandbox{
+		Dir: s.places.sandbox, TaskID: s.id, Env: s.env, Log: log,
+		Run:    s.runProgram,
+		Report: func(string) {},
+	}
+}
+
+// runProgram runs a program of the task, other than its server, to its end.
+func (s *supervisor) runProgram(ctx context.Context, args ...string) error {
+	if len(args) == 0 {
+		return errors.New("no program to run")
+	}
+	c, closeStreams := s.command(args)
+	defer closeStreams()
+	return runProcess(ctx, c)
 }
 
 // protect calls a framework's function. A panic in it is its error: the servers
@@ -478,6 +493,9 @@ func (r *serverRun) outcome(x exit) report {
 		message += fmt.Sprintf(", not having ended within %v", r.grace)
 	}
 	failed := mesos.REASON_COMMAND_EXECUTOR_FAILED.Enum()
+	if x.OOM {
+		failed = mesos.REASON_CONTAINER_LIMITATION_MEMORY.Enum()
+	}
 	switch {
 	case r.fault != "":
 		return report{state: mesos.TASK_FAILED, reason: failed, message: r.withTail(r.fault + "; " + message)}
