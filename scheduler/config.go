@@ -52,7 +52,8 @@ type Config struct {
 	// runs in the loop and must not block.
 	Observe func(Event, Effects)
 
-	// TLS is used with masters whose URL is https.
+	// TLS is used with masters whose URL is https, and with those that
+	// ZooKeeper names.
 	TLS *tls.Config
 
 	// Credential authenticates with the master by HTTP Basic.
@@ -182,4 +183,12 @@ func (c Config) capable(want mesos.FrameworkInfo_Capability_Type) bool {
 	return slices.ContainsFunc(c.Framework.Capabilities, func(have mesos.FrameworkInfo_Capability) bool {
 		return have.Type == want
 	})
+}
+
+// scheme is that of masters whose address does not say it.
+func (c Config) scheme() string {
+	if c.TLS != nil {
+		return "https"
+	}
+	return "http"
 }

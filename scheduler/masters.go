@@ -1,11 +1,17 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/mesokit/mesokit/internal/detector"
 )
 
 // masters knows where a leader may be found.
@@ -14,15 +20,22 @@ type masters interface {
 	next(ctx context.Context) (*url.URL, error)
 	// failed says that the last one to be tried is not of use now.
 	failed()
+	// follow keeps up with changes until ctx ends.
+	follow(ctx context.Context, log *slog.Logger)
 }
 
-// parseMasters reads Config.Master.
-func parseMasters(s string) (masters, error) {
+// parseMasters reads Config.Master; scheme is that of masters which ZooKeeper
+// names: their nodes do not say it.
+func parseMasters(s, scheme string) (masters, error) {
 	if s == "" {
 		return nil, fmt.Errorf("Config.Master is empty: give host:port, a URL, several of them with commas, or zk://host:port,…/path")
 	}
 	if strings.HasPrefix(s, "zk://") {
-		return nil, fmt.Errorf("Config.Master is %q: masters on ZooKeeper are not supported yet", s)
+		ensemble, err := detector.Parse(s)
+		if err != nil {
+			return nil, fmt.Errorf("Config.Master: %w", err) // without the URL, which may hold a password
+		}
+		return &electedMasters{ensemble: ensemble, scheme: scheme, changed: make(chan struct{})}, nil
 	}
 	var list masterList
 	for _, part := range strings.Split(s, ",") {
@@ -69,3 +82,56 @@ type masterList struct {
 
 func (l *masterList) next(context.Context) (*url.URL, error) { return l.urls[l.turn], nil }
 func (l *masterList) failed()                                { l.turn = (l.turn + 1) % len(l.urls) }
+
+func (l *masterList) follow(context.Context, *slog.Logger) {}
+
+// electedMasters are masters that elect their leader in ZooKeeper.
+type electedMasters struct {
+	ensemble detector.Ensemble
+	scheme   string
+
+	mu      sync.Mutex
+	leader  *url.URL      // the last one known; nil before the first
+	changed chan struct{} // closed and made anew at every change
+}
+
+// next waits for the first leader. After that it is the last one known, even
+// when ZooKeeper is out of reach: the masters may be well.
+func (m *electedMasters) next(ctx context.Context) (*url.URL, error) {
+	for {
+		m.mu.Lock()
+		leader, changed := m.leader, m.changed
+		m.mu.Unlock()
+		if leader != nil {
+			return leader, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// failed has nothing to turn to: the next leader is the masters' choice.
+func (m *electedMasters) failed() {}
+
+func (m *electedMasters) follow(ctx context.Context, log *slog.Logger) {
+	m.ensemble.Follow(ctx, func(l detector.Leader, err error) {
+		if err != nil {
+			log.Info("no leading master", slog.String("error", err.Error()))
+			return
+		}
+		host := cmp.Or(l.IP, l.Hostname)
+		if m.scheme == "https" {
+			host = cmp.Or(l.Hostname, l.IP) // certificates are for names
+		}
+		u := &url.URL{Scheme: m.scheme, Host: net.JoinHostPort(host, strconv.Itoa(l.Port)), Path: apiPath}
+		log.Info("leading master", slog.String("address", u.Host))
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.leader = u
+		close(m.changed)
+		m.changed = make(chan struct{})
+	})
+}

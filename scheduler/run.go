@@ -34,7 +34,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.validate(); err != nil {
 		return fmt.Errorf("scheduler: %w", err)
 	}
-	masters, err := parseMasters(c.Master)
+	masters, err := parseMasters(c.Master, c.scheme())
 	if err != nil {
 		return fmt.Errorf("scheduler: %w", err)
 	}
@@ -86,10 +86,13 @@ func (l *loop) run(ctx context.Context) error {
 	defer l.Mailbox.close()
 	defer l.letters.close()
 
+	var following sync.WaitGroup
+	following.Go(func() { l.masters.follow(ctx, l.Logger) })
 	l.connect(ctx)
 	err := l.serve(ctx)
 	stopped := ctx.Err() != nil
 	cancel()
+	following.Wait()
 	l.sessions.Wait()
 	l.shop.running.Wait()
 	l.transport.client.CloseIdleConnections()
