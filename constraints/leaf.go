@@ -13,7 +13,7 @@ type leaf struct {
 	// without a value: 0 for the first placed value, else 1. unknown where the
 	// window cannot say: then settle does.
 	cells []int32
-	// lo and hi are the window, both inclusive, lo <= hi.
+	// lo and hi are the window, both inclusive; it is empty if lo > hi.
 	lo, hi int32
 
 	tally   tally // of GROUP_BY
@@ -21,11 +21,7 @@ type leaf struct {
 	over    int32 // of GROUP_BY by quota: tasks above the quota, all groups together
 	quota   int32 // and that quota
 
-	// Of CLUSTER without a value: the values in the order of placing, of each
-	// value how many are placed and how many of the first in the order are gone
-	// again, and the value that comes first.
-	order, live, gone []int32
-	head              int32
+	queue queue // of CLUSTER without a value
 
 	// Of [Placement.Refusals], once it is tracked: by value 1 if the rule
 	// refuses, as the mask has it, and where that may be out of date: everywhere,
@@ -41,7 +37,7 @@ type leaf struct {
 const unknown = -1
 
 func newLeaf(r *rule, c *column) leaf {
-	l := leaf{rule: r, column: c, head: none}
+	l := leaf{rule: r, column: c, queue: queue{head: none}}
 	switch r.op {
 	case opUnique, opMaxPer:
 		l.hi = r.number - 1
@@ -121,10 +117,7 @@ func (l *leaf) place(k Key, want int32) {
 		l.group(id, 1, want)
 	case l.rule.op == opCluster:
 		if id != absent || l.countsMissing() {
-			l.note(id)
-			l.live[id]++
-			l.order = append(l.order, id)
-			l.follow(l.first())
+			l.follow(l.queue.push(id))
 		}
 	}
 }
@@ -139,7 +132,7 @@ func (l *leaf) remove(k Key, want int32) {
 	case l.rule.op == opGroupBy:
 		l.group(id, -1, want)
 	case l.rule.op == opCluster:
-		l.leave(id)
+		l.follow(l.queue.drop(id))
 	}
 }
 
@@ -239,53 +232,22 @@ func (l *leaf) window(want int32) {
 	}
 }
 
-// none is the first value of CLUSTER when nothing is placed.
-const none = -1
-
-// first returns the value that was placed first and is not yet removed.
-func (l *leaf) first() int32 {
-	for len(l.order) > 0 {
-		id := l.order[0]
-		if l.gone[id] == 0 {
-			return id
-		}
-		l.gone[id]--
-		l.order = l.order[1:]
+// follow makes the value that was placed first the only one that CLUSTER allows.
+func (l *leaf) follow(before int32) {
+	head := l.queue.head
+	if before == head {
+		return
 	}
-	return none
-}
-
-// leave takes the first task on the value out of the order: it stays in the
-// list and is skipped once it comes to the front.
-func (l *leaf) leave(id int32) {
-	l.note(id)
-	if l.live[id] == 0 {
-		return // was never placed
-	}
-	l.live[id]--
-	l.gone[id]++
-	l.follow(l.first())
-}
-
-// note makes room for a value in live and gone.
-func (l *leaf) note(id int32) {
-	for int(id) >= len(l.live) {
-		l.live, l.gone = append(l.live, 0), append(l.gone, 0)
-	}
-}
-
-// follow makes one value the only one that CLUSTER allows.
-func (l *leaf) follow(id int32) {
 	l.grow()
 	l.stale = true
-	if l.head > absent {
-		l.cells[l.head] = 1
+	l.hi = 0
+	if head == none {
+		l.hi = 1 // nothing is placed: every value is allowed
 	}
-	l.head, l.hi = id, 1
-	if id != none {
-		l.hi = 0
+	if before > absent {
+		l.cells[before] = 1
 	}
-	if id > absent {
-		l.cells[id] = 0
+	if head > absent {
+		l.cells[head] = 0
 	}
 }

@@ -122,8 +122,8 @@ func (l *leaf) filter() []Group {
 			return one(AttributeConstraint{on, TextNotEquals{want}})
 		}
 		return nil
-	case r.op == opCluster && l.head > absent:
-		return one(AttributeConstraint{on, TextEquals{l.column.values[l.head].text}})
+	case r.op == opCluster && l.queue.head > absent:
+		return one(AttributeConstraint{on, TextEquals{l.column.values[l.queue.head].text}})
 	}
 	return l.exhausted(on)
 }

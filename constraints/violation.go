@@ -136,7 +136,7 @@ func (l *leaf) remedy() Remedy {
 		if r.judges() {
 			return Remedy{Values: []string{r.value}}
 		}
-		switch first := l.first(); first {
+		switch first := l.queue.head; first {
 		case none:
 			return Remedy{Any: true}
 		case absent:
