@@ -2,6 +2,7 @@ package offers
 
 import (
 	"cmp"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -38,33 +39,57 @@ type part struct {
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
 // order of the offers, and enters the agents into the table.
 func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
-	type entry struct {
-		place
-		offer *mesos.Offer
-	}
-	var all []entry
-	for o := range held {
-		all = append(all, entry{place{o.AgentID.Value, allocation(o)}, o})
-	}
-	compare := func(x, y entry) int {
-		return cmp.Or(strings.Compare(x.id, y.id), strings.Compare(x.role, y.role), compareOffers(x.offer, y.offer))
-	}
-	if !slices.IsSortedFunc(all, compare) {
-		slices.SortFunc(all, compare)
-	}
+	all := sortedByAgent(held)
 	slab := make([]agent, 0, len(all)) // never grows: agents points into it
 	agents := make([]*agent, 0, len(all))
-	for _, e := range all {
-		n := len(slab)
-		if n == 0 || slab[n-1].id != e.id || slab[n-1].role != e.role {
-			slab = append(slab, agent{id: e.id, role: e.role, key: table.Add(whereOf(e.offer))})
+	for _, o := range all {
+		n, role := len(slab), allocation(o)
+		if n == 0 || slab[n-1].id != o.AgentID.Value || slab[n-1].role != role {
+			slab = append(slab, agent{id: o.AgentID.Value, role: role, key: table.Add(whereOf(o))})
 			slab[n].offers = slab[n].only[:0]
 			agents = append(agents, &slab[n])
 			n++
 		}
-		slab[n-1].offers = append(slab[n-1].offers, e.offer)
+		slab[n-1].offers = append(slab[n-1].offers, o)
 	}
 	return agents
+}
+
+// sortedByAgent orders offers by agent, role and id. Agents of one master have
+// long ids with one beginning, so the eight bytes behind that are compared
+// first.
+func sortedByAgent(held iter.Seq[*mesos.Offer]) []*mesos.Offer {
+	type entry struct {
+		start uint64
+		offer *mesos.Offer
+	}
+	var all []entry
+	prefix := ""
+	for o := range held {
+		if all = append(all, entry{offer: o}); len(all) == 1 {
+			prefix = o.AgentID.Value
+		}
+		for !strings.HasPrefix(o.AgentID.Value, prefix) {
+			prefix = prefix[:len(prefix)-1]
+		}
+	}
+	for i := range all {
+		var start [8]byte
+		copy(start[:], all[i].offer.AgentID.Value[len(prefix):])
+		all[i].start = binary.BigEndian.Uint64(start[:])
+	}
+	slices.SortFunc(all, func(x, y entry) int {
+		if x.start != y.start {
+			return cmp.Compare(x.start, y.start)
+		}
+		return cmp.Or(strings.Compare(x.offer.AgentID.Value, y.offer.AgentID.Value),
+			strings.Compare(allocation(x.offer), allocation(y.offer)), compareOffers(x.offer, y.offer))
+	})
+	sorted := make([]*mesos.Offer, len(all))
+	for i := range all {
+		sorted[i] = all[i].offer
+	}
+	return sorted
 }
 
 func whereOf(o *mesos.Offer) constraints.Agent {
