@@ -23,10 +23,56 @@ type agent struct {
 	// are asked for. A value of its own: placing replaces the slice.
 	parts []part
 
+	summary summary
+
 	only  [1]*mesos.Offer // where offers points to, most of the time
 	known bool            // key is valid
 	stale bool            // key and parts are to be made again
 	last  *mesos.Offer    // the one that a pool held last, once offers is empty
+}
+
+// summary is what a search wants to know of every agent. It is made once and
+// does not change when something is placed.
+type summary struct {
+	made bool
+	note note
+	free [len(common)]Amount // unreserved, in the order of common
+}
+
+// note is what else matters of every agent.
+type note uint8
+
+const (
+	hasGPUs note = 1 << iota // which somebody else may need
+	leaving                  // it is to be drained, or is being
+	isMixed                  // something is not just unreserved, so what is free depends on who asks
+)
+
+// common are the scalars that nearly everybody asks for.
+var common = [...]string{"cpus", "mem", "disk", "gpus"}
+
+// summarize makes the summary without the parts: of most agents nobody will
+// ask for them.
+func (a *agent) summarize() {
+	s := summary{made: true}
+	for _, o := range a.offers {
+		if o.Unavailability != nil {
+			s.note |= leaving
+		}
+	}
+	for r := range a.resources {
+		if reservationCount(r) > 0 || r.Revocable != nil || r.Shared != nil {
+			s.note |= isMixed
+			continue
+		}
+		if i := slices.Index(common[:], r.Name); i >= 0 && r.Scalar != nil && divisible(r) {
+			s.free[i] += AmountOf(r.Scalar.Value)
+		}
+	}
+	if s.free[slices.Index(common[:], "gpus")] > 0 {
+		s.note |= hasGPUs
+	}
+	a.summary = s
 }
 
 // part is a resource of an agent and what is left of it. Resources of several

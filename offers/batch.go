@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
-
 	"github.com/mesokit/mesokit/constraints"
 )
 
@@ -39,20 +37,12 @@ type want struct {
 // the inner loop of the search. It is exact for agents that are not mixed; for
 // mixed ones it is mixedAmount, which no demand excludes.
 type column struct {
-	name string
-	free []Amount
+	name   string
+	common int // index in common; -1: it is another
+	free   []Amount
 }
 
 const mixedAmount = 2 * MaxAmount
-
-// note is what else matters of every agent.
-type note uint8
-
-const (
-	hasGPUs note = 1 << iota // which somebody else may need
-	leaving                  // it is to be drained, or is being
-	isMixed                  // something is not just unreserved, so what is free depends on who asks
-)
 
 type placed struct {
 	request, agent int
@@ -100,7 +90,7 @@ func (b *batch) column(name string) int {
 	i := slices.IndexFunc(b.columns, func(c column) bool { return c.name == name })
 	if i < 0 {
 		i = len(b.columns)
-		b.columns = append(b.columns, column{name: name, free: make([]Amount, len(b.agents))})
+		b.columns = append(b.columns, column{name: name, common: slices.Index(common[:], name), free: make([]Amount, len(b.agents))})
 	}
 	return i
 }
@@ -118,44 +108,26 @@ func (b *batch) agentsFor(id string) (from, to int) {
 	return from, to
 }
 
-// read notes what an agent offers, without making its parts: of most agents
-// nobody will ask for them.
+// read enters an agent, on which nothing is placed, into the columns.
 func (b *batch) read(i int) {
 	a := b.agents[i]
-	var n note
-	for _, o := range a.offers {
-		if o.Unavailability != nil {
-			n |= leaving
-		}
+	if !a.summary.made {
+		a.summarize()
 	}
-	for r := range a.resources {
-		n |= b.readResource(i, r)
-	}
-	if b.notes[i] = n; n&isMixed == 0 {
-		return
-	}
-	b.mixed = append(b.mixed, i)
-	for c := range b.columns {
-		b.columns[c].free[i] = mixedAmount
-	}
-}
-
-func (b *batch) readResource(agent int, r *mesos.Resource) note {
-	if reservationCount(r) > 0 || r.Revocable != nil || r.Shared != nil {
-		return isMixed
-	}
-	if r.Scalar == nil || !divisible(r) {
-		return 0
+	if b.notes[i] = a.summary.note; b.notes[i]&isMixed != 0 {
+		b.mixed = append(b.mixed, i)
 	}
 	for c := range b.columns {
-		if col := &b.columns[c]; col.name == r.Name {
-			col.free[agent] += AmountOf(r.Scalar.Value)
+		switch col := &b.columns[c]; {
+		case b.notes[i]&isMixed != 0:
+			col.free[i] = mixedAmount
+		case col.common >= 0:
+			col.free[i] = a.summary.free[col.common]
+		default:
+			a.gather()
+			col.free[i] = a.free(col.name)
 		}
 	}
-	if r.Name == "gpus" && r.Scalar.Value > 0 {
-		return hasGPUs
-	}
-	return 0
 }
 
 // update brings the columns to what is left of an agent.

@@ -108,7 +108,7 @@ func (p *Pool) settle() {
 
 // renew makes an agent match its offers.
 func (p *Pool) renew(a *agent) {
-	a.stale, a.parts = false, nil
+	a.stale, a.parts, a.summary = false, nil, summary{}
 	slices.SortFunc(a.offers, compareOffers)
 	if a.known {
 		p.table.Drop(a.key)
