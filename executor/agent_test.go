@@ -37,6 +37,7 @@ type fakeAgent struct {
 	stream    chan []byte    // records of the present subscription; nil: none
 	hangUp    chan struct{}  // closed to end it
 	refuse    bool           // answer 503, as an agent does that recovers
+	grant     bool           // answer every Renew
 	noAck     bool           // take updates but do not acknowledge them
 	killing   bool           // the framework has TASK_KILLING_STATE
 	headers   []http.Header  // of calls
@@ -133,6 +134,9 @@ func (a *fakeAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "not subscribed", http.StatusForbidden)
 			return
 		}
+		if a.grant && call.Type == exec1.Call_MESSAGE {
+			a.answerRenew(call.Message.Data)
+		}
 		if call.Type == exec1.Call_UPDATE {
 			a.acknowledge(call.Update.Status)
 		}
@@ -175,6 +179,17 @@ func (a *fakeAgent) subscribed() *exec1.Event {
 		s.FrameworkInfo.Capabilities = []mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE}}
 	}
 	return &exec1.Event{Type: exec1.Event_SUBSCRIBED, Subscribed: s}
+}
+
+// answerRenew grants a lease that is asked for; it is called with mu held.
+func (a *fakeAgent) answerRenew(data []byte) {
+	m, err := executor.DecodeMessage(data)
+	require.NoError(a.t, err)
+	if renew, ok := m.(executor.Renew); ok {
+		data, err := executor.EncodeMessage(executor.Grant(renew))
+		require.NoError(a.t, err)
+		a.push(&exec1.Event{Type: exec1.Event_MESSAGE, Message: &exec1.Event_Message{Data: data}})
+	}
 }
 
 // acknowledge is called with mu held.

@@ -41,11 +41,18 @@ func (answered) event() {}
 func (c *core) hear(m Message, eff *effects) {
 	switch m := m.(type) {
 	case Secret:
-		if t := c.task(m.Task); t != nil && !t.ended {
-			eff.secrets = append(eff.secrets, m)
-		}
+		c.deliver(m.Task, m, eff)
+	case Grant:
+		c.deliver(m.Task, m, eff)
 	case Request:
 		c.request(m, eff)
+	}
+}
+
+// deliver hands a message to a task that has not ended.
+func (c *core) deliver(id string, m Message, eff *effects) {
+	if t := c.task(id); t != nil && !t.ended {
+		eff.deliver = append(eff.deliver, delivery{id, m})
 	}
 }
 

@@ -121,9 +121,9 @@ type effects struct {
 	// start are tasks to supervise, stop those to end.
 	start []*task
 	stop  []stopOrder
-	// requests are to be carried out, secrets to be handed to their tasks.
+	// requests are to be carried out, deliver is to be handed to tasks.
 	requests []Request
-	secrets  []Secret
+	deliver  []delivery
 	// subscribe is the call that opens a new subscription, send are calls on the
 	// present one.
 	subscribe *executor.Call
@@ -132,6 +132,11 @@ type effects struct {
 	wake time.Time
 	// done: Run returns.
 	done bool
+}
+
+type delivery struct {
+	task string
+	Message
 }
 
 type stopOrder struct {

@@ -46,7 +46,8 @@
 //
 // Scheduler and executor send each other a [Message] in the data of MESSAGE. The
 // executor says [Hello] while a task waits for its secrets, and gets each as a
-// [Secret]. A [Request] asks for a function of Config.Requests or for the tail
+// [Secret]. For a task with a [Lease] it says [Renew] and is answered with [Grant];
+// the server starts only then, after an update "lease granted". A [Request] asks for a function of Config.Requests or for the tail
 // of the output; an [Answer] collects the [Response]. Mesos may lose messages, so
 // who wants an answer repeats the request under the same ID; it is still carried
 // out once.

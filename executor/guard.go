@@ -41,12 +41,16 @@ type guardSpec struct {
 	Env    []string
 	Dir    string
 	Limits Limits
+	Hold   time.Duration // as guardCommand.Hold, from the start
 }
 
-// guardCommand asks for a signal to the server's process group; SIGKILL goes to
-// every descendant.
+// guardCommand holds exactly one of its fields.
 type guardCommand struct {
-	Signal syscall.Signal
+	// Signal goes to the server's process group, SIGKILL to every descendant.
+	Signal syscall.Signal `json:",omitempty"`
+	// Hold is the time after which the guard by itself kills all, unless it is told
+	// another; zero: never.
+	Hold *time.Duration `json:",omitempty"`
 }
 
 // guardReport holds exactly one of its fields.
@@ -120,7 +124,11 @@ func runGuard(control io.Reader, reports *json.Encoder) error {
 		killDescendants(pid)
 	}
 	var ending atomic.Bool
-	go obey(commands, pid, &ending)
+	end := func() {
+		ending.Store(true)
+		killDescendants(pid)
+	}
+	go obey(commands, pid, end, newHold(spec.Hold, end))
 	x, err := reap(pid, &ending)
 	if err != nil {
 		return err
@@ -150,20 +158,35 @@ func (s guardSpec) start() (pid int, err error) {
 }
 
 // obey carries out commands until the executor closes the pipe or is gone.
-func obey(commands *json.Decoder, pid int, ending *atomic.Bool) {
+func obey(commands *json.Decoder, pid int, end func(), held *time.Timer) {
 	for {
 		var c guardCommand
 		if err := commands.Decode(&c); err != nil {
 			c.Signal = syscall.SIGKILL
 		}
-		if c.Signal == syscall.SIGKILL {
-			ending.Store(true)
-			killDescendants(pid)
+		switch {
+		case c.Signal == syscall.SIGKILL:
+			end()
 			return
+		case c.Hold != nil && *c.Hold == 0:
+			held.Stop()
+		case c.Hold != nil:
+			held.Reset(*c.Hold)
+		default:
+			// ESRCH: the group has just ended, which reap will report.
+			_ = syscall.Kill(-pid, c.Signal)
 		}
-		// ESRCH: the group has just ended, which reap will report.
-		_ = syscall.Kill(-pid, c.Signal)
 	}
+}
+
+// newHold calls end after d, or never if that is zero.
+func newHold(d time.Duration, end func()) *time.Timer {
+	if d > 0 {
+		return time.AfterFunc(d, end)
+	}
+	held := time.AfterFunc(time.Hour, end)
+	held.Stop()
+	return held
 }
 
 // reap waits for all children, the server and whatever orphans came to the

@@ -9,10 +9,10 @@ import (
 )
 
 // A Message is what a scheduler and an executor say to one another in the data
-// of MESSAGE: Hello and Response come from the executor, Request and Secret from
-// the scheduler. Mesos delivers messages at most once and promises nothing, so
-// Hello, Request and Secret are sent again until the answer comes; a receiver
-// takes any of them twice without harm.
+// of MESSAGE: Hello, Renew and Response come from the executor, Secret, Grant and
+// Request from the scheduler. Mesos delivers messages at most once and promises
+// nothing, so Hello, Renew and Request are sent again until the answer comes; a
+// receiver takes any of them twice without harm.
 type Message interface{ message() }
 
 // Hello tells that a task waits for its secrets. It is repeated until all of
@@ -72,6 +72,8 @@ func (Response) message() {}
 type envelope struct {
 	Hello    *Hello    `json:"hello,omitempty"`
 	Secret   *Secret   `json:"secret,omitempty"`
+	Renew    *Renew    `json:"renew,omitempty"`
+	Grant    *Grant    `json:"grant,omitempty"`
 	Request  *Request  `json:"request,omitempty"`
 	Response *Response `json:"response,omitempty"`
 }
@@ -85,6 +87,10 @@ func EncodeMessage(m Message) ([]byte, error) {
 		e.Hello = &m
 	case Secret:
 		e.Secret = &m
+	case Renew:
+		e.Renew = &m
+	case Grant:
+		e.Grant = &m
 	case Request:
 		e.Request = &m
 	case Response:
@@ -113,6 +119,12 @@ func DecodeMessage(data []byte) (Message, error) {
 	if e.Secret != nil {
 		found = append(found, *e.Secret)
 	}
+	if e.Renew != nil {
+		found = append(found, *e.Renew)
+	}
+	if e.Grant != nil {
+		found = append(found, *e.Grant)
+	}
 	if e.Request != nil {
 		found = append(found, *e.Request)
 	}
@@ -120,7 +132,7 @@ func DecodeMessage(data []byte) (Message, error) {
 		found = append(found, *e.Response)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("message holds %d of hello, secret, request, response: want one", len(found))
+		return nil, fmt.Errorf("message holds %d of hello, secret, renew, grant, request, response: want one", len(found))
 	}
 	return found[0], nil
 }

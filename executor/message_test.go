@@ -22,6 +22,8 @@ func TestMessagesTravel(t *testing.T) {
 	for _, want := range []executor.Message{
 		executor.Hello{Task: "t", Secrets: []string{"key"}},
 		executor.Secret{Task: "t", Name: "key", Value: []byte{0, 1, 255}},
+		executor.Renew{Task: "t", Number: 3},
+		executor.Grant{Task: "t", Number: 3},
 		executor.Request{ID: "7", Task: "t", Name: "drain", Body: json.RawMessage(`{"a":1}`), Within: time.Minute},
 		executor.Response{ID: "7", Task: "t", Part: 1, Parts: 2, Body: []byte("x"), Error: "y"},
 	} {

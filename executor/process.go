@@ -33,6 +33,7 @@ type command struct {
 	limits Limits
 	stdout io.Writer
 	stderr io.Writer
+	hold   time.Duration // as process.hold, from the start
 }
 
 // startProcess starts c under a guard and returns when it runs.
@@ -75,7 +76,7 @@ func startProcess(c command) (*process, error) {
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
 	p := &process{control: control}
-	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits}
+	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits, Hold: c.hold}
 	if err := p.attach(guard, reports, spec); err != nil {
 		return nil, err
 	}
@@ -112,13 +113,22 @@ func (p *process) attach(guard *exec.Cmd, reports io.ReadCloser, spec guardSpec)
 	return nil
 }
 
-// signal asks the guard to send s to the process group; SIGKILL ends everything
-// that the process has started. A process that has ended gets nothing.
-func (p *process) signal(s syscall.Signal) {
+// signal sends s to the process group.
+func (p *process) signal(s syscall.Signal) { p.command(guardCommand{Signal: s}) }
+
+// kill ends the process and everything that it has started.
+func (p *process) kill() { p.command(guardCommand{Signal: syscall.SIGKILL}) }
+
+// hold has the guard kill all after d, in place of what was said before; zero
+// means never.
+func (p *process) hold(d time.Duration) { p.command(guardCommand{Hold: &d}) }
+
+// command tells the guard something. A guard that has gone, and the process with
+// it, does not hear it, which is no error.
+func (p *process) command(c guardCommand) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// An error means that the guard has gone, and so has the process.
-	_ = json.NewEncoder(p.control).Encode(guardCommand{Signal: s})
+	_ = json.NewEncoder(p.control).Encode(c)
 }
 
 func (p *process) close() error {
@@ -133,7 +143,7 @@ func runProcess(ctx context.Context, c command) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { p.signal(syscall.SIGKILL) })
+	stop := context.AfterFunc(ctx, p.kill)
 	x := <-p.exit
 	if !stop() {
 		return fmt.Errorf("%s: %w", c.args[0], context.Cause(ctx))

@@ -184,10 +184,10 @@ func (e *runner) carryOut(ctx context.Context, eff effects) {
 		default: // so many requests to stop are waiting that one more tells nothing
 		}
 	}
-	for _, secret := range eff.secrets {
+	for _, d := range eff.deliver {
 		select {
-		case e.tasks[secret.Task].secrets <- secret:
-		default: // nobody waits for it, or the task will ask again
+		case e.tasks[d.task].inbox <- d.Message:
+		default: // messages may be lost anyway; the task will ask again
 		}
 	}
 	for _, r := range eff.requests {
@@ -220,7 +220,7 @@ func (e *runner) supervise(ctx context.Context, t *task) {
 
 		patience: gracePeriod(t, nil),
 
-		secrets: make(chan Secret, len(t.spec.Secrets)),
+		inbox: make(chan Message, 64),
 	}
 	s.env, s.envErr = taskEnvironment(os.Environ(), t.spec.Env, e.env.sandbox)
 	s.say = func(m Message) { e.events <- said{m} }

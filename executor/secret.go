@@ -49,7 +49,11 @@ func (s *supervisor) awaitSecrets(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-ask.C:
 			s.sayHello(missing)
-		case got := <-s.secrets:
+		case m := <-s.inbox:
+			got, ok := m.(Secret)
+			if !ok {
+				continue
+			}
 			i := slices.IndexFunc(missing, func(f SecretFile) bool { return f.Name == got.Name })
 			if i < 0 {
 				continue

@@ -30,6 +30,9 @@ type Task struct {
 	// Secrets are files that are written next, when the scheduler has sent what
 	// is to be in them.
 	Secrets []SecretFile `json:"secrets,omitempty"`
+	// Lease, unless nil, must be granted before the server starts and again and
+	// again while it runs.
+	Lease *Lease `json:"lease,omitempty"`
 	// Init are steps that run to their end, in order, before the server starts.
 	Init []Step `json:"init,omitempty"`
 	// Command is the server: the program, looked up in PATH, and its arguments.
@@ -219,6 +222,9 @@ func (t Task) Validate() error {
 	if err := t.Live.validate(); err != nil {
 		return fmt.Errorf("live.%w", err)
 	}
+	if err := t.Lease.validate(); err != nil {
+		return err
+	}
 	return t.validateRest()
 }
 
@@ -249,6 +255,15 @@ func (f File) validate() error {
 		return fmt.Errorf("mode %#o: want permission bits only, 0 to 0777", uint32(f.Mode))
 	}
 	return nil
+}
+
+// steps are all the steps of t.
+func (t Task) steps() []Step {
+	steps := slices.Concat(t.Init, t.Stop.Before)
+	if t.Lease != nil && t.Lease.End != nil {
+		steps = append(steps, *t.Lease.End)
+	}
+	return steps
 }
 
 // validatePath refuses what cannot be the path of a file in a sandbox.

@@ -1,0 +1,203 @@
+package executor_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+// Nothing that the server has started outlives the executor, even if that is
+// killed, or the server itself, even if it has left the process group.
+func TestNothingSurvives(t *testing.T) {
+	t.Parallel()
+	// A child in the group, and a daemon of another session whose parent has gone.
+	server := executor.Task{
+		Command: shell("sleep 1000 & echo child $!; setsid sh -c 'sleep 1000 & echo daemon $!'; echo up; wait"),
+		Ready:   &executor.Probe{Log: "^up"},
+	}
+	ends := map[string]func(a *fakeAgent, cmd *exec.Cmd, server int){
+		"executor killed": func(_ *fakeAgent, cmd *exec.Cmd, _ int) { _ = cmd.Process.Kill() },
+		"server killed":   func(_ *fakeAgent, _ *exec.Cmd, server int) { _ = syscall.Kill(server, syscall.SIGKILL) },
+		"task killed":     func(a *fakeAgent, _ *exec.Cmd, _ int) { a.kill("t1", nil) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			cmd := a.start()
+			a.launch("t1", server)
+			a.await("t1", "RUNNING healthy")
+			pids := []int{pidOf(t, a.await("t1", "RUNNING unhealthy"))}
+			for _, m := range regexp.MustCompile(`(?m)^(child|daemon) (\d+)$`).FindAllStringSubmatch(a.read("stdout"), -1) {
+				pid, err := strconv.Atoi(m[2])
+				require.NoError(t, err)
+				require.NoError(t, syscall.Kill(pid, 0))
+				pids = append(pids, pid)
+			}
+			require.Len(t, pids, 3)
+			end(a, cmd, pids[0])
+			for _, pid := range pids {
+				gone(t, pid)
+			}
+		})
+	}
+}
+
+// An executor that was killed and is started again in its sandbox delivers what
+// it owed, and reports the end of the tasks that it had.
+func TestRestartedExecutorLosesNoUpdate(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.noAck = true
+	first := a.start()
+	a.launch("t1", sleeper())
+	pid := pidOf(t, a.await("t1", "RUNNING"))
+	require.NoError(t, first.Process.Kill())
+	gone(t, pid)
+	a.disconnect()
+	a.set(func() { a.noAck = false; a.calls = nil })
+	second := a.start()
+	a.await("t1", "FAILED: the executor ended and was started again")
+	exited(t, second)
+	history := a.history("t1")
+	require.Len(t, history, 3)
+	assert.Equal(t, "STARTING: files written", history[0])
+	assert.Contains(t, history[1], "RUNNING healthy: started pid")
+}
+
+func TestTokenIsSent(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.env["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"] = "secret"
+	a.start()
+	a.launch("t1", sleeper())
+	a.await("t1", "RUNNING")
+	for _, h := range a.headers {
+		assert.Equal(t, "Bearer secret", h.Get("Authorization"))
+	}
+	assert.NotContains(t, a.read("stderr")+a.read(".mesokit-executor"), "secret")
+}
+
+// A server that floods its output neither fills the disk nor waits for it.
+func TestFloodIsRotated(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		Command: shell("yes 0123456789abcdef | head -n 200000; echo last words"),
+		Logs:    executor.Logs{MaxBytes: 100_000, Keep: 2, Tail: 1},
+	})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\nlast words")
+	exited(t, cmd)
+	logs, err := filepath.Glob(filepath.Join(a.sandbox, "stdout*"))
+	require.NoError(t, err)
+	assert.Len(t, logs, 3)
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, info.Size(), int64(100_000+17), log)
+		data, err := os.ReadFile(log)
+		require.NoError(t, err)
+		assert.Regexp(t, `\A(0123456789abcdef\n)*(last words\n)?\z`, string(data), log)
+	}
+	assert.Greater(t, len(a.read("stdout.1")), 60_000, "rotated when full and not before")
+}
+
+// With no space left in the sandbox the server goes on, and its end is told.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs /dev/full, which Linux has: ", err)
+	}
+	defer full.Close()
+	a := newAgent(t)
+	a.stdout = full
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		// A directory where the journal is to be: it can no longer be written.
+		Command: shell("until mkdir .mesokit-executor; do rm -f .mesokit-executor; done; yes | head -n 100000; echo done"),
+	})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\n")
+	exited(t, cmd)
+	assert.Contains(t, a.read("stderr"), "updates are kept in memory only")
+}
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	leased := func(end *executor.Step) executor.Task {
+		task := sleeper()
+		task.Lease = &executor.Lease{Within: time.Second, End: end}
+		return task
+	}
+	start := func(t *testing.T, end *executor.Step) (a *fakeAgent, cmd *exec.Cmd, server int) {
+		a = newAgent(t)
+		cmd = a.start()
+		a.launch("t1", leased(end))
+		a.wait("a few requests for the lease", func() bool { return len(a.messages()) >= 3 })
+		assert.Len(t, a.history("t1"), 1, "not started without a lease")
+		a.set(func() { a.grant = true })
+		server = pidOf(t, a.await("t1", "RUNNING"))
+		before := 0
+		a.set(func() { before = len(a.messages()) })
+		a.wait("renewals for longer than one term", func() bool { return len(a.messages()) >= before+6 })
+		return a, cmd, server
+	}
+	t.Run("kills", func(t *testing.T) {
+		t.Parallel()
+		a, cmd, server := start(t, nil)
+		a.set(func() { a.grant = false })
+		a.await("t1", "FAILED: lease ended: no grant for 1s; server was ended by SIGKILL")
+		gone(t, server)
+		exited(t, cmd)
+	})
+	t.Run("makes harmless", func(t *testing.T) {
+		t.Parallel()
+		a, _, server := start(t, &executor.Step{Name: "freeze", Done: "read-only", Command: shell("touch frozen"), Timeout: 5 * time.Second})
+		a.set(func() { a.grant = false })
+		a.await("t1", "RUNNING unhealthy: lease ended: read-only")
+		assert.FileExists(t, filepath.Join(a.sandbox, "frozen"))
+		a.set(func() { a.grant = true })
+		a.await("t1", "RUNNING healthy: lease granted again")
+		assert.NoError(t, syscall.Kill(server, 0))
+	})
+	t.Run("kills when it cannot make harmless", func(t *testing.T) {
+		t.Parallel()
+		a, cmd, server := start(t, &executor.Step{Name: "freeze", Func: "fail", Timeout: 5 * time.Second})
+		a.set(func() { a.grant = false })
+		a.await("t1", "FAILED: lease ended: no grant for 1s\nfreeze: no luck; server was ended by SIGKILL")
+		gone(t, server)
+		exited(t, cmd)
+	})
+	t.Run("executor frozen", func(t *testing.T) {
+		t.Parallel()
+		a, cmd, server := start(t, nil)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
+		frozen := time.Now()
+		gone(t, server)
+		assert.Less(t, time.Since(frozen), 2*time.Second)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
+		a.await("t1", "FAILED: ")
+		exited(t, cmd)
+	})
+	t.Run("agent away", func(t *testing.T) {
+		t.Parallel()
+		a, cmd, server := start(t, nil)
+		a.set(func() { a.refuse = true })
+		a.disconnect()
+		gone(t, server)
+		a.set(func() { a.refuse = false })
+		a.await("t1", "FAILED: lease ended")
+		exited(t, cmd)
+	})
+}

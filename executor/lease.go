@@ -1,0 +1,219 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+)
+
+// A Lease is for a server that must never run twice, such as a primary that
+// takes writes. It may do so only while the scheduler goes on to grant it; when
+// the grants stop coming, for whatever reason, it is stopped or made harmless
+// by itself, so that after Over the scheduler may start another elsewhere, even
+// if it can no longer reach this one.
+//
+// The executor asks with Renew and the scheduler answers with Grant. A grant
+// counts from the moment at which it was asked for, on the executor's clock, so
+// the time that messages take only shortens it. A frozen executor does not
+// lengthen it: the guard process keeps the time too. Suspending the whole
+// machine does, because its clock stands still with it.
+type Lease struct {
+	// Within is how long a grant holds: at least one second. The executor asks four
+	// times as often.
+	Within time.Duration `json:"within"`
+	// End makes the server harmless when the lease has ended, for instance read-only.
+	// It must have a Timeout. The server then stays, unhealthy, with the message
+	// "lease ended: " and the step's Done. If End fails or is nil, the server is
+	// killed with SIGKILL and the task fails.
+	End *Step `json:"end,omitempty"`
+}
+
+// Renew asks for a lease.
+type Renew struct {
+	Task string `json:"task"`
+	// Number tells the attempts apart.
+	Number int `json:"number"`
+}
+
+// Grant answers a Renew: it repeats Task and Number. A scheduler that has given
+// the task up does not answer.
+type Grant struct {
+	Task   string `json:"task"`
+	Number int    `json:"number"`
+}
+
+func (Renew) message() {}
+func (Grant) message() {}
+
+// Over tells when a server has surely ended, or become harmless, whose last
+// Grant was sent at that time. It allows the clocks of two machines to differ in
+// speed by a twentieth.
+func (l Lease) Over(lastGrant time.Time) time.Time {
+	return lastGrant.Add((l.Within + l.endTimeout()) * 21 / 20)
+}
+
+func (l Lease) endTimeout() time.Duration {
+	if l.End == nil {
+		return 0
+	}
+	return l.End.Timeout
+}
+
+func (l *Lease) validate() error {
+	switch {
+	case l == nil:
+		return nil
+	case l.Within < time.Second:
+		return fmt.Errorf("lease.within %v: want at least 1s", l.Within)
+	case l.End != nil && l.End.Timeout <= 0:
+		return fmt.Errorf("lease.end.timeout %v: want more than zero, as it delays the end of the lease", l.End.Timeout)
+	case l.End == nil:
+		return nil
+	}
+	if err := l.End.validate(); err != nil {
+		return fmt.Errorf("lease.end.%w", err)
+	}
+	return nil
+}
+
+// grants is what an executor knows of one lease.
+type grants struct {
+	within time.Duration
+	asked  []time.Time // of the latest attempts, at most maxAsked
+	first  int         // the number of asked[0]
+	until  time.Time   // when the lease ends; zero: it was never granted
+}
+
+// maxAsked is how many attempts may still be answered: those of the last two
+// terms and more. An older answer would not lengthen anything.
+const maxAsked = 16
+
+// ask returns the number of a new attempt.
+func (g *grants) ask(now time.Time) (number int) {
+	g.asked = append(g.asked, now)
+	if len(g.asked) > maxAsked {
+		g.asked = g.asked[1:]
+		g.first++
+	}
+	return g.first + len(g.asked) - 1
+}
+
+// grant takes an answer and tells whether the lease holds longer because of it.
+func (g *grants) grant(number int) bool {
+	i := number - g.first
+	if i < 0 || i >= len(g.asked) {
+		return false
+	}
+	until := g.asked[i].Add(g.within)
+	if !until.After(g.until) {
+		return false
+	}
+	g.until = until
+	return true
+}
+
+// awaitLease asks for the lease until it is granted.
+func (s *supervisor) awaitLease(ctx context.Context) error {
+	s.grants.within = s.task.Lease.Within
+	again := time.NewTicker(s.task.Lease.Within / 4)
+	defer again.Stop()
+	s.say(Renew{s.id, s.grants.ask(time.Now())})
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-again.C:
+			s.say(Renew{s.id, s.grants.ask(time.Now())})
+		case m := <-s.inbox:
+			g, ok := m.(Grant)
+			if ok && s.grants.grant(g.Number) && time.Now().Before(s.grants.until) {
+				s.tell(report{state: mesos.TASK_STARTING, message: "lease granted"})
+				return nil
+			}
+		}
+	}
+}
+
+// leaseRun keeps the lease of a running server. Without a lease its channels are
+// nil and never deliver.
+type leaseRun struct {
+	renew  <-chan time.Time // time to ask again
+	end    <-chan time.Time // the lease has ended
+	ended  <-chan error     // Lease.End is done
+	lapsed bool             // end has come, and no grant since
+}
+
+func (r *serverRun) beginLease() (stop func()) {
+	if r.task.Lease == nil {
+		return func() {}
+	}
+	ticker := time.NewTicker(r.task.Lease.Within / 4)
+	r.lease.renew = ticker.C
+	r.holdLease()
+	return ticker.Stop
+}
+
+// leaseLeft is how long the guard is to let the server run.
+func (s *supervisor) leaseLeft() time.Duration {
+	return max(1, time.Until(s.grants.until)+s.task.Lease.endTimeout())
+}
+
+// holdLease lets the server run until the lease ends, and has the guard kill
+// it should the executor then be unable to.
+func (r *serverRun) holdLease() {
+	r.lease.end = time.After(time.Until(r.grants.until))
+	r.process.hold(r.leaseLeft())
+}
+
+func (r *serverRun) granted(m Message) {
+	g, ok := m.(Grant)
+	if !ok || r.task.Lease == nil || !r.grants.grant(g.Number) || time.Now().After(r.grants.until) {
+		return
+	}
+	if r.lease.ended != nil || r.phase == terminated {
+		return // too late: the end is under way, and asks again when it is done
+	}
+	if r.lease.lapsed {
+		r.lease.lapsed = false
+		r.report(r.passing, "lease granted again", nil)
+	}
+	r.holdLease()
+}
+
+// lapse is called when the lease has ended.
+func (r *serverRun) lapse(ctx context.Context) {
+	r.lease.end = nil
+	r.lease.lapsed = true
+	r.log.Warn("lease ended", "within", r.task.Lease.Within)
+	end := r.task.Lease.End
+	if end == nil {
+		r.lapseKill(nil)
+		return
+	}
+	ended := make(chan error, 1)
+	r.lease.ended = ended
+	go func() {
+		_, err := r.step(ctx, *end)
+		ended <- err
+	}()
+}
+
+// lapseEnded is called when Lease.End is done.
+func (r *serverRun) lapseEnded(err error) {
+	r.lease.ended = nil
+	if err != nil {
+		r.lapseKill(fmt.Errorf("%s: %w", r.task.Lease.End.Name, err))
+		return
+	}
+	r.process.hold(0)
+	r.report(r.passing, "lease ended: "+r.task.Lease.End.done(), nil)
+}
+
+func (r *serverRun) lapseKill(err error) {
+	r.phase = terminated
+	r.fault = errors.Join(fmt.Errorf("lease ended: no grant for %v", r.task.Lease.Within), err).Error()
+	r.process.kill()
+}
