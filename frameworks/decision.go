@@ -77,6 +77,14 @@ func (d *decision) live(n *Node) (scheduler.Task, bool) {
 	return t, ok && !scheduler.Terminal(t.Status.GetState())
 }
 
+// haunted says whether a task that the node left behind is known to run.
+func (d *decision) haunted(n *Node) bool {
+	return slices.ContainsFunc(n.Left, func(id string) bool {
+		t, ok := d.view.Task(id)
+		return ok && !scheduler.Terminal(t.Status.GetState()) && t.Status.GetState() != mesos.TASK_UNREACHABLE
+	})
+}
+
 func (d *decision) react(ev scheduler.Event) {
 	switch ev := ev.(type) {
 	case scheduler.Updated:
@@ -98,11 +106,17 @@ func (d *decision) updated(status mesos.TaskStatus) {
 	n := d.node(name)
 	if n == nil || incarnation != n.Incarnation {
 		if scheduler.Terminal(status.GetState()) {
+			if n != nil {
+				n.Left = slices.DeleteFunc(n.Left, func(id string) bool { return id == status.TaskID.Value })
+			}
 			d.do(scheduler.Forget{Task: status.TaskID.Value})
 		} else {
 			d.do(scheduler.Kill{Task: status.TaskID.Value, Reason: "no node of this service runs it"})
 		}
 		return
+	}
+	if status.GetSource() == mesos.SOURCE_EXECUTOR {
+		n.Place.Used = true
 	}
 	switch state := status.GetState(); state {
 	case mesos.TASK_UNREACHABLE:
@@ -205,6 +219,9 @@ func (d *decision) end(n *Node) {
 	}
 	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
 	if n.Replace && (!live || unreachable) {
+		if live {
+			n.Left = append(n.Left, d.taskID(n))
+		}
 		d.giveUp(n)
 		n.Incarnation++ // so that a late update of the old task finds no owner
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""

@@ -51,6 +51,10 @@ type Node struct {
 	LastFailure string    `json:"last_failure,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"` // not launched before
 
+	// Left are tasks of places given up while their agents were out of reach.
+	// Nothing is launched while one of them is known to run.
+	Left []string `json:"left,omitempty"`
+
 	// Restart: the operator wants the task ended and a new one in its place.
 	Restart bool `json:"restart,omitempty"`
 	// Replace: the operator wants a new place, and the old one's data gone.
@@ -72,8 +76,12 @@ type Place struct {
 	Ports     map[string]uint64 `json:"ports,omitempty"`
 	// Asked is when the reservation was last sent.
 	Asked time.Time `json:"asked"`
-	// Reserved: the reservation was seen in an offer.
+	// Reserved: the reservation was seen in an offer. That does not prove that
+	// the agent has it: a master offers what it has only asked the agent for.
 	Reserved bool `json:"reserved"`
+	// Used: a task began here, so that the volumes may hold data. From then on
+	// nothing is reserved or created again for this place.
+	Used bool `json:"used"`
 }
 
 // Founder says whether the node still has the place, and the volumes, of the

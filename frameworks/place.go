@@ -108,10 +108,10 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
 			}
-		case n.Place.Reserved || len(claimed.Offers) == 0 || d.now.Before(n.Place.Asked.Add(settleTime)):
+		case n.Place.Used || len(claimed.Offers) == 0 || d.now.Before(n.Place.Asked.Add(settleTime)):
 			// It comes with another offer, or it is on its way.
 		case len(claimed.Operations) > 0:
-			n.Place.Asked = d.now
+			n.Place.Asked, n.Place.Reserved = d.now, false
 			again = append(again, offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: claimed.Operations})
 			d.note(n, "reserving again", slog.String("agent", n.Place.Hostname))
 		default:
@@ -143,7 +143,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 	byAgent := map[string]int{}
 	for n := range d.idle {
 		claimed, ok := claims[n]
-		if !ok || used[n.Place.Agent] || n.Retry.After(d.now) || !d.together(n) {
+		if !ok || used[n.Place.Agent] || n.Retry.After(d.now) || !d.together(n) || d.haunted(n) {
 			continue
 		}
 		n.Incarnation++

@@ -1,0 +1,120 @@
+package frameworks
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/mesokit/mesokit/internal/model"
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// Seeds decide faults: schedulers that die between two effects, streams that
+// break, agents that cannot be reached, servers that die or never get ready,
+// operators who change their mind. Once they stop, everything must be ready
+// again, with one volume for each node's place and none destroyed without a
+// wish.
+func TestFaultsThenQuiet(t *testing.T) {
+	t.Parallel()
+	for seed := range int64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			c := &chaos{world: newWorld(t, quorum(3), 5, agentResources), random: rand.New(rand.NewSource(seed))}
+			c.run(80)
+		})
+	}
+}
+
+type chaos struct {
+	*world
+	random   *rand.Rand
+	quiet    bool
+	replaced map[string]bool // resource ids given up by an operator's wish
+}
+
+func (c *chaos) run(faults int) {
+	c.replaced = map[string]bool{}
+	c.behave = c.serve
+	c.world.gate = func(scheduler.Job) error {
+		if !c.quiet && c.random.Intn(4) == 0 {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	}
+	for range faults {
+		c.fault()
+		bound := c.now.Add(time.Duration(c.random.Intn(20_000)) * time.Millisecond)
+		c.until(time.Hour, "time passes", func() bool { return c.now.After(bound) })
+	}
+	c.quiet, c.dieAt = true, 0
+	for _, a := range c.agents {
+		c.heal(a)
+	}
+	for _, n := range c.status().Nodes {
+		_, err := c.command(StartNode{n.Name})
+		assert.NoError(c.t, err)
+	}
+	c.until(3*time.Hour, "all are ready", func() bool {
+		s := c.status()
+		return s.Ready == len(s.Nodes)
+	})
+	for id := range c.removed {
+		assert.True(c.t, c.replaced[id], "volume %s was destroyed, and nobody asked for it", id)
+	}
+	for _, n := range c.status().Nodes {
+		id := c.service.resourceID(&n.Node) + ".data"
+		assert.Equal(c.t, 1, c.made[id], "volume %s", id)
+	}
+}
+
+// serve is a server that may die at start or later.
+func (c *chaos) serve(w *world, e *fakeExecutor, task mesos.TaskInfo) {
+	id := task.TaskID.Value
+	w.update(e, id, mesos.TASK_STARTING, "formatted")
+	fate := c.random.Intn(10)
+	if !c.quiet && fate == 0 {
+		w.end(e, id, mesos.TASK_FAILED, "ERROR bad luck")
+		return
+	}
+	w.update(e, id, mesos.TASK_RUNNING, "started")
+	if !c.quiet && fate == 1 {
+		w.after(time.Duration(c.random.Intn(30))*time.Second, func() { w.exit(e.agent, e.container, 9) })
+	}
+}
+
+func (c *chaos) fault() {
+	agent := c.agents[c.random.Intn(len(c.agents))]
+	nodes := c.status().Nodes
+	node := nodes[c.random.Intn(len(nodes))]
+	switch c.random.Intn(9) {
+	case 0, 1, 2:
+		c.dieAt = c.points + 1 + c.random.Intn(30)
+	case 3:
+		agent.cut = true
+	case 4:
+		c.heal(agent)
+	case 5:
+		c.mesos(model.StreamClosed{Stream: c.stream})
+		c.stream = ""
+		c.step(scheduler.Disconnected{Reason: "the stream broke"})
+		c.subscribe()
+	case 6:
+		c.operate(RestartNode{node.Name})
+	case 7:
+		c.operate([]any{StopNode{node.Name}, StartNode{node.Name}}[c.random.Intn(2)])
+	case 8:
+		if node.Place != nil {
+			c.replaced[c.service.resourceID(&node.Node)+".data"] = true
+		}
+		c.operate(ReplaceNode{node.Name})
+	}
+}
+
+func (c *chaos) operate(command any) {
+	_, err := c.command(command)
+	assert.NoError(c.t, err)
+}

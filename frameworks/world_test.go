@@ -1,0 +1,512 @@
+package frameworks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosexec "github.com/mesos/mesos-go/api/v1/lib/executor"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/internal/model"
+	"github.com/mesokit/mesokit/offers"
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
+)
+
+// world runs a service on a modelled Mesos in one goroutine and virtual time:
+// master, agents, executors and the scheduler's machine, with a scheduler that
+// can be made to die at any of the points between its effects.
+type world struct {
+	t       *testing.T
+	now     time.Time
+	service *Service
+
+	master *model.Master
+	agents []*fakeAgent
+	queue  []func() // what is on its way, oldest first
+	later  []timed
+
+	store   *state.Memory
+	machine *scheduler.Machine
+	stream  string // empty while the scheduler is not subscribed
+	streams int
+	wake    time.Time
+	answers map[uint64]scheduler.Answer
+	letters uint64
+
+	points  int // passed so far by the scheduler
+	dieAt   int // 0: never
+	notes   []string
+	trace   []string
+	started map[string]int // containers by executor id
+	made    map[string]int // volumes by persistence id
+	removed map[string]int
+
+	// behave says how a task goes on once its executor has it; nil: it runs.
+	behave func(w *world, e *fakeExecutor, task mesos.TaskInfo)
+	// gate answers a node's gate job; nil: it passes.
+	gate func(job scheduler.Job) error
+}
+
+type timed struct {
+	at time.Time
+	do func()
+}
+
+type fakeAgent struct {
+	index     int
+	model     *model.Agent
+	link      string
+	links     int
+	cut       bool                     // no message passes, either way
+	executors map[string]*fakeExecutor // by stream
+}
+
+type fakeExecutor struct {
+	agent     *fakeAgent
+	stream    string
+	container string
+	framework string
+	id        string
+	uuids     int
+	serves    bool // its server runs
+	ended     bool
+	// strayed: another was started for its node while its agent was out of
+	// reach. It may run on until the agent is back.
+	strayed bool
+}
+
+type died struct{}
+
+func newWorld(t *testing.T, s *Service, agents int, resources string) *world {
+	t.Helper()
+	require.NoError(t, s.Validate())
+	w := &world{
+		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), service: s,
+		store: state.NewMemory(), answers: map[uint64]scheduler.Answer{},
+		started: map[string]int{}, made: map[string]int{}, removed: map[string]int{},
+	}
+	w.master = model.NewMaster(model.Config{Info: mesos.MasterInfo{ID: "M", Version: new("1.12.0")}}, model.Registry{}, w.now)
+	for i := range agents {
+		w.addAgent(i, resources)
+	}
+	w.start()
+	return w
+}
+
+func (w *world) addAgent(i int, resources string) {
+	rack := fmt.Sprintf("r%d", i%2+1)
+	all, err := offers.Parse(resources)
+	require.NoError(w.t, err)
+	host := fmt.Sprintf("agent-%d", i)
+	agent, err := model.NewAgent(model.AgentConfig{
+		Name: host, IP: fmt.Sprintf("127.0.0.%d", i+1),
+		Info: mesos.AgentInfo{
+			Hostname: host, Port: new(int32(5051)), Resources: all.List(),
+			Attributes: []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: rack}}},
+		},
+	}, w.now)
+	require.NoError(w.t, err)
+	a := &fakeAgent{index: i, model: agent, executors: map[string]*fakeExecutor{}}
+	w.agents = append(w.agents, a)
+	w.link(a)
+}
+
+func (w *world) link(a *fakeAgent) {
+	a.links++
+	a.link = fmt.Sprintf("agent-%d/%d", a.index, a.links)
+	w.agent(a, model.MasterFound{})
+}
+
+// heal lets messages pass again. Those of before are lost, and so is the
+// connection that they went by.
+func (w *world) heal(a *fakeAgent) {
+	if !a.cut {
+		return
+	}
+	a.cut = false
+	w.mesos(model.AgentClosed{From: a.link})
+	w.agent(a, model.MasterLost{})
+	w.link(a)
+}
+
+// The scheduler.
+
+func (w *world) start() {
+	records, err := w.store.Load(context.Background())
+	require.NoError(w.t, err)
+	w.machine, err = scheduler.NewMachine(w.service, []byte("a seed of sixteen bytes or more"), records)
+	require.NoError(w.t, err)
+	w.subscribe()
+}
+
+func (w *world) subscribe() {
+	w.streams++
+	w.stream = fmt.Sprintf("stream-%d", w.streams)
+	info := w.service.Framework()
+	info.User, info.FailoverTimeout, info.Checkpoint = "root", new(1e6), new(true)
+	for _, c := range []mesos.FrameworkInfo_Capability_Type{
+		mesos.FrameworkInfo_Capability_MULTI_ROLE,
+		mesos.FrameworkInfo_Capability_PARTITION_AWARE,
+		mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT,
+		mesos.FrameworkInfo_Capability_TASK_KILLING_STATE,
+	} {
+		info.Capabilities = append(info.Capabilities, mesos.FrameworkInfo_Capability{Type: c})
+	}
+	w.mesos(model.Call{Stream: w.stream, Call: w.machine.Subscribe(info)})
+}
+
+// point is a place where the scheduler may die.
+func (w *world) point() {
+	w.points++
+	if w.points == w.dieAt {
+		panic(died{})
+	}
+}
+
+// step gives the scheduler an event; when it dies of it, another starts.
+func (w *world) step(ev scheduler.Event) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case died:
+			w.crash()
+		default:
+			panic(r)
+		}
+	}()
+	effects := w.machine.Step(w.now, ev)
+	w.point()
+	require.NoError(w.t, w.store.Save(context.Background(), effects.Save))
+	w.point()
+	for _, call := range effects.Send {
+		w.mesos(model.Call{Stream: w.stream, Call: call})
+		w.point()
+	}
+	for _, job := range effects.Start {
+		w.after(job.Delay+10*time.Millisecond, w.ofThisScheduler(func() { w.work(job) }))
+	}
+	for _, a := range effects.Answer {
+		w.answers[a.Command] = a
+	}
+	for _, n := range effects.Note {
+		text := n.Text
+		for _, a := range n.Attrs {
+			text += " " + a.Key + "=" + a.Value.String()
+		}
+		w.notes = append(w.notes, text)
+	}
+	w.wake = effects.Wake
+	w.check()
+}
+
+func (w *world) crash() {
+	w.mesos(model.StreamClosed{Stream: w.stream})
+	w.stream = ""
+	w.start()
+}
+
+func (w *world) ofThisScheduler(do func()) func() {
+	machine := w.machine
+	return func() {
+		if w.machine == machine {
+			do()
+		}
+	}
+}
+
+func (w *world) work(job scheduler.Job) {
+	done := scheduler.JobDone{Name: job.Name}
+	if w.gate != nil {
+		if err := w.gate(job); err != nil {
+			done.Err = err.Error()
+		}
+	}
+	w.step(done)
+}
+
+func (w *world) command(c any) (Status, error) {
+	w.t.Helper()
+	w.letters++
+	w.step(scheduler.Command{ID: w.letters, Value: c})
+	a, ok := w.answers[w.letters]
+	if !ok { // the scheduler died before it answered
+		w.step(scheduler.Command{ID: w.letters, Value: c})
+		a, ok = w.answers[w.letters]
+	}
+	require.True(w.t, ok, "%T is answered at once", c)
+	status, _ := a.Value.(Status)
+	return status, a.Err
+}
+
+func (w *world) status() Status {
+	w.t.Helper()
+	s, err := w.command(AskStatus{})
+	require.NoError(w.t, err)
+	return s
+}
+
+// Mesos.
+
+func (w *world) mesos(in model.Input) {
+	w.trace = append(w.trace, fmt.Sprintf("%s > %T %+v", w.now.Format("04:05.000"), in, in))
+	for _, out := range w.master.Step(w.now, in) {
+		w.trace = append(w.trace, fmt.Sprintf("   %T %+v", out, out))
+		switch out := out.(type) {
+		case model.Reply:
+			if out.Status >= 400 {
+				w.t.Fatalf("the master refused %v: %d %s", in, out.Status, out.Text)
+			}
+		case model.Emit:
+			w.queue = append(w.queue, func() {
+				if ev := scheduler.EventOf(out.Event); ev != nil && out.Stream == w.stream {
+					w.step(ev)
+				}
+			})
+		case model.Close:
+			require.NotEqual(w.t, w.stream, out.Stream, "the master closed the scheduler's stream")
+		case model.Send:
+			for _, a := range w.agents {
+				if a.link == out.To && !a.cut {
+					w.queue = append(w.queue, func() { w.agent(a, model.MasterSaid{Message: out.Message}) })
+				}
+			}
+		}
+	}
+}
+
+func (w *world) agent(a *fakeAgent, in model.AgentInput) {
+	for _, out := range a.model.Step(w.now, in) {
+		switch out := out.(type) {
+		case model.TellMaster:
+			if link := a.link; !a.cut {
+				w.queue = append(w.queue, func() { w.mesos(model.AgentSaid{From: link, Message: out.Message}) })
+			}
+		case model.StartContainer:
+			w.started[out.Executor.ExecutorID.Value]++
+			e := &fakeExecutor{
+				agent: a, container: out.Container, stream: "executor-" + out.Container,
+				framework: out.Framework.ID.Value, id: out.Executor.ExecutorID.Value,
+			}
+			w.stray(e)
+			a.executors[e.stream] = e
+			w.queue = append(w.queue, func() {
+				w.agent(a, model.ContainerStarted{Container: e.container, PID: 1})
+				w.say(e, &mesosexec.Call{Type: mesosexec.Call_SUBSCRIBE, Subscribe: &mesosexec.Call_Subscribe{}})
+			})
+		case model.StopContainer:
+			w.exit(a, out.Container, 9)
+		case model.MakeVolume:
+			w.made[out.Volume.Disk.Persistence.ID]++
+		case model.RemoveVolume:
+			w.removed[out.Volume.Disk.Persistence.ID]++
+		case model.ExecutorEvent:
+			if e := a.executors[out.Stream]; e != nil {
+				w.queue = append(w.queue, func() { w.heard(e, out.Event) })
+			}
+		}
+	}
+}
+
+// Executors.
+
+func (w *world) say(e *fakeExecutor, call *mesosexec.Call) {
+	if e.ended {
+		return
+	}
+	call.FrameworkID.Value, call.ExecutorID.Value = e.framework, e.id
+	w.agent(e.agent, model.ExecutorCall{Stream: e.stream, Call: call})
+}
+
+func (w *world) update(e *fakeExecutor, task string, s mesos.TaskState, message string) {
+	e.serves = s == mesos.TASK_RUNNING
+	e.uuids++
+	uuid := []byte(fmt.Sprintf("%-16s", fmt.Sprintf("%s/%d", e.container[:8], e.uuids)))[:16]
+	status := mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: task}, State: &s, Source: mesos.SOURCE_EXECUTOR.Enum(), UUID: uuid,
+		ExecutorID: &mesos.ExecutorID{Value: e.id},
+	}
+	if message != "" {
+		status.Message = &message
+	}
+	w.say(e, &mesosexec.Call{Type: mesosexec.Call_UPDATE, Update: &mesosexec.Call_Update{Status: status}})
+}
+
+func (w *world) heard(e *fakeExecutor, ev *mesosexec.Event) {
+	if e.ended {
+		return
+	}
+	switch ev.Type {
+	case mesosexec.Event_LAUNCH:
+		task := ev.Launch.Task
+		if w.behave != nil {
+			w.behave(w, e, task)
+			return
+		}
+		w.update(e, task.TaskID.Value, mesos.TASK_STARTING, "formatted")
+		w.update(e, task.TaskID.Value, mesos.TASK_RUNNING, "started")
+	case mesosexec.Event_KILL:
+		w.end(e, ev.Kill.TaskID.Value, mesos.TASK_KILLED, "")
+	case mesosexec.Event_SHUTDOWN:
+		w.exit(e.agent, e.container, 0)
+	}
+}
+
+// end makes a task end, and its executor with it.
+func (w *world) end(e *fakeExecutor, task string, s mesos.TaskState, message string) {
+	w.update(e, task, s, message)
+	w.after(time.Second, func() { w.exit(e.agent, e.container, 0) })
+}
+
+func (w *world) exit(a *fakeAgent, container string, status int) {
+	for _, e := range a.executors {
+		if e.container == container && !e.ended {
+			e.ended, e.serves = true, false
+			w.queue = append(w.queue, func() { w.agent(a, model.ContainerExited{Container: container, Status: status}) })
+		}
+	}
+}
+
+// running is the executor of a task.
+func (w *world) running(task string) *fakeExecutor {
+	for _, a := range w.agents {
+		for _, e := range a.executors {
+			if e.id == task && !e.ended {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// Time.
+
+func (w *world) after(d time.Duration, do func()) {
+	w.later = append(w.later, timed{w.now.Add(d), do})
+}
+
+// deliver empties the queue.
+func (w *world) deliver() {
+	for n := 0; len(w.queue) > 0; n++ {
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		next()
+		if n > 100_000 {
+			w.t.Fatal("the world does not come to rest")
+		}
+	}
+}
+
+// pass lets time go on until the condition holds, at most so long.
+func (w *world) until(bound time.Duration, what string, holds func() bool) {
+	w.t.Helper()
+	end := w.now.Add(bound)
+	for w.deliver(); !holds(); w.deliver() {
+		if next := w.next(); next.After(end) {
+			s := w.status()
+			for _, n := range s.Nodes {
+				w.t.Logf("%s: %s failures=%d waits=%q last=%q refused=%q place=%v", n.Name, n.Phase, n.Failures, n.Waits, n.LastFailure, n.Refused, n.Place != nil)
+			}
+			for _, l := range w.trace[max(0, len(w.trace)-60):] {
+				fmt.Println(l[:min(len(l), 400)])
+			}
+			w.t.Fatalf("not within %v: %s; notes:\n%s", bound, what, strings.Join(w.notes, "\n"))
+		} else {
+			w.now = next
+		}
+		w.tick()
+	}
+}
+
+// next is when something happens by itself.
+func (w *world) next() time.Time {
+	at := w.master.Wake()
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	earlier(w.wake)
+	for _, a := range w.agents {
+		earlier(a.model.Wake())
+	}
+	for _, l := range w.later {
+		earlier(l.at)
+	}
+	if at.Before(w.now) {
+		return w.now
+	}
+	return at
+}
+
+func (w *world) tick() {
+	w.mesos(model.Tick{})
+	for _, a := range w.agents {
+		w.agent(a, model.Tick{})
+	}
+	due := func(l timed) bool { return !l.at.After(w.now) }
+	var now []timed
+	for _, l := range w.later {
+		if due(l) {
+			now = append(now, l)
+		}
+	}
+	w.later = slices.DeleteFunc(w.later, due)
+	for _, l := range now {
+		l.do()
+	}
+	if !w.wake.IsZero() && !w.wake.After(w.now) {
+		w.wake = time.Time{}
+		w.step(scheduler.Tick{})
+	}
+}
+
+// check is what must always hold.
+func (w *world) check() {
+	for id, n := range w.made {
+		require.LessOrEqual(w.t, n, 1, "volume %s was made more than once", id)
+	}
+	serving := map[string]string{}
+	w.each(func(e *fakeExecutor) {
+		node := w.node(e)
+		if !e.serves || e.strayed {
+			return
+		}
+		if other := serving[node]; other != "" {
+			w.t.Fatalf("%s runs twice: %s and %s; notes:\n%s", node, other, e.id, strings.Join(w.notes, "\n"))
+		}
+		serving[node] = e.id
+	})
+}
+
+// stray marks who may go on running while this one starts.
+func (w *world) stray(started *fakeExecutor) {
+	w.each(func(e *fakeExecutor) {
+		if e.agent.cut && w.node(e) == w.node(started) {
+			e.strayed = true
+		}
+	})
+}
+
+func (w *world) node(e *fakeExecutor) string {
+	node, _, ok := w.service.owner(e.id)
+	require.True(w.t, ok, "executor %s is nobody's", e.id)
+	return node
+}
+
+func (w *world) each(do func(e *fakeExecutor)) {
+	for _, a := range w.agents {
+		for _, stream := range sortedKeys(a.executors) {
+			do(a.executors[stream])
+		}
+	}
+}
+
+func (w *world) allReady(n int) func() bool {
+	return func() bool { return w.status().Ready == n }
+}
