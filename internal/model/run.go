@@ -536,6 +536,8 @@ func (a *Agent) containerStatus(r *run, from *mesos.ContainerStatus) *mesos.Cont
 	}
 	if cs.ContainerID == nil {
 		cs.ContainerID = &mesos.ContainerID{Value: r.container}
+	} else if cs.ContainerID.Parent != nil && cs.ExecutorPID == nil {
+		return &cs // nested, and not running yet
 	}
 	if len(cs.NetworkInfos) == 0 {
 		cs.NetworkInfos = []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{

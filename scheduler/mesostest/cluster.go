@@ -69,6 +69,10 @@ func (c *Cluster) start() error {
 		}
 		c.agents = append(c.agents, a)
 		a.connect(c.currentMaster())
+		// One after the other, so that the i-th agent is always S<i>.
+		if err := c.Wait(c.ctx, func() bool { return a.ID() != "" }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

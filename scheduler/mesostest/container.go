@@ -3,6 +3,7 @@ package mesostest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 )
 
 // container is what runs for one executor: the process of a custom executor,
-// or a command task with the executor that Mesos puts in front of it.
+// or, with the executor that Mesos has for them played by this program, a
+// command task or task groups.
 type container struct {
 	a     *Agent
 	id    string
@@ -26,9 +28,10 @@ type container struct {
 	mu      sync.Mutex
 	process *sandbox.Container // of a custom executor
 	task    *sandbox.Task      // of a command task
+	pod     *pod               // of the default executor
 	stopped bool
 
-	subscribed *gate // command tasks: the agent knows them
+	subscribed *gate // the agent knows the executor that is played here
 }
 
 // gate is a condition that can be waited for, and taken back.
@@ -112,11 +115,11 @@ func (a *Agent) destroyAll() {
 	a.mu.Unlock()
 }
 
-// commands returns the containers of command tasks. The agent's lock is held.
+// commands returns the containers whose executor is played here. The agent's lock is held.
 func (a *Agent) commands() []*container {
 	var out []*container
 	for _, c := range a.containers {
-		if c.start.Task != nil {
+		if c.start.Task != nil || c.start.Executor.Type == mesos.ExecutorInfo_DEFAULT {
 			out = append(out, c)
 		}
 	}
@@ -219,12 +222,8 @@ func (c *container) config() sandbox.Config {
 
 // runTask runs a command task and plays its executor towards the agent.
 func (c *container) runTask(cfg sandbox.Config) (int, error) {
-	killing := false
-	for _, capability := range c.start.Framework.Capabilities {
-		killing = killing || capability.Type == mesos.FrameworkInfo_Capability_TASK_KILLING_STATE
-	}
 	t, err := sandbox.StartTask(c.ctx, sandbox.TaskConfig{
-		Container: cfg, Task: *c.start.Task, Killing: killing, Address: c.a.cfg.Address, Report: c.report,
+		Container: cfg, Task: *c.start.Task, Killing: c.killing(), Address: c.a.cfg.Address, Report: c.report,
 	})
 	if err != nil {
 		return 0, err
@@ -263,17 +262,19 @@ func (c *container) call(kind executor.Call_Type, s mesos.TaskStatus) *executor.
 		call.Update = &executor.Call_Update{Status: s}
 	} else {
 		call.Subscribe = &executor.Call_Subscribe{}
-		if c.start.Task != nil {
+		if p := c.pod; p != nil {
+			call.Subscribe.UnacknowledgedTasks = p.tasks()
+		} else if c.start.Task != nil {
 			call.Subscribe.UnacknowledgedTasks = []mesos.TaskInfo{*c.start.Task}
 		}
 	}
 	return call
 }
 
-// resubscribe makes the agent know the executor of a command task.
+// resubscribe makes the agent know the executor that is played here.
 func (c *container) resubscribe() {
 	c.mu.Lock()
-	ready := c.task != nil
+	ready := c.task != nil || c.pod != nil
 	c.mu.Unlock()
 	if !ready {
 		return // it will, when it has started
@@ -284,12 +285,16 @@ func (c *container) resubscribe() {
 	}
 }
 
-// event takes an event for the executor of a command task. The agent's lock is
-// held; what the task does with it happens elsewhere.
+// event takes an event for the executor that is played here. The agent's lock
+// is held; what comes of it happens elsewhere.
 func (c *container) event(e *executor.Event) {
 	c.mu.Lock()
-	t := c.task
+	t, p := c.task, c.pod
 	c.mu.Unlock()
+	if p != nil {
+		p.event(e)
+		return
+	}
 	switch e.Type {
 	case executor.Event_KILL:
 		c.a.c.work.Go(func() { t.Kill(e.Kill.KillPolicy) })
@@ -310,10 +315,12 @@ func (c *container) stop() {
 // destroy kills all processes.
 func (c *container) destroy() {
 	c.mu.Lock()
-	p, t := c.process, c.task
+	p, t, pod := c.process, c.task, c.pod
 	c.mu.Unlock()
 	var err error
 	switch {
+	case pod != nil:
+		pod.destroy(context.Background())
 	case t != nil:
 		err = t.Destroy(context.Background())
 	case p != nil:
@@ -324,7 +331,25 @@ func (c *container) destroy() {
 	}
 }
 
-// runDefault runs the executor of task groups.
-func (c *container) runDefault(sandbox.Config) (int, error) {
-	return 0, errors.New("the default executor is not implemented yet")
+// runDefault plays the executor of task groups until its last task has ended.
+func (c *container) runDefault(cfg sandbox.Config) (int, error) {
+	p := newPod(c, cfg)
+	c.mu.Lock()
+	c.pod = p
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped {
+		c.destroy()
+	}
+	c.a.step(model.ContainerStarted{Container: c.id})
+	c.resubscribe()
+	<-p.done
+	return 0, nil
+}
+
+// killing reports whether the framework wants to know TASK_KILLING.
+func (c *container) killing() bool {
+	return slices.ContainsFunc(c.start.Framework.Capabilities, func(x mesos.FrameworkInfo_Capability) bool {
+		return x.Type == mesos.FrameworkInfo_Capability_TASK_KILLING_STATE
+	})
 }

@@ -147,7 +147,7 @@ func emptyList(v any) bool { l, ok := v.([]any); return ok && len(l) == 0 }
 
 func (b *bindings) matchString(want string, got any, path string) error {
 	found := placeholder.FindAllStringIndex(want, -1)
-	if len(found) == 0 {
+	if len(found) == 0 || got == want {
 		if got != want {
 			return fmt.Errorf("%s: got %s, want %q", path, show(got), want)
 		}

@@ -122,6 +122,9 @@ func probeExecutor() error {
 					return true, err
 				}
 			}
+			// The recorded executor, in Python, took its time to end, so that
+			// what its tasks had was offered before what it had itself.
+			time.Sleep(time.Second)
 			return true, nil
 		}
 		return false, nil
@@ -186,6 +189,13 @@ func frameworkInfo(roles ...string) object {
 // currentUser is who tasks run as: only root can run them as somebody else.
 func currentUser() string { return "root" }
 
+// client opens a connection for each request: one that is kept may be of a
+// master that was stopped since. It follows no redirect.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
 // subscribe opens a subscription and reads its events in the background.
 func subscribe(t testing.TB, url string, call object, auth func(*http.Request)) *probe {
 	t.Helper()
@@ -203,7 +213,6 @@ func subscribe(t testing.TB, url string, call object, auth func(*http.Request)) 
 	if auth != nil {
 		auth(req)
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -335,7 +344,7 @@ func (p *probe) post(call object, stream string) (int, string) {
 	if p.auth != nil {
 		p.auth(req)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		p.t.Fatal(err)
 	}
