@@ -38,6 +38,7 @@ type Machine struct {
 	// them in tasks. It is empty while not connected.
 	unanswered index[struct{}]
 	round      time.Duration // until the next round of reconciliation
+	surveyed   bool          // Mesos was asked for tasks unknown to us since we began
 	records    index[[]byte] // the handler's own
 	jobs       map[string]bool
 	want       want

@@ -44,6 +44,7 @@ func (m *Machine) apply(ev Event) bool {
 func (m *Machine) subscribed(ev Subscribed) {
 	m.endSubscription()
 	if ev.FrameworkID != m.identity.FrameworkID {
+		m.surveyed = true // a new framework has no tasks
 		m.identity.FrameworkID = ev.FrameworkID
 		m.saveIdentity()
 	}

@@ -117,6 +117,18 @@ func (m *Machine) reconcileAll() {
 	}
 	m.agenda.set(alarm{kind: alarmImplicit}, m.now.Add(implicitEvery))
 	m.reconcileRound()
+	if m.unanswered.len() == 0 {
+		m.survey()
+	}
+}
+
+// survey asks for tasks that are not known, once after the process began: its
+// store may be older than what it did.
+func (m *Machine) survey() {
+	if !m.surveyed {
+		m.surveyed = true
+		m.reconcileImplicitly()
+	}
 }
 
 // reconcileRound asks for all the tasks that have not answered.
@@ -162,6 +174,7 @@ func (m *Machine) answered(id string) bool {
 	}
 	m.agenda.drop(alarm{kind: alarmReconcile})
 	m.note("reconciled", slog.Int("tasks", m.tasks.len()))
+	m.survey()
 	return true
 }
 

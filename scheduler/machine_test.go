@@ -254,12 +254,16 @@ func (h *history) checkRestore() {
 }
 
 // planned leaves out what a process knows only of itself: the kills of tasks
-// that are nobody's, and what was wanted.
+// that are nobody's, what was wanted, and whether it asked for strangers.
 func planned(e scheduler.Effects) (calls []string) {
 	for _, call := range e.Send {
 		switch call.Type {
 		case sched.Call_KILL, sched.Call_SUPPRESS, sched.Call_REVIVE:
 			continue
+		case sched.Call_RECONCILE:
+			if len(call.Reconcile.Tasks) == 0 {
+				continue
+			}
 		}
 		calls = append(calls, showCall(call))
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 const (
@@ -172,7 +174,11 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 
 func (l *loop) carryOut(ctx context.Context, e Effects) error {
 	if len(e.Save) > 0 {
-		if err := l.Store.Save(ctx, e.Save); err != nil {
+		err := l.Store.Save(ctx, e.Save)
+		if errors.Is(err, state.ErrFenced) {
+			return fmt.Errorf("%w: %w", ErrFailedOver, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

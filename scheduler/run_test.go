@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -44,6 +43,8 @@ func launch(o *mesos.Offer, task string) scheduler.Accept {
 	}
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // running is a Run under test.
 type running struct {
 	t      *testing.T
@@ -58,7 +59,7 @@ func start(t *testing.T, c scheduler.Config) *running {
 		c.Framework.Name = "test"
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		c.Logger = quiet()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{t, cancel, make(chan error, 1)}
@@ -418,7 +419,7 @@ func TestRunLeavesAPanicAlone(t *testing.T) {
 		defer func() { caught <- recover() }()
 		err := scheduler.Run(t.Context(), scheduler.Config{
 			Master: m.address(), Store: store, Framework: mesos.FrameworkInfo{Name: "test"},
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: quiet(),
 			Handler: scheduler.HandlerFunc(func(_ scheduler.View, ev scheduler.Event) []scheduler.Action {
 				if _, ok := ev.(scheduler.Offered); ok {
 					panic("a fault of the policy")

@@ -18,7 +18,7 @@ import (
 
 var (
 	// ErrFailedOver ends Run when another scheduler has subscribed as the same
-	// framework. This one must not come back by itself, or the two would take
+	// framework, or loaded the same store. This one must not come back by itself, or the two would take
 	// the framework from each other for ever.
 	ErrFailedOver = errors.New("another scheduler has taken over the framework")
 
