@@ -13,6 +13,7 @@ const scratch Key = 0
 // use.
 type Agents struct {
 	agents  []Agent // by key; [scratch] is nobody's
+	present Keys    // those that are added and not dropped
 	free    []Key
 	columns []*column
 
@@ -29,6 +30,7 @@ type column struct {
 	values  []value          // [absent] is that of agents without the field
 	first   []Key            // by value: the first key that has it
 	count   []int32          // by value: how many keys have it
+	sets    map[int32]Keys   // by value, where it was wanted: the keys that have it
 
 	// By key: the value, and the neighbours in the list of the keys with it.
 	at         []int32
@@ -49,6 +51,7 @@ func (t *Agents) Add(a Agent) Key {
 	} else {
 		t.agents = append(t.agents, Agent{})
 	}
+	t.present.put(k, true)
 	t.set(k, a)
 	return k
 }
@@ -56,6 +59,7 @@ func (t *Agents) Add(a Agent) Key {
 // Drop removes an agent. What is placed on it stays counted: that is for the
 // caller to remove, before. The key is given to a later agent.
 func (t *Agents) Drop(k Key) {
+	t.present.put(k, false)
 	t.set(k, Agent{})
 	t.free = append(t.free, k)
 }
@@ -83,7 +87,7 @@ func (t *Agents) column(r reading) *column {
 		}
 	}
 	c := &column{
-		reading: r, ids: map[string]int32{}, values: make([]value, 1), first: make([]Key, 1), count: make([]int32, 1),
+		reading: r, ids: map[string]int32{}, sets: map[int32]Keys{}, values: make([]value, 1), first: make([]Key, 1), count: make([]int32, 1),
 		at: make([]int32, 1), next: make([]Key, 1), prev: make([]Key, 1),
 	}
 	for k := 1; k < len(t.agents); k++ {
@@ -97,6 +101,7 @@ func (t *Agents) column(r reading) *column {
 func (c *column) set(k Key, a *Agent) {
 	if int(k) < len(c.at) {
 		c.count[c.at[k]]--
+		c.put(c.at[k], k, false)
 		before, after := c.prev[k], c.next[k]
 		if before == scratch {
 			c.first[c.at[k]] = after
@@ -117,6 +122,30 @@ func (c *column) set(k Key, a *Agent) {
 	}
 	c.first[id] = k
 	c.count[id]++
+	c.put(id, k, true)
+}
+
+// manyKeys is from how many keys on a value is worth a set.
+const manyKeys = 64
+
+// keys returns the set of the keys that have a value.
+func (c *column) keys(id int32) Keys {
+	s, ok := c.sets[id]
+	if !ok {
+		for k := c.first[id]; k != scratch; k = c.next[k] {
+			s.put(k, true)
+		}
+		c.sets[id] = s
+	}
+	return s
+}
+
+// put keeps the set of a value, if there is one.
+func (c *column) put(id int32, k Key, in bool) {
+	if s, ok := c.sets[id]; ok {
+		s.put(k, in)
+		c.sets[id] = s
+	}
 }
 
 // intern returns the number of a value.

@@ -67,16 +67,13 @@ func BenchmarkConstraints(b *testing.B) {
 
 // fillOne places one task and returns how many hosts were refused by rule.
 func fillOne(p *constraints.Placement, free []int) (placed, refused int) {
-	var byHostname, byZone uint32
 	best, least := 0, benchCores+1
-	for k, word := range p.Refusals()[:len(free)] {
-		byHostname += word & 1
-		byZone += word >> 1
-		if word == 0 && free[k] < least && free[k] > 0 {
-			best, least = k, free[k]
+	for k := range p.Allowed().All() {
+		if free[k] < least && free[k] > 0 {
+			best, least = int(k), free[k]
 		}
 	}
-	refused = int(byHostname + byZone)
+	refused = p.Refused(0).Len() + p.Refused(1).Len()
 	if best == 0 {
 		return 0, refused
 	}

@@ -108,10 +108,10 @@
 // # Many agents
 //
 // [Agents] is a table that several placements share: each value is kept once and
-// has a number, counts are arrays by that number, and [Placement.Refusals] keeps
-// the verdicts on all agents as a mask that costs what has changed. Placing,
-// removing and checking take constant time per rule, and refusing costs an index
-// until someone wants the [Violation].
+// has a number, and counts are arrays by that number. Placing, removing and
+// checking take constant time per rule, and refusing costs an index until
+// someone wants the [Violation]. [Placement.Allowed] keeps the set of all agents
+// that may take one more, at the cost of what has changed.
 //
 // # At the master
 //

@@ -80,22 +80,23 @@ func ExamplePlacement_PlaceAll() {
 	// Output: broker-1 may return to its host: true
 }
 
-func ExamplePlacement_Refusals() {
+func ExamplePlacement_Allowed() {
 	var table constraints.Agents
-	keys := []constraints.Key{table.Add(host("host1", "rack", "r1")), table.Add(host("host2", "rack", "r1"))}
-	placement := constraints.MustParse("hostname:UNIQUE", "rack:MAX_PER:2").Over(&table)
-	placement.PlaceKey(keys[0])
-	mask := placement.Refusals()
-	for _, k := range keys {
-		if rule := constraints.FirstRefusal(mask[k]); rule >= 0 {
-			fmt.Println(table.Agent(k).Hostname, "is refused by", placement.Constraint(rule))
-		} else {
-			fmt.Println(table.Agent(k).Hostname, "may take one more")
-		}
+	first := table.Add(host("host1", "rack", "r1"))
+	table.Add(host("host2", "rack", "r1"))
+	table.Add(host("host3", "rack", "r2"))
+	placement := constraints.MustParse("hostname:UNIQUE", "rack:MAX_PER:1").Over(&table)
+	placement.PlaceKey(first)
+	for k := range placement.Allowed().All() {
+		fmt.Println(table.Agent(k).Hostname, "may take one more")
+	}
+	for i := range 2 {
+		fmt.Println(placement.Constraint(i), "refuses", placement.Refused(i).Len())
 	}
 	// Output:
-	// host1 is refused by hostname:UNIQUE
-	// host2 may take one more
+	// host3 may take one more
+	// hostname:UNIQUE refuses 1
+	// rack:MAX_PER:1 refuses 2
 }
 
 func ExampleRules_ScaleDown() {

@@ -23,14 +23,14 @@ type leaf struct {
 
 	queue queue // of CLUSTER without a value
 
-	// Of [Placement.Refusals], once it is tracked: by value 1 if the rule
-	// refuses, as the mask has it, and where that may be out of date: everywhere,
-	// or at some values.
-	refused []uint8
-	touched []int32
-	flipped []int32 // of the refresh at hand
-	tracked bool
-	stale   bool
+	// Of [Placement.Allowed], once it is tracked: the agents that the rule
+	// refuses, by which verdict on each value (true: refused), and where that may
+	// be out of date: everywhere, or at some values.
+	refused  Keys
+	verdicts []bool
+	touched  []int32
+	tracked  bool
+	stale    bool
 }
 
 // unknown is outside every window.

@@ -17,7 +17,10 @@ type Placement struct {
 	want   int32
 	home   int // index in leaves; negative if no home region is demanded
 
-	refusals refusals
+	// Of Allowed and Refused: the sets that were returned, the table's epoch plus
+	// one (zero: none yet), and how many of its changes are taken in.
+	allowed, refused Keys
+	epoch, seen      int
 }
 
 // Placement returns an empty count with a table of agents of its own.
@@ -42,6 +45,8 @@ type term struct {
 	expr expr
 	leaf int // of a *rule
 	kids []term
+
+	refused Keys // of all, anyOf and not: room for refusedBy
 }
 
 func (p *Placement) term(e expr) term {
@@ -92,13 +97,11 @@ func (p *Placement) Home(region string) {
 		p.home = len(p.leaves)
 		p.leaves = append(p.leaves, l)
 		p.hard = append(p.hard, term{expr: r, leaf: p.home})
-		p.refusals = refusals{}
 		p.simple = p.simple && p.home == len(p.hard)-1
 		return
 	}
 	p.leaves[p.home] = l
 	p.hard[len(p.hard)-1].expr = r
-	p.refusals = refusals{}
 }
 
 // Place counts one task on an agent.
