@@ -2,6 +2,7 @@ package constraints_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/mesokit/mesokit/constraints"
@@ -21,27 +22,49 @@ const (
 
 func benchHosts() []int { return []int{1000, 10000} }
 
-// batches runs fill b.N times over the whole workload and reports the mean time
-// of a batch.
-func batches(b *testing.B, hosts int, prepare func() (fill func(job int) (placed, refused int))) {
+// batches places the whole workload once per iteration and reports the mean time
+// of a batch. fill places one task of a job and returns its host, counted from
+// zero, and how many hosts refused it.
+func batches(b *testing.B, hosts int, prepare func() (fill func(job int) (host, refused int))) {
 	b.ReportAllocs()
-	placed, refused := 0, 0
+	refused, chosen := 0, make([]int, benchTasks)
 	for b.Loop() {
 		b.StopTimer()
 		fill := prepare()
-		placed, refused = 0, 0
+		refused = 0
 		b.StartTimer()
-		for task := range benchTasks {
-			p, r := fill(task / benchJob)
-			placed += p
+		for task := range chosen {
+			h, r := fill(task / benchJob)
+			chosen[task] = h
 			refused += r
 		}
 	}
-	if placed != benchTasks {
-		b.Fatalf("%d of %d tasks placed on %d hosts", placed, benchTasks, hosts)
-	}
-	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N)/(benchTasks/benchBatch), "ms/batch")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N)/(benchTasks/benchBatch), "ms/batch")
 	b.ReportMetric(float64(refused)/benchTasks, "refusals/task")
+	requireValid(b, chosen, hosts)
+}
+
+// requireValid checks the chosen hosts by hand: cores, one task of a job per
+// host, and zones that never differ by more than one while a job grows.
+func requireValid(b *testing.B, chosen []int, hosts int) {
+	used := make([]int, hosts)
+	for job := range benchTasks / benchJob {
+		zones, own := make([]int, benchZones), map[int]bool{}
+		for _, h := range chosen[job*benchJob : (job+1)*benchJob] {
+			if h < 0 || own[h] {
+				b.Fatalf("job %d on host %d twice or nowhere", job, h)
+			}
+			own[h] = true
+			used[h]++
+			zones[h%benchZones]++
+			if slices.Max(zones)-slices.Min(zones) > 1 {
+				b.Fatalf("job %d has zones %v", job, zones)
+			}
+		}
+	}
+	if slices.Max(used) > benchCores {
+		b.Fatalf("%d tasks on a host of %d cores", slices.Max(used), benchCores)
+	}
 }
 
 func BenchmarkConstraints(b *testing.B) {
@@ -65,8 +88,9 @@ func BenchmarkConstraints(b *testing.B) {
 	}
 }
 
-// fillOne places one task and returns how many hosts were refused by rule.
-func fillOne(p *constraints.Placement, free []int) (placed, refused int) {
+// fillOne places one task and returns its host and how many hosts each rule
+// refused, together.
+func fillOne(p *constraints.Placement, free []int) (host, refused int) {
 	best, least := 0, benchCores+1
 	for k := range p.Allowed().All() {
 		if free[k] < least && free[k] > 0 {
@@ -75,11 +99,11 @@ func fillOne(p *constraints.Placement, free []int) (placed, refused int) {
 	}
 	refused = p.Refused(0).Len() + p.Refused(1).Len()
 	if best == 0 {
-		return 0, refused
+		return -1, refused
 	}
 	free[best]--
 	p.PlaceKey(constraints.Key(best))
-	return 1, refused
+	return best - 1, refused // keys begin at one
 }
 
 // BenchmarkNaive is the baseline to read BenchmarkConstraints against on any
@@ -115,12 +139,12 @@ func BenchmarkNaive(b *testing.B) {
 						}
 					}
 					if best < 0 {
-						return 0, 0
+						return best, 0
 					}
 					machines[best].free--
 					machines[best].used = job
 					counts[job][machines[best].zone]++
-					return 1, 0
+					return best, 0
 				}
 			})
 		})

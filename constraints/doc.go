@@ -43,7 +43,7 @@
 //
 // The classic frameworks use the same words for different things, so the
 // [Dialect] is chosen by name: marathon (the default), marathon-quota, kafka or
-// dcos.
+// dcos. A caller tells the wanted tasks of marathon-quota by [Placement.Want].
 //
 //	                   marathon           marathon-quota      kafka               dcos
 //	from               Marathon <= 1.9    late 1.10, 1.11     mesos/kafka         dcos-commons
