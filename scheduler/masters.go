@@ -38,7 +38,10 @@ func parseMasters(s, scheme string) (masters, error) {
 		return &electedMasters{ensemble: ensemble, scheme: scheme, changed: make(chan struct{})}, nil
 	}
 	var list masterList
-	for _, part := range strings.Split(s, ",") {
+	for i, part := range strings.Split(s, ",") {
+		if strings.Contains(part, "@") { // an error must not show the password
+			return nil, fmt.Errorf("Config.Master holds a credential in its part %d: it belongs into Config.Credential", i+1)
+		}
 		u, err := parseMaster(strings.TrimSpace(part))
 		if err != nil {
 			return nil, fmt.Errorf("Config.Master has %q: %w", part, err)
@@ -61,9 +64,6 @@ func parseMaster(s string) (*url.URL, error) {
 	}
 	if u.Hostname() == "" {
 		return nil, fmt.Errorf("there is no host: want host:port or a URL")
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("a credential belongs into Config.Credential")
 	}
 	if u.Port() == "" && u.Scheme == "http" {
 		u.Host = net.JoinHostPort(u.Hostname(), "5050")

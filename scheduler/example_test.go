@@ -1,0 +1,77 @@
+package scheduler_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// once is a policy: run one command to its end, then end the framework.
+type once struct{ command string }
+
+// Handle keeps nothing: the view says whether the task was launched.
+func (p once) Handle(v scheduler.View, _ scheduler.Event) []scheduler.Action {
+	const id = "hello.1"
+	t, launched := v.Task(id)
+	if launched && scheduler.Terminal(t.Status.GetState()) {
+		return []scheduler.Action{scheduler.Teardown{}}
+	}
+	for offer := range v.Offers() {
+		if launched {
+			break
+		}
+		share := func(name string, amount float64) mesos.Resource {
+			return mesos.Resource{
+				Name: name, Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: amount},
+				AllocationInfo: offer.AllocationInfo,
+			}
+		}
+		task := mesos.TaskInfo{
+			Name: "hello", TaskID: mesos.TaskID{Value: id}, AgentID: offer.AgentID,
+			Command:   &mesos.CommandInfo{Value: &p.command},
+			Resources: []mesos.Resource{share("cpus", 0.1), share("mem", 32)},
+		}
+		return []scheduler.Action{
+			scheduler.Accept{
+				Offers: []mesos.OfferID{offer.ID},
+				Operations: []mesos.Offer_Operation{{
+					Type:   mesos.Offer_Operation_LAUNCH,
+					Launch: &mesos.Offer_Operation_Launch{TaskInfos: []mesos.TaskInfo{task}},
+				}},
+			},
+		}
+	}
+	return []scheduler.Action{scheduler.Want{Offers: !launched}}
+}
+
+func Example() {
+	ctx := context.Background()
+	cluster, err := mesostest.Start(ctx, mesostest.Config{Agents: []mesostest.AgentConfig{{Resources: "cpus:1;mem:128"}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.Close()
+	err = scheduler.Run(ctx, scheduler.Config{
+		Master:    cluster.Master(),
+		Handler:   once{"echo hello"},
+		Framework: mesos.FrameworkInfo{Name: "hello"},
+		Logger:    slog.New(slog.DiscardHandler),
+		Observe: func(ev scheduler.Event, _ scheduler.Effects) {
+			if up, ok := ev.(scheduler.Updated); ok {
+				fmt.Println(up.Status.TaskID.Value, up.Status.GetState())
+			}
+		},
+	})
+	fmt.Println("ended:", err)
+	// Output:
+	// hello.1 TASK_STARTING
+	// hello.1 TASK_RUNNING
+	// hello.1 TASK_FINISHED
+	// ended: <nil>
+}
