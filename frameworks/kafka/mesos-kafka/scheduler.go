@@ -103,15 +103,16 @@ func (s *settings) run(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
-	slog.Info("scheduler starts", "api", "http://"+listener.Addr().String(), "state", s.state)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log.Info("scheduler starts", "api", "http://"+listener.Addr().String(), "state", s.state)
 	err = frameworks.Run(ctx, frameworks.Config{
 		Service:   cluster.Service(),
 		Listener:  listener,
 		URL:       s.apiURL,
-		Scheduler: scheduler.Config{Master: s.master, Store: store, Credential: credential},
+		Scheduler: scheduler.Config{Master: s.master, Store: store, Credential: credential, Logger: log},
 	})
 	if err == nil {
-		slog.Info("scheduler ends; the brokers go on")
+		log.Info("scheduler ends; the brokers go on")
 	}
 	return err
 }

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/internal/dist/disttest"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// TestCluster takes one cluster of real brokers, on an embedded Mesos and run
+// by real scheduler processes, through what happens to it over the years.
+// The steps build on each other, because brokers are dear.
+func TestCluster(t *testing.T) {
+	server := disttest.Kafka(t)
+	c := mesostest.New(t, mesostest.Agents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
+	f := newFramework(t, c.Master(), onKafka(server)...)
+	s := &saga{framework: f, mesos: c}
+
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *saga)
+	}{
+		{"deployed by a scheduler that keeps dying", deployKilling},
+		{"takes messages", takesMessages},
+		{"a JVM is killed", jvmKilled},
+		{"the master is restarted", masterRestarted},
+		{"a broker is added", brokerAdded},
+		{"a broker is stopped and started", stoppedAndStarted},
+		{"an agent goes away and comes back", agentAwayAndBack},
+		{"a controller is replaced", replaced},
+		{"nothing was lost", nothingLost},
+		{"the scheduler ends, the brokers do not", schedulerEnds},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, s.with(t)) }) {
+			return
+		}
+	}
+}
+
+// saga is what the steps hand on.
+type saga struct {
+	*framework
+	mesos *mesostest.Cluster
+	id    string // of the Kafka cluster
+	sent  int    // messages
+}
+
+func (s *saga) with(t *testing.T) *saga {
+	s.framework.t = t
+	return s
+}
+
+// residence is everything about a broker that must outlive its task.
+func residence(n frameworks.NodeStatus) string {
+	text := fmt.Sprintf("%d on %s %v", n.Index, n.Place.Agent, n.Place.Ports)
+	for _, r := range n.Place.Resources {
+		if p := r.GetDisk().GetPersistence(); p != nil {
+			text += " " + p.ID
+		}
+	}
+	return text
+}
+
+// volumes are the directories of the persistent volumes on all agents.
+func (s *saga) volumes() []string {
+	var out []string
+	for _, a := range s.mesos.Agents() {
+		found, err := filepath.Glob(filepath.Join(a.Dir(), "volumes", "roles", "kafka", "*"))
+		require.NoError(s.t, err)
+		for _, path := range found {
+			out = append(out, filepath.Base(path))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// identity is one line of the meta.properties of a volume.
+func (s *saga) identity(volume, key string) string {
+	for _, a := range s.mesos.Agents() {
+		text, err := os.ReadFile(filepath.Join(a.Dir(), "volumes", "roles", "kafka", volume, "kafka", "meta.properties"))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+				return value
+			}
+		}
+	}
+	return ""
+}
+
+func (s *saga) client() *kgo.Client {
+	s.t.Helper()
+	status, err := s.Status(s.t.Context())
+	require.NoError(s.t, err)
+	var seeds []string
+	for _, n := range status.Nodes {
+		if n.Phase == frameworks.Ready {
+			seeds = append(seeds, n.Address("client"))
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.DefaultProduceTopic(topic), kgo.MetadataMinAge(50*time.Millisecond))
+	require.NoError(s.t, err)
+	s.t.Cleanup(client.Close)
+	return client
+}
+
+// voters are the controllers of the quorum with their directories, as the
+// cluster tells.
+func (s *saga) voters() map[int32]string {
+	s.t.Helper()
+	request := kmsg.NewPtrDescribeQuorumRequest()
+	part := kmsg.NewDescribeQuorumRequestTopicPartition()
+	top := kmsg.NewDescribeQuorumRequestTopic()
+	top.Topic, top.Partitions = "__cluster_metadata", append(top.Partitions, part)
+	request.Topics = append(request.Topics, top)
+	answer, err := request.RequestWith(s.t.Context(), s.client())
+	require.NoError(s.t, err)
+	out := map[int32]string{}
+	for _, v := range answer.Topics[0].Partitions[0].CurrentVoters {
+		out[v.ReplicaID] = fmt.Sprintf("%x", v.ReplicaDirectoryID)
+	}
+	return out
+}
+
+const topic = "orders"
+
+// deployKilling kills the scheduler with SIGKILL just after it has saved and
+// told of each state of a deployment.
+func deployKilling(t *testing.T, s *saga) {
+	for _, point := range []string{"msg=reserving", "msg=reserved", "msg=launched", "msg=formatted", `msg="started pid`, "msg=ready"} {
+		from := len(s.said())
+		s.start()
+		s.awaitLine(from, point)
+		s.kill()
+	}
+	s.start()
+	status := s.awaitReady(3)
+	pids := s.pids()
+	for _, n := range status.Nodes {
+		assert.Len(t, pids[n.Name], 1, "%s was started more than once", n.Name)
+		assert.Equal(t, 1, n.Generation)
+	}
+	require.Equal(t, []string{"kafka.broker-0.1.data", "kafka.broker-1.1.data", "kafka.broker-2.1.data"}, s.volumes())
+	s.id = s.identity("kafka.broker-0.1.data", "cluster.id")
+	assert.Len(t, s.id, 22)
+	for _, volume := range s.volumes() {
+		assert.Equal(t, s.id, s.identity(volume, "cluster.id"))
+	}
+	assert.Len(t, s.voters(), 3)
+	agents := map[string]bool{}
+	for _, n := range status.Nodes {
+		agents[n.Place.Agent] = true
+	}
+	assert.Len(t, agents, 3, "hostname:UNIQUE by default")
+}
+
+func takesMessages(t *testing.T, s *saga) {
+	client := s.client()
+	two := "2"
+	_, err := kadm.NewClient(client).CreateTopic(t.Context(), 3, 3, map[string]*string{"min.insync.replicas": &two}, topic)
+	require.NoError(t, err)
+	s.send(1000)
+	table := s.operate("status")
+	assert.Contains(t, table, "kafka: 3 of 3 brokers ready; framework ")
+	assert.Regexp(t, `(?m)^broker-1  ready  127\.0\.\d+\.\d+ +127\.0\.\d+\.\d+:\d+ +kafka\.broker-1\.\d+ +\d+s +0$`, table)
+	assert.Contains(t, s.operate("status", "--json"), `"ready": 3`)
+}
+
+// send produces messages with acks=all and waits for each.
+func (s *saga) send(n int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	var records []*kgo.Record
+	for range n {
+		records = append(records, kgo.StringRecord(strconv.Itoa(s.sent)))
+		s.sent++
+	}
+	require.NoError(s.t, s.client().ProduceSync(ctx, records...).FirstErr())
+}
+
+func jvmKilled(t *testing.T, s *saga) {
+	before := s.awaitReady(3).Nodes[1]
+	pids := s.pids()[before.Name]
+	pid, err := strconv.Atoi(pids[len(pids)-1])
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	s.send(500)
+	after := s.awaitNode(1, "is back", func(n frameworks.NodeStatus) bool {
+		return n.Phase == frameworks.Ready && n.Incarnation > before.Incarnation
+	})
+	assert.Equal(t, residence(before), residence(after))
+	assert.Zero(t, after.Failures, "it is ready, so the row of failures is over")
+	assert.Equal(t, s.id, s.identity("kafka.broker-1.1.data", "cluster.id"))
+}
+
+func masterRestarted(t *testing.T, s *saga) {
+	before := s.awaitReady(3)
+	require.NoError(t, s.mesos.RestartMaster())
+	s.await("connected again", func(st frameworks.Status) bool { return st.Connected && st.Reconciled })
+	after := s.awaitReady(3)
+	for i := range before.Nodes {
+		assert.Equal(t, before.Nodes[i].Task, after.Nodes[i].Task)
+	}
+}
+
+func brokerAdded(t *testing.T, s *saga) {
+	assert.Contains(t, s.operate("broker", "add"), "broker-3")
+	s.awaitReady(4)
+	brokers, err := kadm.NewClient(s.client()).ListBrokers(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, brokers, 4)
+	voters := s.voters()
+	assert.Len(t, voters, 3)
+	assert.NotContains(t, voters, int32(3), "an added broker is no controller")
+}
+
+func stoppedAndStarted(t *testing.T, s *saga) {
+	before := s.awaitReady(4).Nodes[3]
+	s.operate("broker", "stop", "3")
+	stopped := s.awaitNode(3, "stopped", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Stopped })
+	assert.Equal(t, residence(before), residence(stopped))
+	assert.Zero(t, stopped.Failures)
+	s.operate("broker", "start", "broker-3")
+	after := s.awaitReady(4).Nodes[3]
+	assert.Equal(t, residence(before), residence(after))
+	assert.Greater(t, after.Incarnation, before.Incarnation)
+
+	_, complaint, status := mesosKafka(t, "broker", "stop", "9", "--api", s.URL)
+	assert.Equal(t, 1, status)
+	assert.Equal(t, `mesos-kafka: stop 9: node "broker-9": not found; there are broker-0, broker-1, broker-2, broker-3`+"\n", complaint)
+}
+
+// agentAwayAndBack takes the machine of the added broker away.
+func agentAwayAndBack(t *testing.T, s *saga) {
+	before := s.awaitReady(4).Nodes[3]
+	for _, a := range s.mesos.Agents() {
+		if a.Hostname() != before.Place.Hostname {
+			continue
+		}
+		a.Stop()
+		away := s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
+		assert.Equal(t, residence(before), residence(away), "an agent that is away may still run it")
+		require.NoError(t, a.Start())
+	}
+	after := s.awaitReady(4).Nodes[3]
+	assert.Equal(t, residence(before), residence(after))
+	assert.Greater(t, after.Incarnation, before.Incarnation)
+}
+
+func replaced(t *testing.T, s *saga) {
+	was, voters := s.awaitReady(4).Nodes[2], s.voters()
+	s.operate("broker", "replace", "2")
+	is := s.awaitNode(2, "ready in a new place", func(n frameworks.NodeStatus) bool {
+		return n.Phase == frameworks.Ready && n.Generation == was.Generation+1
+	})
+	assert.NotEqual(t, residence(was), residence(is))
+	s.await("the old volume destroyed", func(frameworks.Status) bool {
+		return slices.Equal(s.volumes(), []string{"kafka.broker-0.1.data", "kafka.broker-1.1.data", "kafka.broker-2.2.data", "kafka.broker-3.1.data"})
+	})
+	s.await("a voter again", func(frameworks.Status) bool {
+		now := s.voters()
+		return len(now) == 3 && now[2] != "" && now[2] != voters[2]
+	})
+	assert.Equal(t, s.id, s.identity("kafka.broker-2.2.data", "cluster.id"))
+}
+
+func nothingLost(t *testing.T, s *saga) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client := s.client()
+	client.AddConsumeTopics(topic)
+	missing := map[string]bool{}
+	for i := range s.sent {
+		missing[strconv.Itoa(i)] = true
+	}
+	for len(missing) > 0 {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) { delete(missing, string(r.Value)) })
+		require.NoError(t, ctx.Err(), "%d of %d messages are missing", len(missing), s.sent)
+	}
+}
+
+func schedulerEnds(t *testing.T, s *saga) {
+	status := s.awaitReady(4)
+	assert.Zero(t, s.terminate())
+	for _, n := range status.Nodes {
+		conn, err := net.Dial("tcp", n.Address("client"))
+		require.NoError(t, err, n.Name)
+		require.NoError(t, conn.Close())
+	}
+}
