@@ -31,18 +31,17 @@ type fakeAgent struct {
 	env     map[string]string // of the executor, besides those that start sets
 	stdout  *os.File          // of the executor; nil: the file of the sandbox
 
-	mu        sync.Mutex
-	changed   chan struct{}  // closed and replaced whenever anything below changes
-	calls     []*exec1.Call  // all that the executor has sent
-	stream    chan []byte    // records of the present subscription; nil: none
-	hangUp    chan struct{}  // closed to end it
-	refuse    bool           // answer 503, as an agent does that recovers
-	grant     bool           // answer every Renew
-	noAck     bool           // take updates but do not acknowledge them
-	killing   bool           // the framework has TASK_KILLING_STATE
-	headers   []http.Header  // of calls
-	acked     map[string]int // UUIDs, how often acknowledged
-	executors []*exec.Cmd
+	mu      sync.Mutex
+	changed chan struct{}  // closed and replaced whenever anything below changes
+	calls   []*exec1.Call  // all that the executor has sent
+	stream  chan []byte    // records of the present subscription; nil: none
+	hangUp  chan struct{}  // closed to end it
+	refuse  bool           // answer 503, as an agent does that recovers
+	grant   bool           // answer every Renew
+	noAck   bool           // take updates but do not acknowledge them
+	killing bool           // the framework has TASK_KILLING_STATE
+	headers []http.Header  // of calls
+	acked   map[string]int // UUIDs, how often acknowledged
 }
 
 func newAgent(t testing.TB) *fakeAgent {

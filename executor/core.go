@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -196,9 +197,9 @@ func (c *core) restore(now time.Time, saved *executor.Call_Subscribe, eff *effec
 	if saved == nil {
 		return
 	}
+	c.ever = true // else nothing would have been saved
 	for _, info := range saved.UnacknowledgedTasks {
 		c.tasks = append(c.tasks, &task{info: info})
-		c.ever = true
 	}
 	for _, u := range saved.UnacknowledgedUpdates {
 		t := c.task(u.Status.TaskID.Value)
@@ -350,7 +351,8 @@ func (c *core) update(now time.Time, id string, r report, eff *effects) {
 		Timestamp:  &timestamp,
 	}
 	if r.message != "" {
-		status.Message = &r.message
+		message := strings.ToValidUTF8(r.message, "\uFFFD") // a protobuf string
+		status.Message = &message
 	}
 	c.owed = append(c.owed, owedUpdate{status: status})
 	eff.save = true

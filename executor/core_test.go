@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -311,6 +312,30 @@ func TestRestoredTasksHaveFailed(t *testing.T) {
 	second.step(subscribed{})
 	second.ackAll()
 	assert.True(t, second.done)
+}
+
+// A journal without tasks is that of an executor that was killed on its way out.
+func TestRestoredExecutorWithoutTasksIsDone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testEnvironment())
+	w.step(begin{&executor.Call_Subscribe{}})
+	assert.True(t, w.done)
+}
+
+func TestMessageIsUTF8AndBounded(t *testing.T) {
+	t.Parallel()
+	s := &supervisor{output: output{keep: 100}}
+	for range 100 {
+		s.output.add(strings.Repeat("é", 500))
+	}
+	message := s.withTail(strings.Repeat("é", maxMessage))
+	assert.LessOrEqual(t, len(message), maxMessage)
+
+	w := newWorld(t, testEnvironment())
+	w.up()
+	w.step(launched{[]mesos.TaskInfo{goodTask("t")}})
+	w.step(progress{"t", report{state: mesos.TASK_RUNNING, message: "caf\xc3"}})
+	assert.Equal(t, "caf\uFFFD", w.core.owed[0].status.GetMessage())
 }
 
 // Whatever happens in whatever order, the invariants of check hold; and once the

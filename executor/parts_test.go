@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -301,7 +302,7 @@ func TestExitInWords(t *testing.T) {
 	}
 }
 
-func TestLastLines(t *testing.T) {
+func TestLinesAtEnd(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", maxTail)
 	for _, text := range []string{"", "\n", "a", "a\n", "a\nb", "a\nb\n\n", "\n\n\n", "one\n" + long[:maxTail-2] + "\nb"} {
@@ -310,7 +311,7 @@ func TestLastLines(t *testing.T) {
 		_, err = f.WriteString(text)
 		require.NoError(t, err)
 		for n := 1; n < 5; n++ {
-			got, err := lastLines(f, n)
+			got, err := linesAtEnd(f, n)
 			require.NoError(t, err)
 			lines := strings.SplitAfter(text, "\n") // the plain way, as an oracle
 			if lines[len(lines)-1] == "" {
@@ -352,5 +353,28 @@ func TestOOMKills(t *testing.T) {
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, oomKills(tt.files), tt.name)
+	}
+}
+
+func TestCheckHTTP(t *testing.T) {
+	t.Parallel()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/404", http.StatusFound)
+			return
+		}
+		status, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		w.WriteHeader(status)
+	})
+	plain, secure := httptest.NewServer(handler), httptest.NewTLSServer(handler)
+	defer plain.Close()
+	defer secure.Close()
+	for _, server := range []string{plain.URL, secure.URL} {
+		for _, path := range []string{"/200", "/204", "/moved", "/399"} {
+			assert.NoError(t, checkHTTP(t.Context(), server+path), path)
+		}
+		for _, path := range []string{"/400", "/404", "/503"} {
+			assert.ErrorContains(t, checkHTTP(t.Context(), server+path), path+": "+path[1:])
+		}
 	}
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -56,8 +57,13 @@ func checkTCP(ctx context.Context, address string) error {
 
 // probeClient follows no redirect, since it might lead to another server, and
 // keeps no connection, since the next attempt is to show that one can be made.
+// Like Mesos's own checks it takes any certificate: a server is asked how it is
+// under an address for which it need not have one.
 var probeClient = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
+	Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+	},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

@@ -84,13 +84,13 @@ func tail(_ context.Context, s Sandbox, body json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tail: %w", err)
 	}
-	last, err := lastLines(f, cmp.Or(max(t.Lines, 0), defaultTailLines))
+	last, err := linesAtEnd(f, cmp.Or(max(t.Lines, 0), defaultTailLines))
 	return last, errors.Join(err, f.Close())
 }
 
-// lastLines returns the last n lines of f, fewer if they have more than maxTail
+// linesAtEnd returns the last n lines of f, fewer if they have more than maxTail
 // bytes.
-func lastLines(f *os.File, n int) ([]byte, error) {
+func linesAtEnd(f *os.File, n int) ([]byte, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -163,7 +164,8 @@ func (e *runner) note(ev event) {
 	case killed:
 		e.log.Info("kill", "task", ev.task)
 	case progress:
-		e.log.Info("task", "task", ev.task, "state", ev.state, "message", ev.message)
+		message, _, _ := strings.Cut(ev.message, lastLines) // they are in the sandbox already
+		e.log.Info("task", "task", ev.task, "state", ev.state, "message", message)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +26,23 @@ import (
 	"github.com/mesokit/mesokit/executor"
 )
 
+// serverVariable makes this test binary a server of the sandbox's files on the
+// port of its value.
+const serverVariable = "EXECUTOR_TEST_SERVER"
+
+func serve(port string) {
+	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Method, r.URL)
+		http.FileServer(http.Dir("www")).ServeHTTP(w, r)
+	})))
+	os.Exit(1)
+}
+
 // TestMain makes this test binary an executor, as a framework's main does.
 func TestMain(m *testing.M) {
+	if port := os.Getenv(serverVariable); port != "" {
+		serve(port)
+	}
 	executor.Main(executor.Config{Steps: map[string]executor.StepFunc{
 		"stamp": func(_ context.Context, s executor.Sandbox) error {
 			fmt.Fprintln(s.Log, "stamping", s.TaskID)
@@ -106,19 +122,21 @@ func TestLifeOfAServer(t *testing.T) {
 	a := newAgent(t)
 	cmd := a.start()
 	port := freePort(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
 	a.launch("t1", executor.Task{
 		Files: []executor.File{
 			{Path: "conf/server.conf", Content: []byte("port=${PORT}\ncost=$$5\n"), Expand: true, Mode: 0o640},
-			{Path: "www/index.html", Content: []byte("$PORT")},
+			{Path: "www/page", Content: []byte("$PORT")},
 		},
 		Init: []executor.Step{
 			{Name: "format", Done: "formatted", Command: shell("mkdir data && echo formatting $PORT"), Unless: "data"},
 			{Name: "format", Done: "formatted again", Command: shell("exit 1"), Unless: "data"},
 			{Name: "stamp", Func: "stamp"},
 		},
-		Command: []string{"python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", "$MESOS_SANDBOX/www", "$PORT"},
-		Env:     map[string]string{"PORT": port},
-		Ready:   &executor.Probe{HTTP: "http://127.0.0.1:$PORT/index.html", Interval: 50 * time.Millisecond},
+		Command: []string{"$SELF"},
+		Env:     map[string]string{"PORT": port, "SELF": self, serverVariable: port},
+		Ready:   &executor.Probe{HTTP: "http://127.0.0.1:$PORT/page", Interval: 50 * time.Millisecond},
 	})
 	a.await("t1", "RUNNING healthy")
 	a.kill("t1", nil)
@@ -138,10 +156,10 @@ func TestLifeOfAServer(t *testing.T) {
 	}, history[:6])
 	assert.Contains(t, history[6], "KILLED: server was ended by SIGTERM; last lines:\n")
 	assert.Contains(t, history[6], "stamping t1")
-	assert.Contains(t, history[6], "GET /index.html")
+	assert.Contains(t, history[6], "GET /page")
 	gone(t, pid)
 	assert.Equal(t, "port="+port+"\ncost=$5\n", a.read("conf/server.conf"))
-	assert.Equal(t, "$PORT", a.read("www/index.html"), "not to be expanded")
+	assert.Equal(t, "$PORT", a.read("www/page"), "not to be expanded")
 	info, err := os.Stat(filepath.Join(a.sandbox, "conf/server.conf"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o640), info.Mode())

@@ -43,6 +43,8 @@ const (
 	// maxMessage bounds the message of an update, in bytes: it is kept by the
 	// agent, the master and the scheduler.
 	maxMessage = 8 << 10
+	// lastLines comes before the last lines of the output in a message.
+	lastLines = "; last lines:\n"
 	// stepGrace is what a function has to return in when its context has ended.
 	stepGrace = 5 * time.Second
 )
@@ -103,8 +105,8 @@ func (s *supervisor) unprepared(err error) report {
 // withTail adds the last lines of the output to a message.
 func (s *supervisor) withTail(message string) string {
 	message = message[:min(len(message), maxMessage/2)]
-	if tail := s.output.tail(maxMessage - len(message) - 20); tail != "" {
-		message += "; last lines:\n" + tail
+	if tail := s.output.tail(maxMessage - len(message) - len(lastLines)); tail != "" {
+		message += lastLines + tail
 	}
 	return message
 }
