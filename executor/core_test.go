@@ -249,6 +249,16 @@ func TestShutdown(t *testing.T) {
 	assert.True(t, w.done, "and never will be")
 }
 
+func TestShutdownGraceLeavesTheWholeGrace(t *testing.T) {
+	t.Parallel()
+	for _, grace := range []time.Duration{0, 1, 2, 3, time.Second, time.Minute + 1} {
+		spec := Task{Stop: Stop{Grace: grace}}
+		want := gracePeriod(&task{spec: spec}, nil)
+		assert.GreaterOrEqual(t, spec.ShutdownGrace()*3/4, want)
+		assert.Less(t, (spec.ShutdownGrace()-1)*3/4, want, "the least")
+	}
+}
+
 func TestGracePeriod(t *testing.T) {
 	t.Parallel()
 	policy := func(d time.Duration) *mesos.KillPolicy {

@@ -257,6 +257,17 @@ func (f File) validate() error {
 	return nil
 }
 
+// ShutdownGrace is the least ExecutorInfo.shutdown_grace_period with which t
+// keeps its whole Stop.Grace when the agent shuts its executor down. Without one
+// the agent allows five seconds.
+func (t Task) ShutdownGrace() time.Duration {
+	grace := t.Stop.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	return (grace*4 + 2) / 3
+}
+
 // steps are all the steps of t.
 func (t Task) steps() []Step {
 	steps := slices.Concat(t.Init, t.Stop.Before)
