@@ -136,7 +136,7 @@ func (l *ledger) apply(t *testing.T, op mesos.Offer_Operation) {
 				t.Errorf("CREATE of what Mesos refuses: %v", v)
 			}
 			bare := v
-			bare.Disk = nil
+			bare.Disk, bare.Shared = nil, nil
 			if v.Disk.Source != nil {
 				bare.Disk = &mesos.Resource_DiskInfo{Source: v.Disk.Source}
 			}
