@@ -42,12 +42,25 @@ type Want struct {
 	Key    string
 }
 
+// Yield answers inverse offers: the tasks on the agents will be gone in time,
+// or not. Mesos takes note of it and does nothing more; it is the operator who
+// waits, or does not.
+type Yield struct {
+	Offers []mesos.OfferID
+	Agree  bool
+	Refuse time.Duration // where it does not agree: not to be asked before
+}
+
 // Kill ends a task. The machine repeats it until a terminal status arrives.
 type Kill struct {
 	Task   string
 	Grace  time.Duration // zero: the task's own kill policy
 	Reason string
 }
+
+// Shutdown ends an executor with all its tasks, whose statuses say so. It is
+// not repeated: kill the tasks where they have to end.
+type Shutdown struct{ Agent, Executor string }
 
 // Message sends data to an executor, at most once.
 type Message struct {
@@ -68,6 +81,9 @@ type Forget struct{ Task string }
 // Start runs a job outside the machine; its outcome arrives as JobDone. A job
 // of a name that is already running is not started again.
 type Start struct{ Job Job }
+
+// Cancel ends the context of a running job, which then is done with an error.
+type Cancel struct{ Job string }
 
 // Answer replies to a Command, after everything decided with it is durable.
 type Answer struct {
@@ -94,11 +110,14 @@ func (Accept) action()   {}
 func (Decline) action()  {}
 func (Hold) action()     {}
 func (Want) action()     {}
+func (Yield) action()    {}
 func (Kill) action()     {}
+func (Shutdown) action() {}
 func (Message) action()  {}
 func (Remember) action() {}
 func (Forget) action()   {}
 func (Start) action()    {}
+func (Cancel) action()   {}
 func (Answer) action()   {}
 func (Note) action()     {}
 func (WakeAt) action()   {}

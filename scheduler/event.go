@@ -35,6 +35,14 @@ type Offered struct{ Offers []mesos.Offer }
 // partition aware).
 type Rescinded struct{ Offer string }
 
+// InverseOffered asks for agents back: each offer names an agent, and from when
+// and for how long it will not be available. They are in the View until they
+// are answered, rescinded, or void.
+type InverseOffered struct{ Offers []mesos.InverseOffer }
+
+// InverseRescinded says that an agent is not asked for any more, or otherwise.
+type InverseRescinded struct{ Offer string }
+
 // Updated brings the status of a task. The machine acknowledges it after the
 // save; a handler never does.
 type Updated struct{ Status mesos.TaskStatus }
@@ -70,6 +78,12 @@ type Command struct {
 	Value any
 }
 
+// JobProgress is what a job has to tell before it is done; see Progress.
+type JobProgress struct {
+	Name string
+	Data []byte
+}
+
 // JobDone is the outcome of a Job. Err is empty on success.
 type JobDone struct {
 	Name   string
@@ -82,6 +96,8 @@ func (Disconnected) event()     {}
 func (Removed) event()          {}
 func (Offered) event()          {}
 func (Rescinded) event()        {}
+func (InverseOffered) event()   {}
+func (InverseRescinded) event() {}
 func (Updated) event()          {}
 func (OperationUpdated) event() {}
 func (AgentLost) event()        {}
@@ -89,4 +105,5 @@ func (ExecutorLost) event()     {}
 func (Messaged) event()         {}
 func (Tick) event()             {}
 func (Command) event()          {}
+func (JobProgress) event()      {}
 func (JobDone) event()          {}

@@ -26,7 +26,8 @@ type HandlerFunc func(v View, ev Event) []Action
 func (f HandlerFunc) Handle(v View, ev Event) []Action { return f(v, ev) }
 
 // Worker carries out the jobs that a handler starts. Work runs on a goroutine
-// of its own, outside the machine, until ctx ends; it must be idempotent.
+// of its own, outside the machine, until ctx ends; it must be idempotent. It may
+// tell how far it is with Progress.
 type Worker interface {
 	Work(ctx context.Context, job Job) ([]byte, error)
 }

@@ -28,7 +28,8 @@ type Machine struct {
 	identity      identity
 	identitySaved bool // the identity is in the store, or in effects.Save
 	connected     bool
-	offers        offerSet // empty while not connected
+	offers        offerSet                   // empty while not connected
+	inverse       index[*mesos.InverseOffer] // by offer id; empty while not connected
 	tasks         index[*task]
 	// kills are repeated until the task ends. Its keys are the tasks that are
 	// Killing and not terminal, and the tasks that run against our will: those
@@ -53,6 +54,7 @@ type Effects struct {
 	Save   []state.Record // durable before anything below; a failed save ends Run
 	Send   []*sched.Call  // in order, on the current subscription; dropped if it is gone
 	Start  []Job          // outcomes come back as JobDone
+	Cancel []string       // the contexts of these jobs end
 	Answer []Answer       // to operators who wait
 	Note   []Note         // to the log and the journal
 	Wake   time.Time      // Step(now, Tick{}) no later than this; zero: never

@@ -29,6 +29,12 @@ func (m *Machine) act(action Action) {
 		m.want.say(a)
 	case Kill:
 		m.kill(a)
+	case Yield:
+		m.yield(a)
+	case Shutdown:
+		m.send(&sched.Call{Type: sched.Call_SHUTDOWN, Shutdown: &sched.Call_Shutdown{
+			ExecutorID: mesos.ExecutorID{Value: a.Executor}, AgentID: mesos.AgentID{Value: a.Agent},
+		}})
 	case Message:
 		m.send(&sched.Call{Type: sched.Call_MESSAGE, Message: &sched.Call_Message{
 			AgentID:    mesos.AgentID{Value: a.Agent},
@@ -43,6 +49,10 @@ func (m *Machine) act(action Action) {
 		if name := a.Job.Name; !m.jobs[name] {
 			m.jobs[name] = true
 			m.effects.Start = append(m.effects.Start, a.Job)
+		}
+	case Cancel:
+		if m.jobs[a.Job] {
+			m.effects.Cancel = append(m.effects.Cancel, a.Job)
 		}
 	case Answer:
 		m.effects.Answer = append(m.effects.Answer, a)
@@ -136,6 +146,26 @@ func launches(operations []mesos.Offer_Operation) []mesos.TaskInfo {
 		}
 	}
 	return infos
+}
+
+// yield answers the inverse offers that are still asked.
+func (m *Machine) yield(a Yield) {
+	var asked []mesos.OfferID
+	for _, id := range a.Offers {
+		if m.inverse.has(id.Value) {
+			asked = append(asked, id)
+			m.inverse.drop(id.Value)
+		}
+	}
+	switch {
+	case len(asked) == 0:
+	case a.Agree:
+		m.send(&sched.Call{Type: sched.Call_ACCEPT_INVERSE_OFFERS,
+			AcceptInverseOffers: &sched.Call_AcceptInverseOffers{InverseOfferIDs: asked}})
+	default:
+		m.send(&sched.Call{Type: sched.Call_DECLINE_INVERSE_OFFERS,
+			DeclineInverseOffers: &sched.Call_DeclineInverseOffers{InverseOfferIDs: asked, Filters: refuseFor(a.Refuse)}})
+	}
 }
 
 func (m *Machine) remember(a Remember) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -23,6 +24,10 @@ func (m *Machine) apply(ev Event) bool {
 		return m.offered(ev)
 	case Rescinded:
 		m.dropOffer(ev.Offer)
+	case InverseOffered:
+		return m.inverseOffered(ev)
+	case InverseRescinded:
+		m.inverse.drop(ev.Offer)
 	case Updated:
 		return m.updated(ev.Status)
 	case OperationUpdated:
@@ -32,6 +37,8 @@ func (m *Machine) apply(ev Event) bool {
 		m.dropOffersOf(ev.Agent)
 	case Tick:
 		m.tick()
+	case JobProgress:
+		return m.jobs[ev.Name]
 	case JobDone:
 		if !m.jobs[ev.Name] {
 			return false
@@ -74,6 +81,7 @@ func (m *Machine) disconnected(ev Disconnected) {
 func (m *Machine) endSubscription() {
 	m.connected = false
 	m.dropOffers()
+	m.inverse.clear()
 	for id, k := range m.kills.all("") {
 		k.wait = 0
 		m.agenda.drop(alarm{alarmKill, id})
@@ -121,6 +129,18 @@ func (m *Machine) offered(ev Offered) bool {
 	}
 	for _, o := range ev.Offers {
 		m.offers.add(&heldOffer{offer: o, came: m.now})
+	}
+	return len(ev.Offers) > 0
+}
+
+func (m *Machine) inverseOffered(ev InverseOffered) bool {
+	if !m.connected {
+		return false
+	}
+	for _, o := range ev.Offers {
+		m.inverse.set(o.OfferID.Value, &o)
+		start := time.Unix(0, o.Unavailability.Start.Nanoseconds).UTC()
+		m.note("agent asked for back", slog.String("agent", o.AgentID.GetValue()), slog.Time("from", start))
 	}
 	return len(ev.Offers) > 0
 }

@@ -110,8 +110,9 @@ func (l *loop) serve(ctx context.Context) error {
 		select {
 		case ev := <-l.events:
 			err = l.receive(ctx, ev)
-		case done := <-l.shop.done:
-			err = l.step(ctx, done)
+		case news := <-l.shop.news:
+			l.shop.taken(news)
+			err = l.step(ctx, news)
 		case letter := <-l.Mailbox.inbox():
 			err = l.step(ctx, l.letters.open(letter))
 		case <-l.wake.C:
@@ -159,6 +160,7 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 		all.Save = append(all.Save, e.Save...)
 		all.Send = append(all.Send, e.Send...)
 		all.Start = append(all.Start, e.Start...)
+		all.Cancel = append(all.Cancel, e.Cancel...)
 		all.Answer = append(all.Answer, e.Answer...)
 		all.Note = append(all.Note, e.Note...)
 		all.Wake, all.Done = e.Wake, all.Done || e.Done
@@ -185,6 +187,9 @@ func (l *loop) carryOut(ctx context.Context, e Effects) error {
 	l.outbox.put(e.Send)
 	for _, job := range e.Start {
 		l.shop.start(ctx, job)
+	}
+	for _, name := range e.Cancel {
+		l.shop.cancel(name)
 	}
 	for _, answer := range e.Answer {
 		l.letters.answer(answer)

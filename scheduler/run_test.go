@@ -352,6 +352,8 @@ func (w worker) Handle(_ scheduler.View, ev scheduler.Event) []scheduler.Action 
 	case scheduler.Command:
 		job := scheduler.Job{Name: ev.Value.(string), Input: fmt.Append(nil, ev.ID), Timeout: time.Minute, Delay: time.Millisecond}
 		return []scheduler.Action{scheduler.Start{Job: job}, scheduler.Start{Job: job}, scheduler.Remember{Key: ev.Value.(string), Value: job.Input}}
+	case scheduler.JobProgress:
+		return []scheduler.Action{scheduler.Cancel{Job: ev.Name}, scheduler.Cancel{Job: "stranger"}}
 	case scheduler.JobDone:
 		return []scheduler.Action{scheduler.Note{Text: "done"}, scheduler.Forget{}}
 	}
@@ -371,6 +373,8 @@ func TestRunRunsJobs(t *testing.T) {
 			return []byte("result"), nil
 		case "bad":
 			return nil, errors.New("no ring")
+		case "slow":
+			scheduler.Progress(ctx, []byte("half"))
 		}
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -389,6 +393,8 @@ func TestRunRunsJobs(t *testing.T) {
 	assert.Equal(t, scheduler.JobDone{Name: "good", Result: []byte("result")}, <-done)
 	send("bad")
 	assert.Equal(t, scheduler.JobDone{Name: "bad", Err: "no ring"}, <-done)
+	send("slow")
+	assert.Equal(t, scheduler.JobDone{Name: "slow", Err: "cancelled"}, <-done)
 	send("long")
 	r.cancel()
 	require.NoError(t, r.end(), "a job that is running ends with Run")

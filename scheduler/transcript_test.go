@@ -139,6 +139,9 @@ func (tr *transcript) step(ev scheduler.Event) string {
 	for _, job := range e.Start {
 		fmt.Fprintf(&out, "start %s\n", job.Name)
 	}
+	for _, name := range e.Cancel {
+		fmt.Fprintf(&out, "cancel %s\n", name)
+	}
 	for _, a := range e.Answer {
 		fmt.Fprintf(&out, "answer %d %v %v\n", a.Command, a.Value, a.Err)
 	}
@@ -184,6 +187,16 @@ func (tr *transcript) event(words []string) scheduler.Event {
 			OperationID: &mesos.OperationID{Value: arg(1)}, State: mesos.OPERATION_FINISHED,
 			UUID: &mesos.UUID{Value: []byte(arg(2))}, AgentID: &mesos.AgentID{Value: arg(3)},
 		}}
+	case "inverse-offered":
+		from := time.Unix(3600, 0)
+		return scheduler.InverseOffered{Offers: []mesos.InverseOffer{{
+			OfferID: mesos.OfferID{Value: arg(1)}, AgentID: &mesos.AgentID{Value: arg(2)},
+			Unavailability: mesos.Unavailability{Start: mesos.TimeInfo{Nanoseconds: from.UnixNano()}},
+		}}}
+	case "inverse-rescinded":
+		return scheduler.InverseRescinded{Offer: arg(1)}
+	case "job-progress":
+		return scheduler.JobProgress{Name: arg(1), Data: []byte(arg(2))}
 	case "agent-lost":
 		return scheduler.AgentLost{Agent: arg(1)}
 	case "executor-lost":
@@ -266,6 +279,14 @@ func (tr *transcript) action(v scheduler.View, words []string) scheduler.Action 
 		return scheduler.Want{}
 	case "kill":
 		return scheduler.Kill{Task: words[1], Grace: duration(2), Reason: "test"}
+	case "yield":
+		return scheduler.Yield{Offers: ids(words[1]), Agree: true}
+	case "stay":
+		return scheduler.Yield{Offers: ids(words[1]), Refuse: duration(2)}
+	case "shutdown":
+		return scheduler.Shutdown{Agent: words[1], Executor: words[2]}
+	case "cancel":
+		return scheduler.Cancel{Job: words[1]}
 	case "message":
 		return scheduler.Message{Agent: words[1], Executor: words[2], Data: []byte(words[3])}
 	case "remember":
@@ -294,6 +315,9 @@ func showView(v scheduler.View) string {
 	fmt.Fprintf(&out, "framework %q connected %v reconciled %v\n", v.FrameworkID(), v.Connected(), v.Reconciled())
 	for o := range v.Offers() {
 		fmt.Fprintf(&out, "offer %s of %s\n", o.ID.Value, o.AgentID.Value)
+	}
+	for o := range v.InverseOffers() {
+		fmt.Fprintf(&out, "asked back: %s of %s\n", o.OfferID.Value, o.AgentID.Value)
 	}
 	for t := range v.Tasks() {
 		fmt.Fprintf(&out, "task %s %s killing %v\n", t.Info.TaskID.Value, t.Status.GetState(), t.Killing)
@@ -349,6 +373,13 @@ func showCall(call *sched.Call) string {
 		for _, q := range call.Reconcile.Tasks {
 			add("%s@%s", q.TaskID.Value, q.AgentID.GetValue())
 		}
+	case sched.Call_ACCEPT_INVERSE_OFFERS:
+		offers(call.AcceptInverseOffers.InverseOfferIDs)
+	case sched.Call_DECLINE_INVERSE_OFFERS:
+		offers(call.DeclineInverseOffers.InverseOfferIDs)
+		refuse(call.DeclineInverseOffers.Filters)
+	case sched.Call_SHUTDOWN:
+		add("%s/%s", call.Shutdown.AgentID.Value, call.Shutdown.ExecutorID.Value)
 	case sched.Call_MESSAGE:
 		add("%s/%s %s", call.Message.AgentID.Value, call.Message.ExecutorID.Value, call.Message.Data)
 	}

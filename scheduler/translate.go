@@ -23,6 +23,14 @@ func EventOf(wire *sched.Event) Event {
 		if r := wire.Rescind; r != nil {
 			return Rescinded{Offer: r.OfferID.Value}
 		}
+	case sched.Event_INVERSE_OFFERS:
+		if o := wire.InverseOffers; o != nil {
+			return InverseOffered{Offers: o.InverseOffers}
+		}
+	case sched.Event_RESCIND_INVERSE_OFFER:
+		if r := wire.RescindInverseOffer; r != nil {
+			return InverseRescinded{Offer: r.InverseOfferID.Value}
+		}
 	case sched.Event_UPDATE:
 		if u := wire.Update; u != nil {
 			return Updated{Status: u.Status}

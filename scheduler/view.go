@@ -37,6 +37,18 @@ func (v View) Offers() iter.Seq[*mesos.Offer] {
 	}
 }
 
+// InverseOffers are the agents that are asked for back and not answered for,
+// ordered by offer id.
+func (v View) InverseOffers() iter.Seq[*mesos.InverseOffer] {
+	return func(yield func(*mesos.InverseOffer) bool) {
+		for _, o := range v.m.inverse.all("") {
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
 // Task returns what is known of one task.
 func (v View) Task(id string) (Task, bool) {
 	t, ok := v.m.tasks.at(id)
