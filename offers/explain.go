@@ -12,6 +12,10 @@ const nearestMisses = 3
 // to learn whether one more agent would do.
 const triesForChange = 32
 
+// maxCloseLooks bounds how many agents that a rule refuses are looked at
+// closely, to find the nearest.
+const maxCloseLooks = 64
+
 // report explains the requests that are not placed, with all others in place.
 func (b *batch) report() Report {
 	var report Report
@@ -36,6 +40,8 @@ type explanation struct {
 	rules   []refused // by index of the rule
 	lacks   []shortage
 	nearest []nearMiss
+
+	closeLooks int // how many agents were looked at closely for nearest
 }
 
 // refused is what one rule refused.
@@ -106,7 +112,21 @@ func (e *explanation) refuse(agent, rule int) {
 			r.fits = agent
 		}
 	}
-	e.near(nearMiss{agent: agent, wrongs: shorts + 1, short: short})
+	m := nearMiss{agent: agent, wrongs: shorts + 1, short: short}
+	if e.nearer(m) && e.closeLooks < maxCloseLooks { // columns do not tell of ports and disks
+		e.closeLooks++
+		m.wrongs += len(e.lacksOf(agent)) - shorts
+	}
+	e.near(m)
+}
+
+// lacksOf are all the things that the agent is short of.
+func (e *explanation) lacksOf(agent int) []lack {
+	fit := &e.b.fit
+	fit.all = true
+	fit.try(e.b.agents[agent], e.w.Request)
+	fit.all = false
+	return fit.lacks
 }
 
 // fitsAtFirst says whether the resources of the agent would do if nothing had
@@ -134,16 +154,13 @@ func (e *explanation) lack(agent int) {
 			}
 		}
 	}
-	fit := &e.b.fit
-	fit.all = true
-	fits := fit.try(e.b.agents[agent], e.w.Request)
-	fit.all = false
-	if fits { // a group that waits for others
+	lacks := e.lacksOf(agent)
+	if len(lacks) == 0 { // a group that waits for others
 		e.agents--
 		return
 	}
-	e.count(fit.lacks[0], agent, len(fit.lacks) == 1)
-	e.near(nearMiss{agent: agent, wrongs: len(fit.lacks), short: e.w.short(fit.lacks[0])})
+	e.count(lacks[0], agent, len(lacks) == 1)
+	e.near(nearMiss{agent: agent, wrongs: len(lacks), short: e.w.short(lacks[0])})
 }
 
 // short is how much is missing, in thousandths of what is asked.
@@ -191,17 +208,20 @@ func (e *explanation) count(l lack, agent int, alone bool) {
 
 // near keeps the agents that came nearest.
 func (e *explanation) near(m nearMiss) {
-	if n := len(e.nearest); n == nearestMisses {
-		last := e.nearest[n-1]
-		if m.wrongs > last.wrongs || m.wrongs == last.wrongs && m.short >= last.short {
-			return
-		}
-		e.nearest = e.nearest[:n-1]
+	if !e.nearer(m) {
+		return
 	}
-	e.nearest = append(e.nearest, m)
-	slices.SortStableFunc(e.nearest, func(x, y nearMiss) int {
-		return cmp.Or(cmp.Compare(x.wrongs, y.wrongs), cmp.Compare(x.short, y.short))
-	})
+	e.nearest = append(e.nearest[:min(len(e.nearest), nearestMisses-1)], m)
+	slices.SortStableFunc(e.nearest, nearMiss.compare)
+}
+
+// nearer says whether there is room for it among the nearest.
+func (e *explanation) nearer(m nearMiss) bool {
+	return len(e.nearest) < nearestMisses || m.compare(e.nearest[nearestMisses-1]) < 0
+}
+
+func (m nearMiss) compare(other nearMiss) int {
+	return cmp.Or(cmp.Compare(m.wrongs, other.wrongs), cmp.Compare(m.short, other.short))
 }
 
 // refusal makes the messages.
@@ -241,14 +261,11 @@ func (e *explanation) onlyLack(s shortage) *Lack {
 	if s.alone < 0 || s.of == roleLack || s.of != portLack && s.most == 0 {
 		return nil
 	}
-	a := e.b.agents[s.alone]
-	e.b.fit.all = true
-	e.b.fit.try(a, e.w.Request)
-	e.b.fit.all = false
-	if len(e.b.fit.lacks) != 1 {
+	lacks := e.lacksOf(s.alone)
+	if len(lacks) != 1 {
 		return nil
 	}
-	return new(e.w.describe(e.b.fit.lacks[0], a))
+	return new(e.w.describe(lacks[0], e.b.agents[s.alone]))
 }
 
 func (e *explanation) miss(agent int) Miss {
@@ -257,10 +274,7 @@ func (e *explanation) miss(agent int) Miss {
 	if violation, ok := e.w.rules.CheckKey(a.key); !ok {
 		m.Violation = &violation
 	}
-	e.b.fit.all = true
-	e.b.fit.try(a, e.w.Request)
-	e.b.fit.all = false
-	for _, l := range e.b.fit.lacks {
+	for _, l := range e.lacksOf(agent) {
 		m.Lacks = append(m.Lacks, e.w.describe(l, a))
 	}
 	return m
