@@ -39,15 +39,16 @@
 // and holds the last lines of the server's output. TASK_ERROR means that
 // TaskInfo.data is not a Task that could be carried out anywhere.
 //
-// Before TASK_RUNNING comes also "secrets written" for a task that has
-// Task.Secrets.
+// Before TASK_RUNNING comes also "secrets written" for a task with secrets, and
+// "lease granted" for one with a lease; a task with Task.Restart tells each new
+// start of its server with TASK_RUNNING, unhealthy.
 //
 // # A conversation
 //
 // Scheduler and executor send each other a [Message] in the data of MESSAGE. The
 // executor says [Hello] while a task waits for its secrets, and gets each as a
 // [Secret]. For a task with a [Lease] it says [Renew] and is answered with [Grant];
-// the server starts only then, after an update "lease granted". A [Request] asks for a function of Config.Requests or for the tail
+// the server starts only then. A [Request] asks for a function of Config.Requests or for the tail
 // of the output; an [Answer] collects the [Response]. Mesos may lose messages, so
 // who wants an answer repeats the request under the same ID; it is still carried
 // out once.

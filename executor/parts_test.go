@@ -378,3 +378,12 @@ func TestCheckHTTP(t *testing.T) {
 		}
 	}
 }
+
+func TestRestartBacksOff(t *testing.T) {
+	t.Parallel()
+	for restarts, want := range []time.Duration{1, 2, 4, 8} {
+		assert.Equal(t, want*time.Second, Restart{}.wait(restarts))
+		assert.Equal(t, min(want*time.Minute, 5*time.Minute), Restart{Backoff: time.Minute}.wait(restarts))
+	}
+	assert.Equal(t, 5*time.Minute, Restart{Backoff: time.Minute}.wait(1000))
+}

@@ -66,6 +66,23 @@ func (s *supervisor) run(ctx context.Context) {
 		s.tell(s.unprepared(fmt.Errorf("command %w", err)))
 		return
 	}
+	for restarts := 0; ; restarts++ {
+		last, again := s.serve(ctx, args)
+		if !again || restarts >= s.task.Restart.Max {
+			s.tell(last)
+			return
+		}
+		if !s.pause(last, restarts) {
+			last.state, last.reason = mesos.TASK_KILLED, nil
+			s.tell(last)
+			return
+		}
+	}
+}
+
+// serve runs the server once. It returns how the task ends unless the server is
+// started again, and whether that makes sense.
+func (s *supervisor) serve(ctx context.Context, args []string) (last report, again bool) {
 	lines := newLogProbe(s.task.Ready, &s.output)
 	c, closeStreams := s.command(args)
 	if s.task.Lease != nil {
@@ -74,8 +91,7 @@ func (s *supervisor) run(ctx context.Context) {
 	p, err := startProcess(c)
 	if err != nil {
 		closeStreams()
-		s.tell(s.unprepared(err))
-		return
+		return s.unprepared(err), false
 	}
 	kills := oomKills(os.DirFS("/"))
 	s.log.Info("server started", "pid", p.pid)
@@ -83,7 +99,24 @@ func (s *supervisor) run(ctx context.Context) {
 	x := run.wait(ctx)
 	closeStreams()
 	x.OOM = x.Signal == syscall.SIGKILL && run.phase != terminated && oomKills(os.DirFS("/")) > kills
-	s.tell(run.outcome(x))
+	last = run.outcome(x)
+	return last, last.state == mesos.TASK_FAILED && !run.killed
+}
+
+// pause waits before the next start of a server that has failed. It returns
+// false when the task is asked to stop meanwhile.
+func (s *supervisor) pause(failed report, restarts int) bool {
+	wait := s.task.Restart.wait(restarts)
+	failed.state = mesos.TASK_RUNNING
+	failed.healthy = new(bool)
+	failed.message = fmt.Sprintf("restart %d of %d in %v: %s", restarts+1, s.task.Restart.Max, wait, failed.message)
+	s.tell(failed)
+	select {
+	case <-s.stops:
+		return false
+	case <-time.After(wait):
+		return true
+	}
 }
 
 // unprepared reports that the task ended before its server ran.

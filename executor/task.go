@@ -45,6 +45,9 @@ type Task struct {
 	// Live tells, once the server is ready, that it has to be ended because it
 	// will not recover by itself; nil: never. The task then fails.
 	Live *Probe `json:"live,omitempty"`
+	// Restart starts a server that has failed again within the task; the zero value
+	// leaves that to the scheduler.
+	Restart Restart `json:"restart,omitzero"`
 	// Stop is how the server is asked to end.
 	Stop Stop `json:"stop,omitzero"`
 	// Limits bound what the server may use of the machine.
@@ -115,6 +118,30 @@ type Probe struct {
 	Within time.Duration `json:"within,omitempty"`
 }
 
+// A Restart says how often a server that has failed, by its exit or by a probe,
+// is started again before its task fails. Each time an update tells why:
+// TASK_RUNNING, unhealthy, "restart 1 of 3 in 1s: …"; then come "started pid …"
+// and so on as before. Files and steps are not repeated.
+type Restart struct {
+	// Max is how often at most; zero: never.
+	Max int `json:"max,omitempty"`
+	// Backoff is waited before the first restart, and twice as long before each
+	// further one, up to five minutes; zero means one second.
+	Backoff time.Duration `json:"backoff,omitempty"`
+}
+
+// wait is the time before the next start, after that many restarts.
+func (r Restart) wait(restarts int) time.Duration {
+	wait := r.Backoff
+	if wait == 0 {
+		wait = defaultRestart
+	}
+	for range restarts {
+		wait = min(2*wait, maxRestart)
+	}
+	return wait
+}
+
 // A Stop is the sequence that ends a server: the steps of Before, then Signal,
 // then after Grace SIGKILL to all that is left. Each stage is reported in a
 // TASK_KILLING update.
@@ -166,6 +193,8 @@ const (
 	defaultFailures = 3
 	defaultGrace    = 30 * time.Second
 	defaultTail     = 20
+	defaultRestart  = time.Second
+	maxRestart      = 5 * time.Minute
 	defaultSignal   = "SIGTERM"
 )
 
@@ -232,6 +261,12 @@ func (t Task) validateRest() error {
 	switch {
 	case t.Live != nil && t.Live.Log != "":
 		return fmt.Errorf("live.log %q: a log line that was once seen says nothing about later: want tcp, http or command", t.Live.Log)
+	case t.Restart.Max < 0:
+		return fmt.Errorf("restart.max %d: want zero or more", t.Restart.Max)
+	case t.Restart.Backoff < 0 || t.Restart.Backoff > maxRestart:
+		return fmt.Errorf("restart.backoff %v: want zero to %v", t.Restart.Backoff, maxRestart)
+	case t.Restart.Max > 0 && t.Lease != nil:
+		return fmt.Errorf("restart.max %d: a task with a lease ends with its server: want zero", t.Restart.Max)
 	case t.Stop.Grace < 0:
 		return fmt.Errorf("stop.grace %v: want zero or more", t.Stop.Grace)
 	case t.Logs.MaxBytes < 0:
