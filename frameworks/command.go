@@ -36,13 +36,12 @@ type (
 	}
 )
 
-func (d *decision) command(c any) (any, error) {
+func (d *decision) command(c any) error {
 	switch c := c.(type) {
 	case AskStatus:
+		return nil
 	case StartNode:
-		return d.operate(c.Node, func(n *Node) {
-			n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now
-		})
+		return d.operate(c.Node, func(n *Node) { n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now })
 	case StopNode:
 		return d.operate(c.Node, func(n *Node) { n.Goal = GoalStop })
 	case RestartNode:
@@ -50,22 +49,18 @@ func (d *decision) command(c any) (any, error) {
 	case ReplaceNode:
 		return d.operate(c.Node, func(n *Node) { n.Replace = true })
 	case ScalePod:
-		if err := d.scale(c); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
+		return d.scale(c)
 	}
-	return d.status(), nil
+	return fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
 }
 
-func (d *decision) operate(node string, change func(*Node)) (any, error) {
+func (d *decision) operate(node string, change func(*Node)) error {
 	n := d.node(node)
 	if n == nil {
-		return nil, unknownNode(node, d.status())
+		return unknownNode(node, d.status())
 	}
 	change(n)
-	return d.status(), nil
+	return nil
 }
 
 func (d *decision) scale(c ScalePod) error {

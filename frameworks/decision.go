@@ -30,8 +30,11 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 		return s.refuse(ev, err)
 	}
 	d := &decision{Service: s, ledger: l, now: v.Now()}
-	d.react(ev)
+	err = d.react(ev)
 	d.settle()
+	if c, ok := ev.(scheduler.Command); ok {
+		d.answer(c, err)
+	}
 	changes, err := l.changes()
 	if err != nil {
 		return s.refuse(ev, err)
@@ -85,16 +88,26 @@ func (d *decision) haunted(n *Node) bool {
 	})
 }
 
-func (d *decision) react(ev scheduler.Event) {
+// react takes in what the event says. The error is for the operator whose
+// command it is.
+func (d *decision) react(ev scheduler.Event) error {
 	switch ev := ev.(type) {
 	case scheduler.Updated:
 		d.updated(ev.Status)
 	case scheduler.JobDone:
 		d.jobDone(ev)
 	case scheduler.Command:
-		answer, err := d.command(ev.Value)
-		d.do(scheduler.Answer{Command: ev.ID, Value: answer, Err: err})
+		return d.command(ev.Value)
 	}
+	return nil
+}
+
+func (d *decision) answer(c scheduler.Command, err error) {
+	if err != nil {
+		d.do(scheduler.Answer{Command: c.ID, Err: err})
+		return
+	}
+	d.do(scheduler.Answer{Command: c.ID, Value: d.status()})
 }
 
 // updated takes in a status of a task of ours.

@@ -78,7 +78,7 @@ func (d *decision) status() Status {
 func (d *decision) phase(n *Node) Phase {
 	task, live := d.live(n)
 	switch {
-	case live && (task.Killing || n.Goal == GoalStop):
+	case live && (task.Killing || n.Goal == GoalStop || n.Restart || n.Replace):
 		return Stopping
 	case live && task.Status.GetState() == mesos.TASK_UNREACHABLE:
 		return Unreachable

@@ -42,7 +42,6 @@ type world struct {
 	points  int // passed so far by the scheduler
 	dieAt   int // 0: never
 	notes   []string
-	trace   []string
 	started map[string]int // containers by executor id
 	made    map[string]int // volumes by persistence id
 	removed map[string]int
@@ -254,9 +253,7 @@ func (w *world) status() Status {
 // Mesos.
 
 func (w *world) mesos(in model.Input) {
-	w.trace = append(w.trace, fmt.Sprintf("%s > %T %+v", w.now.Format("04:05.000"), in, in))
 	for _, out := range w.master.Step(w.now, in) {
-		w.trace = append(w.trace, fmt.Sprintf("   %T %+v", out, out))
 		switch out := out.(type) {
 		case model.Reply:
 			if out.Status >= 400 {
@@ -411,9 +408,6 @@ func (w *world) until(bound time.Duration, what string, holds func() bool) {
 			s := w.status()
 			for _, n := range s.Nodes {
 				w.t.Logf("%s: %s failures=%d waits=%q last=%q refused=%q place=%v", n.Name, n.Phase, n.Failures, n.Waits, n.LastFailure, n.Refused, n.Place != nil)
-			}
-			for _, l := range w.trace[max(0, len(w.trace)-60):] {
-				fmt.Println(l[:min(len(l), 400)])
 			}
 			w.t.Fatalf("not within %v: %s; notes:\n%s", bound, what, strings.Join(w.notes, "\n"))
 		} else {
