@@ -306,7 +306,17 @@ func (d *decision) want() {
 			d.wakeAt(n.Retry)
 			continue
 		}
-		wants = append(wants, n.Name+" "+string(d.phase(n)))
+		want := n.Name + " " + string(d.phase(n))
+		if n.Place != nil && !n.Place.Reserved {
+			// What was offered while the reservation was on its way was refused
+			// for a time. If it got lost, that is wanted again, and soon.
+			if due := n.Place.Asked.Add(settleTime); d.now.Before(due) {
+				d.wakeAt(due)
+			} else {
+				want += " again"
+			}
+		}
+		wants = append(wants, want)
 	}
 	for _, gone := range d.discards {
 		if gone.Sent.IsZero() || d.now.Before(gone.Sent.Add(releaseTime)) {
