@@ -29,7 +29,7 @@ import (
 // The steps build on each other, because brokers are dear.
 func TestCluster(t *testing.T) {
 	server := disttest.Kafka(t)
-	c := mesostest.New(t, mesostest.Agents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
+	c := mesostest.New(t, quickAgents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
 	f := newFramework(t, c.Master(), onKafka(server)...)
 	s := &saga{framework: f, mesos: c}
 
@@ -43,7 +43,8 @@ func TestCluster(t *testing.T) {
 		{"the master is restarted", masterRestarted},
 		{"a broker is added", brokerAdded},
 		{"a broker is stopped and started", stoppedAndStarted},
-		{"an agent goes away and comes back", agentAwayAndBack},
+		{"an agent is cut off", cutOff},
+		{"a machine goes away and comes back", machineAwayAndBack},
 		{"a controller is replaced", replaced},
 		{"nothing was lost", nothingLost},
 		{"the scheduler ends, the brokers do not", schedulerEnds},
@@ -251,21 +252,47 @@ func stoppedAndStarted(t *testing.T, s *saga) {
 	assert.Equal(t, `mesos-kafka: stop 9: node "broker-9": not found; there are broker-0, broker-1, broker-2, broker-3`+"\n", complaint)
 }
 
-// agentAwayAndBack takes the machine of the added broker away.
-func agentAwayAndBack(t *testing.T, s *saga) {
+// cutOff cuts off the agent of the added broker, which runs on.
+func cutOff(t *testing.T, s *saga) {
 	before := s.awaitReady(4).Nodes[3]
-	for _, a := range s.mesos.Agents() {
-		if a.Hostname() != before.Place.Hostname {
-			continue
-		}
-		a.Stop()
-		away := s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
-		assert.Equal(t, residence(before), residence(away), "an agent that is away may still run it")
-		require.NoError(t, a.Start())
-	}
+	agent := s.agent(before)
+	agent.Partition()
+	s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
+	agent.Heal()
+	after := s.awaitReady(4).Nodes[3]
+	assert.Equal(t, before.Task, after.Task, "it ran all the time")
+	assert.Equal(t, residence(before), residence(after))
+}
+
+// machineAwayAndBack takes the machine of the added broker away, with all its
+// processes, and kills the scheduler before it is back.
+func machineAwayAndBack(t *testing.T, s *saga) {
+	before := s.awaitReady(4).Nodes[3]
+	agent := s.agent(before)
+	agent.Stop()
+	away := s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
+	assert.Equal(t, residence(before), residence(away), "a machine that is away may still run it")
+	// A master does not tell of a task that was gone when its agent came back.
+	// The scheduler asks for it every minute, and at once when it starts.
+	s.kill()
+	require.NoError(t, agent.Start())
+	s.mesos.WaitAgents(t, 5)
+	s.start()
 	after := s.awaitReady(4).Nodes[3]
 	assert.Equal(t, residence(before), residence(after))
 	assert.Greater(t, after.Incarnation, before.Incarnation)
+}
+
+// agent is the one that a broker lives on.
+func (s *saga) agent(n frameworks.NodeStatus) *mesostest.Agent {
+	s.t.Helper()
+	for _, a := range s.mesos.Agents() {
+		if a.ID() == n.Place.Agent {
+			return a
+		}
+	}
+	require.FailNow(s.t, "no such agent", n.Place.Agent)
+	return nil
 }
 
 func replaced(t *testing.T, s *saga) {

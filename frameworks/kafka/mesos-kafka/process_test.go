@@ -20,6 +20,7 @@ import (
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/internal/dist"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
 // asMain in the environment makes the test's binary mesos-kafka.
@@ -82,6 +83,15 @@ func newFramework(t *testing.T, master string, args ...string) *framework {
 		}
 	})
 	return f
+}
+
+// quickAgents are agents that tell soon again what was not acknowledged.
+func quickAgents(n int, resources string) mesostest.Option {
+	return func(c *mesostest.Config) {
+		for range n {
+			c.Agents = append(c.Agents, mesostest.AgentConfig{Resources: resources, RetryMin: time.Second})
+		}
+	}
 }
 
 // onKafka are the flags for small brokers.

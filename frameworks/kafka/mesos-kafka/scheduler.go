@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,9 @@ func (s *settings) read() (kafka.Cluster, error) {
 		bad("kafka", errors.New("is not set: wants the directory of a Kafka distribution on the agents, or its classpath"))
 		c.Distribution.Classpath = "?" // said already
 	}
-	return c, errors.Join(append(errs, c.Validate())...)
+	service := c.Service()
+	service.Binary.Path = cmp.Or(service.Binary.Path, "mesos-kafka") // if none is named, they fetch it
+	return c, errors.Join(append(errs, service.Validate())...)
 }
 
 func (s *settings) credential() (scheduler.Credential, error) {
