@@ -271,17 +271,28 @@ func (f *fit) assignPorts(a *agent, order []int, ownFirst bool) int {
 }
 
 // takePort takes the lowest number for a port that anyone from first to last
-// has.
+// has; for one that may be any, of the longest range: short ones are there for
+// those who want these very numbers.
 func (f *fit) takePort(a *agent, port int, first, last owner) bool {
-	begin, end := f.request.Ports[port].bounds()
-	best := take{part: -1}
+	wanted := &f.request.Ports[port]
+	begin, end := wanted.bounds()
+	best, longest := take{part: -1}, uint64(0)
 	for i := range a.parts {
 		p := &a.parts[i]
 		if f.owners[i] < first || f.owners[i] > last || p.of.Name != "ports" || p.of.Revocable != nil {
 			continue
 		}
-		if n, ok := p.left.ranges.first(begin, end, f.portTaken); ok && (best.part < 0 || n < best.number) {
-			best = take{part: i, of: portTake, index: port, number: n}
+		for _, r := range p.left.ranges {
+			length := uint64(0)
+			if wanted.any() {
+				length = r.End - r.Begin
+			}
+			if best.part >= 0 && (length < longest || length == longest && r.Begin > best.number) {
+				continue
+			}
+			if n, ok := lowest(r, begin, end, f.portTaken); ok {
+				best, longest = take{part: i, of: portTake, index: port, number: n}, length
+			}
 		}
 	}
 	if best.part < 0 {

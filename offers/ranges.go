@@ -108,17 +108,15 @@ func (rs ranges) count() uint64 {
 	return n
 }
 
-// first is the lowest number of rs in [begin, end] for which used is false.
-func (rs ranges) first(begin, end uint64, used func(uint64) bool) (uint64, bool) {
-	for _, r := range rs {
-		last := min(r.End, end)
-		for n := max(r.Begin, begin); n <= last; n++ {
-			if !used(n) {
-				return n, true
-			}
-			if n == math.MaxUint64 {
-				break
-			}
+// lowest is the lowest number of r in [begin, end] for which used is false.
+func lowest(r mesos.Value_Range, begin, end uint64, used func(uint64) bool) (uint64, bool) {
+	last := min(r.End, end)
+	for n := max(r.Begin, begin); n <= last; n++ {
+		if !used(n) {
+			return n, true
+		}
+		if n == math.MaxUint64 {
+			break
 		}
 	}
 	return 0, false

@@ -15,9 +15,9 @@ func Example() {
 		panic(err)
 	}
 	// Output:
-	// broker-0 goes to host1.test with cpus:1;disk:2048;mem:1024;ports:[9092-9093]
-	// broker-1 goes to host3.test with cpus:1;disk:2048;mem:1024;ports:[9092-9093]
-	// broker-2 goes to host2.test with cpus:1;disk:2048;mem:1024;ports:[9092-9093]
+	// broker-0 goes to host1.test with cpus:1;disk:2048;mem:1024;ports:[9092-9092,31000-31000]
+	// broker-1 goes to host3.test with cpus:1;disk:2048;mem:1024;ports:[9092-9092,31000-31000]
+	// broker-2 goes to host2.test with cpus:1;disk:2048;mem:1024;ports:[9092-9092,31000-31000]
 	// monitor-0 goes to host4.test with cpus:0.5;mem:256
 	// accept 1 of S0: RESERVE CREATE
 	// accept 1 of S2: RESERVE CREATE
