@@ -201,3 +201,58 @@ func TestLease(t *testing.T) {
 		exited(t, cmd)
 	})
 }
+
+func TestRestartInsideTheTask(t *testing.T) {
+	t.Parallel()
+	crash := executor.Task{
+		Init:    []executor.Step{{Name: "count", Command: shell("echo init >> starts")}},
+		Command: shell("echo start >> starts; exit 3"),
+		Restart: executor.Restart{Max: 2, Backoff: 10 * time.Millisecond},
+	}
+	t.Run("as often as allowed", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		a.launch("t1", crash)
+		a.await("t1", "RUNNING unhealthy: restart 1 of 2 in 10ms: server exited with status 3")
+		a.await("t1", "RUNNING unhealthy: restart 2 of 2 in 20ms: server exited with status 3")
+		a.await("t1", "FAILED: server exited with status 3")
+		exited(t, cmd)
+		assert.Equal(t, "init\nstart\nstart\nstart\n", a.read("starts"))
+	})
+	t.Run("not after success", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := crash
+		task.Command = shell("test $(wc -l < starts) -gt 1 || { echo once >> starts; exit 1; }")
+		a.launch("t1", task)
+		a.await("t1", "FINISHED: server exited with status 0")
+		exited(t, cmd)
+		assert.Equal(t, "init\nonce\n", a.read("starts"))
+	})
+	t.Run("killed while it waits", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := crash
+		task.Restart.Backoff = time.Minute
+		a.launch("t1", task)
+		a.await("t1", "RUNNING unhealthy: restart 1 of 2 in 1m0s")
+		a.kill("t1", nil)
+		a.await("t1", "KILLED: server exited with status 3")
+		exited(t, cmd)
+	})
+	t.Run("killed while it runs", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := sleeper()
+		task.Restart = crash.Restart
+		a.launch("t1", task)
+		a.await("t1", "RUNNING")
+		a.kill("t1", nil)
+		a.await("t1", "KILLED: server was ended by SIGTERM")
+		exited(t, cmd)
+	})
+}

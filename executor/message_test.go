@@ -153,7 +153,7 @@ func TestSecretsReachTheirFilesAndNothingElse(t *testing.T) {
 	t.Parallel()
 	const value = "correct-horse-battery-staple"
 	a := newAgent(t)
-	a.start()
+	cmd := a.start()
 	a.launch("t1", executor.Task{
 		Secrets: []executor.SecretFile{{Name: "password", Path: "secrets/password"}, {Name: "key", Path: "key"}},
 		Command: shell("echo $(cat secrets/password | wc -c) bytes; exec sleep 100"),
@@ -178,6 +178,8 @@ func TestSecretsReachTheirFilesAndNothingElse(t *testing.T) {
 	assert.Equal(t, []string{"STARTING: files written", "STARTING: secrets written"}, a.history("t1")[:2])
 	assert.Equal(t, fmt.Sprintf("%d bytes\n", len(value)), a.read("stdout"))
 
+	a.kill("t1", nil)
+	exited(t, cmd)
 	var found []string
 	require.NoError(t, filepath.WalkDir(a.sandbox, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
