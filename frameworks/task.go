@@ -46,6 +46,7 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
 	info.Executor = d.executor(info.TaskID.Value)
+	info.Executor.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: spec.ShutdownGrace().Nanoseconds()}
 	return info, nil
 }
 
