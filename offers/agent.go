@@ -65,8 +65,8 @@ func (a *agent) summarize() {
 			s.note |= isMixed
 			continue
 		}
-		if i := slices.Index(common[:], r.Name); i >= 0 && r.Scalar != nil && divisible(r) {
-			s.free[i] += AmountOf(r.Scalar.Value)
+		if i := slices.Index(common[:], r.Name); i >= 0 && r.GetType() == mesos.SCALAR && divisible(r) {
+			s.free[i] += max(0, AmountOf(r.GetScalar().GetValue()))
 		}
 	}
 	if s.free[slices.Index(common[:], "gpus")] > 0 {

@@ -110,7 +110,9 @@ func Take(from []mesos.Resource, want Resources) (taken, rest []mesos.Resource, 
 func (q quantity) common(other quantity) quantity {
 	q.scalar = min(q.scalar, other.scalar)
 	q.ranges = q.ranges.both(other.ranges)
-	q.set = slices.DeleteFunc(slices.Clone(q.set), func(s string) bool { return !slices.Contains(other.set, s) })
+	if len(q.set) > 0 {
+		q.set = slices.DeleteFunc(slices.Clone(q.set), func(s string) bool { return !slices.Contains(other.set, s) })
+	}
 	return q
 }
 

@@ -96,18 +96,6 @@ func (rs ranges) both(other ranges) ranges {
 
 func (rs ranges) contains(other ranges) bool { return len(other.minus(rs)) == 0 }
 
-// count is how many numbers there are; the full range counts as one less than
-// it has, which a uint64 still holds.
-func (rs ranges) count() uint64 {
-	var n uint64
-	for _, r := range rs {
-		if n += min(r.End-r.Begin, math.MaxUint64-1) + 1; n == 0 {
-			return math.MaxUint64
-		}
-	}
-	return n
-}
-
 // lowest is the lowest number of r in [begin, end] for which used is false.
 func lowest(r mesos.Value_Range, begin, end uint64, used func(uint64) bool) (uint64, bool) {
 	last := min(r.End, end)

@@ -162,19 +162,19 @@ func (r *Request) Validate() error {
 	problems := []error{r.validateRole()}
 	for _, q := range r.Needs.items {
 		if q.name == "ports" {
-			problems = append(problems, fmt.Errorf("Needs: ports %s: ports belong in Ports, by name", q.value()))
+			problems = append(problems, invalid("Needs", "ports %s: ports belong in Ports, by name", q.value()))
 		}
 		if q.scalar < 0 {
-			problems = append(problems, fmt.Errorf("Needs: %s: %v is below zero", q.name, q.scalar))
+			problems = append(problems, invalid("Needs", "%s: %v is below zero", q.name, q.scalar))
 		}
 	}
 	names := map[string]bool{}
 	for _, p := range r.Ports {
 		switch begin, end := p.bounds(); {
 		case p.Name == "" || names[p.Name]:
-			problems = append(problems, fmt.Errorf("Ports: name %q is empty or comes twice", p.Name))
+			problems = append(problems, invalid("Ports", "name %q is empty or comes twice", p.Name))
 		case begin > end:
-			problems = append(problems, fmt.Errorf("Ports: %s: %d-%d ends before it begins", p.Name, begin, end))
+			problems = append(problems, invalid("Ports", "%s: %d-%d ends before it begins", p.Name, begin, end))
 		}
 		names[p.Name] = true
 	}
@@ -182,7 +182,7 @@ func (r *Request) Validate() error {
 	for _, v := range r.Volumes {
 		problems = append(problems, v.validate())
 		if ids[v.ID] {
-			problems = append(problems, fmt.Errorf("Volumes: ID %q comes twice", v.ID))
+			problems = append(problems, invalid("Volumes", "ID %q comes twice", v.ID))
 		}
 		ids[v.ID] = true
 	}
@@ -192,16 +192,21 @@ func (r *Request) Validate() error {
 	return nil
 }
 
+// invalid says which field is wrong, with which value, and what would be right.
+func invalid(field, format string, args ...any) error {
+	return fmt.Errorf(field+": "+format, args...)
+}
+
 func (r *Request) validateRole() error {
 	switch {
 	case r.Role == "*" && !r.Unreserved:
-		return errors.New(`Role: "*" cannot be reserved for; name the framework's own role`)
+		return invalid("Role", `"*" cannot be reserved for; name the framework's own role`)
 	case r.Revocable && !r.Unreserved:
-		return errors.New("Revocable: such resources cannot be reserved; set Unreserved too")
+		return invalid("Revocable", "such resources cannot be reserved; set Unreserved too")
 	case r.Unreserved && len(r.Volumes) > 0:
-		return errors.New("Unreserved: a volume needs a reservation")
+		return invalid("Unreserved", "a volume needs a reservation")
 	case r.Prefer < Any || r.Prefer > Spread:
-		return fmt.Errorf("Prefer: %d is none of Any, Pack, Spread", r.Prefer)
+		return invalid("Prefer", "%d is none of Any, Pack, Spread", r.Prefer)
 	}
 	return nil
 }
@@ -209,17 +214,17 @@ func (r *Request) validateRole() error {
 func (v Volume) validate() error {
 	switch {
 	case v.ID == "" || v.ID != path.Base(v.ID) || v.ID == "." || v.ID == "..":
-		return fmt.Errorf("Volumes: ID %q is not one name of a directory", v.ID)
+		return invalid("Volumes", "ID %q is not one name of a directory", v.ID)
 	case v.Path == "" || strings.HasPrefix(v.Path, "/") || path.Clean(v.Path) == ".." || strings.HasPrefix(path.Clean(v.Path), "../"):
-		return fmt.Errorf("Volumes: %s: Path %q is not inside the sandbox: give a relative path such as data", v.ID, v.Path)
+		return invalid("Volumes", "%s: Path %q is not inside the sandbox: give a relative path such as data", v.ID, v.Path)
 	case v.Size <= 0:
-		return fmt.Errorf("Volumes: %s: Size %v is not above zero (MiB)", v.ID, v.Size)
+		return invalid("Volumes", "%s: Size %v is not above zero (MiB)", v.ID, v.Size)
 	case v.Disk < RootDisk || v.Disk > BlockDisk:
-		return fmt.Errorf("Volumes: %s: Disk %d is none of RootDisk, PathDisk, MountDisk, BlockDisk", v.ID, v.Disk)
+		return invalid("Volumes", "%s: Disk %d is none of RootDisk, PathDisk, MountDisk, BlockDisk", v.ID, v.Disk)
 	case v.Disk == RootDisk && v.Profile != "":
-		return fmt.Errorf("Volumes: %s: Profile %q: the root disk has none", v.ID, v.Profile)
+		return invalid("Volumes", "%s: Profile %q: the root disk has none", v.ID, v.Profile)
 	case v.Disk == BlockDisk && v.Shared:
-		return fmt.Errorf("Volumes: %s: Shared: a BLOCK disk holds no volume to share", v.ID)
+		return invalid("Volumes", "%s: Shared: a BLOCK disk holds no volume to share", v.ID)
 	}
 	return nil
 }

@@ -130,13 +130,19 @@ func Sum(resources []mesos.Resource) Resources {
 	return Resources{items: items}.normal()
 }
 
+// quantityOf reads what the type of the resource says that it has, and leaves
+// out what is below zero.
 func quantityOf(r *mesos.Resource) quantity {
-	return quantity{
-		name: r.Name, kind: r.GetType(),
-		scalar: AmountOf(r.GetScalar().GetValue()),
-		ranges: rangesOf(r.GetRanges().GetRange()),
-		set:    setOf(r.GetSet().GetItem()),
+	q := quantity{name: r.Name, kind: r.GetType()}
+	switch q.kind {
+	case mesos.SCALAR:
+		q.scalar = max(0, AmountOf(r.GetScalar().GetValue()))
+	case mesos.RANGES:
+		q.ranges = rangesOf(r.GetRanges().GetRange())
+	case mesos.SET:
+		q.set = setOf(r.GetSet().GetItem())
 	}
+	return q
 }
 
 // normal orders the items, adds up those of one name and kind, and drops the
@@ -171,8 +177,12 @@ func (q quantity) plus(more quantity) quantity {
 
 func (q quantity) minus(less quantity) quantity {
 	q.scalar -= less.scalar
-	q.ranges = q.ranges.minus(less.ranges)
-	q.set = slices.DeleteFunc(slices.Clone(q.set), func(s string) bool { return slices.Contains(less.set, s) })
+	if len(less.ranges) > 0 {
+		q.ranges = q.ranges.minus(less.ranges)
+	}
+	if len(less.set) > 0 {
+		q.set = slices.DeleteFunc(slices.Clone(q.set), func(s string) bool { return slices.Contains(less.set, s) })
+	}
 	return q
 }
 
