@@ -25,6 +25,7 @@ func Example() {
 	fmt.Println(hello.Validate())
 	// Output:
 	// <nil>
-	// Service.Pods[0].Count: -1: wants 0 or more
-	// Service.Pods[0].Volumes[0].Path: "/data": wants a path inside the sandbox, such as "data"
+	// 2 errors occurred:
+	// 	* Service.Pods[0].Count: -1: wants 0 or more
+	// 	* Service.Pods[0].Volumes[0].Path: "/data": wants a path inside the sandbox, such as "data"
 }

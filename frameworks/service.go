@@ -1,12 +1,12 @@
 package frameworks
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-multierror"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesokit/mesokit/constraints"
@@ -113,11 +113,12 @@ func (b Backoff) after(failures int) time.Duration {
 
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
-// Validate says what of the declaration cannot be, field by field.
+// Validate says what of the declaration cannot be: all of it at once, field by
+// field.
 func (s *Service) Validate() error {
-	var errs []error
+	var errs *multierror.Error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, fmt.Errorf("%s: %#v: %s", field, value, want))
+		errs = multierror.Append(errs, fmt.Errorf("%s: %#v: %s", field, value, want))
 	}
 	if !name.MatchString(s.Name) {
 		bad("Service.Name", s.Name, "wants lower case letters, digits and hyphens, such as \"kafka\"")
@@ -135,15 +136,18 @@ func (s *Service) Validate() error {
 			bad(field+".Name", p.Name, "wants a name that no other pod has")
 		}
 		seen[p.Name] = true
-		errs = append(errs, p.validate(field))
+		errs = multierror.Append(errs, p.validate(field)...)
 		if p.Task != nil && s.Binary == (Binary{}) {
 			bad("Service.Binary", "", "wants the program that supervises pod "+p.Name+"; see OwnBinary")
 		}
 	}
-	return errors.Join(append(errs, s.Invalid)...)
+	if s.Invalid != nil {
+		errs = multierror.Append(errs, s.Invalid)
+	}
+	return errs.ErrorOrNil()
 }
 
-func (p Pod) validate(field string) error {
+func (p Pod) validate(field string) []error {
 	var errs []error
 	bad := func(name string, value any, want string) {
 		errs = append(errs, fmt.Errorf("%s.%s: %#v: %s", field, name, value, want))
@@ -186,7 +190,7 @@ func (p Pod) validate(field string) error {
 			bad(fmt.Sprintf("Volumes[%d].Size", i), vol.Size.String(), "wants a size in MiB")
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 func (s *Service) role() string {
