@@ -31,8 +31,23 @@
 //     task on them.
 //   - [Owned] finds all that carries a label, and [Release] gives it back.
 //
-// Where there is no place the [Report] says why, agent by agent, as data that
-// adds up and as a sentence.
+// A node that has something reserved goes back to it, whatever else is free: to
+// its volumes and its ports. A task that keeps nothing needs none of this, and
+// sets Unreserved.
+//
+// A framework with a loop of its own keeps offers in a [Pool], which also bounds
+// for how long and how many, and answers DryRun for what is not deployed. [Why]
+// has the reasons to decline offers, and for how long.
+//
+// # Why not
+//
+// Where there is no place the [Report] says why: of how many agents each was
+// refused by which rule, or was short of what and by how much; which came
+// nearest; and what would have to change. It is data that adds up, and becomes
+// text when somebody reads it:
+//
+//	broker-2: 4 agents looked at: 3 × hostname:UNIQUE: …; 1 × mem: wants 2048,
+//	best 1536 on host4 (short by 512). It would fit with mem 1536
 //
 // # What is taken, and in which order
 //

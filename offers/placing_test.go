@@ -67,6 +67,30 @@ func TestWhichAgentIsTaken(t *testing.T) {
 	}
 }
 
+// Whatever else is free, and whatever is preferred.
+func TestNodeGoesBackToWhatItHas(t *testing.T) {
+	t.Parallel()
+	held := []mesos.Offer{offer("a", 1, fullAgent), offer("b", 2, fullAgent), offer("c", 3, fullAgent)}
+	request := broker(0)
+	request.Agent = "agent-2"
+	matches, report := Reserve(heldAs(held), []Request{request})
+	require.Len(t, matches, 1, report.String())
+	after := newLedger()
+	after.put(t, held[1].Resources...)
+	for _, op := range matches[0].Operations {
+		after.apply(t, op)
+	}
+	held[1].Resources = after.resources(t)
+	request.Agent, request.Last, request.Prefer = "", "agent-3", Spread
+	request.Place = constraints.And(request.Place, constraints.Prefer(9, constraints.MustParse("hostname:LIKE:host1")))
+	again, _ := Reserve(heldAs(held), []Request{request, broker(1)})
+	require.Len(t, again, 2)
+	assert.Equal(t, "host2", again[0].Hostname)
+	assert.Equal(t, matches[0].Ports, again[0].Ports)
+	assert.Empty(t, again[0].Operations)
+	assert.Equal(t, "host1", again[1].Hostname)
+}
+
 func TestAllOrNothing(t *testing.T) {
 	t.Parallel()
 	group := func(node, text string) Request {
