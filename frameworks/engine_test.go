@@ -226,3 +226,11 @@ func TestRefusesAStoreItCannotRead(t *testing.T) {
 	_, err := w.command(AskStatus{})
 	require.ErrorContains(t, err, "pod node is deployed and no longer declared")
 }
+
+func TestRunRefusesAWrongDeclaration(t *testing.T) {
+	t.Parallel()
+	wrong := quorum(1)
+	wrong.Pods[0].Ports = append(wrong.Pods[0].Ports, Port{Name: "peer"})
+	err := scheduler.Run(t.Context(), scheduler.Config{Master: "127.0.0.1:1", Handler: wrong})
+	require.ErrorContains(t, err, `Service.Pods[0].Ports[1].Name: "peer": wants a name that no other port of the pod has`)
+}

@@ -29,7 +29,7 @@ type Config struct {
 	// the path in ZooKeeper under which the masters elect their leader.
 	Master string
 
-	// Handler is the policy. It may implement Worker and Described.
+	// Handler is the policy. It may implement Worker, Described and Validated.
 	Handler Handler
 
 	// Store keeps what must outlive the process. Nil: memory, for trials only.
@@ -147,6 +147,11 @@ func overlay(info, under mesos.FrameworkInfo) mesos.FrameworkInfo {
 
 // validate reports the first field that cannot be right.
 func (c Config) validate() error {
+	if v, ok := c.Handler.(Validated); ok {
+		if err := v.Validate(); err != nil {
+			return fmt.Errorf("Config.Handler: %w", err)
+		}
+	}
 	f := c.Framework
 	switch {
 	case c.Handler == nil:

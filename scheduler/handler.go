@@ -38,6 +38,12 @@ type Described interface {
 	Framework() mesos.FrameworkInfo
 }
 
+// Validated is a handler that can be declared wrongly. Run ends with the error
+// before it does anything.
+type Validated interface {
+	Validate() error
+}
+
 // Task is one incarnation of something that runs, as the machine knows it.
 type Task struct {
 	Info   mesos.TaskInfo
