@@ -143,7 +143,13 @@ func (d *decision) updated(status mesos.TaskStatus) {
 			d.ended(n, status)
 			return
 		}
-		d.progress(n, said(status, strings.ToLower(strings.TrimPrefix(state.String(), "TASK_"))))
+		words := strings.ToLower(strings.TrimPrefix(state.String(), "TASK_"))
+		switch {
+		case status.GetSource() != mesos.SOURCE_MASTER:
+			d.progress(n, said(status, words))
+		case n.Progress == "unreachable": // else a master repeats what is known
+			d.progress(n, words)
+		}
 	}
 }
 

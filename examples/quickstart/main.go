@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -265,14 +266,15 @@ func find(status frameworks.Status, name string) frameworks.NodeStatus {
 
 // residence is everything about a broker's place that must not change.
 func residence(n frameworks.NodeStatus) string {
-	text := fmt.Sprintf("broker id %d, agent %s, client port %d, controller port %d",
-		n.Index, n.Place.Hostname, n.Place.Ports["client"], n.Place.Ports["controller"])
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("broker id %d, agent %s, client port %d, controller port %d",
+		n.Index, n.Place.Hostname, n.Place.Ports["client"], n.Place.Ports["controller"]))
 	for _, r := range n.Place.Resources {
 		if p := r.GetDisk().GetPersistence(); p != nil {
-			text += ", volume " + p.ID
+			text.WriteString(", volume " + p.ID)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // invite says what can be tried while everything runs.

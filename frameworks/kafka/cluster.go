@@ -110,7 +110,7 @@ func (c Cluster) Validate() error {
 	c = c.withDefaults()
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, fmt.Errorf("Cluster.%s: %v: %s", field, value, want))
+		errs = append(errs, fmt.Errorf("%s: %v: %s", "Cluster."+field, value, want))
 	}
 	if c.Brokers < 1 {
 		bad("Brokers", c.Brokers, "wants 1 or more")

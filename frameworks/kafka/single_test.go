@@ -68,16 +68,17 @@ func checkOptions(t *testing.T, address string) {
 	version, err := kadm.NewClient(client).ApiVersions(t.Context())
 	require.NoError(t, err)
 	t.Logf("the broker guesses it is %s", version.Sorted()[0].VersionGuess())
-	text := optionsHead
+	var text strings.Builder
+	text.WriteString(optionsHead)
 	for _, key := range slices.Sorted(maps.Keys(types)) {
-		text += fmt.Sprintf("%s %s\n", key, types[key])
+		text.WriteString(fmt.Sprintf("%s %s\n", key, types[key]))
 	}
 	if *update {
-		require.NoError(t, os.WriteFile("options.txt", []byte(text), 0o644))
+		require.NoError(t, os.WriteFile("options.txt", []byte(text.String()), 0o644))
 	}
 	stored, err := os.ReadFile("options.txt")
 	require.NoError(t, err)
-	assert.Equal(t, text, string(stored), "options.txt is not what the broker knows; -update rewrites it")
+	assert.Equal(t, text.String(), string(stored), "options.txt is not what the broker knows; -update rewrites it")
 }
 
 const optionsHead = `# The options of a Kafka 4.3.1 broker with their types, as it answers DescribeConfigs.

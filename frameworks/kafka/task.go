@@ -90,9 +90,7 @@ func (c Cluster) properties(d frameworks.Deployment, n frameworks.Node) (string,
 		return "", fmt.Errorf("node %s: has no address yet", n.Name)
 	}
 	lines := map[string]string{}
-	for key, value := range c.replication(d) {
-		lines[key] = value
-	}
+	maps.Copy(lines, c.replication(d))
 	// The default of 128 MiB is taken from the heap at start. One byte more
 	// than 1 MiB is the least that Kafka takes.
 	lines["log.cleaner.dedupe.buffer.size"] = strconv.Itoa(min(128<<20, max(c.Heap<<20/4, 1<<20+1)))

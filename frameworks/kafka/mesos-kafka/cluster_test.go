@@ -70,13 +70,14 @@ func (s *saga) with(t *testing.T) *saga {
 
 // residence is everything about a broker that must outlive its task.
 func residence(n frameworks.NodeStatus) string {
-	text := fmt.Sprintf("%d on %s %v", n.Index, n.Place.Agent, n.Place.Ports)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%d on %s %v", n.Index, n.Place.Agent, n.Place.Ports))
 	for _, r := range n.Place.Resources {
 		if p := r.GetDisk().GetPersistence(); p != nil {
-			text += " " + p.ID
+			text.WriteString(" " + p.ID)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // volumes are the directories of the persistent volumes on all agents.

@@ -184,3 +184,36 @@ func TestWrongCommands(t *testing.T) {
 		})
 	}
 }
+
+func TestClasspath(t *testing.T) {
+	t.Parallel()
+	for kafka, want := range map[string]string{
+		"":                     "",
+		"/opt/kafka":           "/opt/kafka/libs/*",
+		"/opt/kafka/":          "/opt/kafka/libs/*",
+		"/opt/kafka/libs":      "/opt/kafka/libs/*",
+		"/opt/kafka/libs/*":    "/opt/kafka/libs/*",
+		"/a.jar:/b.jar":        "/a.jar:/b.jar",
+		"/opt/kafka/kafka.jar": "/opt/kafka/kafka.jar",
+	} {
+		assert.Equal(t, want, classpath(kafka), kafka)
+	}
+}
+
+func TestSecluded(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	for _, test := range []struct {
+		name string
+		s    settings
+		want bool
+	}{
+		{"master elsewhere", settings{master: "zk://zk1:2181/mesos"}, true},
+		{"master here", settings{master: "127.0.0.1:5050"}, false},
+		{"agents told where", settings{master: "zk1:5050", apiURL: "http://10.0.0.7:7000"}, false},
+	} {
+		assert.Equal(t, test.want, test.s.secluded(l), test.name)
+	}
+}

@@ -105,6 +105,9 @@ func (s *settings) run(ctx context.Context) error {
 	}
 	defer store.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if s.secluded(listener) {
+		log.Warn("agents on other machines cannot fetch the executor: set --api and --api-url to an address that they reach, or --executor")
+	}
 	log.Info("scheduler starts", "api", "http://"+listener.Addr().String(), "state", s.state)
 	err = frameworks.Run(ctx, frameworks.Config{
 		Service:   cluster.Service(),
@@ -217,8 +220,20 @@ func parseOptions(lines []string) (map[string]string, error) {
 	return options, nil
 }
 
-// classpath takes a classpath as it is, and finds the jars of a distribution.
+// secluded says whether agents are sent to this machine's own loopback address
+// although the master is elsewhere.
+func (s *settings) secluded(l net.Listener) bool {
+	address, ok := l.Addr().(*net.TCPAddr)
+	here := strings.Contains(s.master, "127.0.0.1") || strings.Contains(s.master, "localhost")
+	return ok && address.IP.IsLoopback() && !here && s.apiURL == "" && s.cluster.Binary.Path == ""
+}
+
+// classpath takes a classpath as it is, and finds the jars of a distribution,
+// which has them in libs.
 func classpath(kafka string) string {
+	if path.Base(kafka) == "libs" {
+		return path.Join(kafka, "*")
+	}
 	if kafka == "" || strings.Contains(kafka, ":") || strings.HasSuffix(kafka, ".jar") || strings.HasSuffix(kafka, "*") {
 		return kafka
 	}
