@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -85,7 +86,7 @@ func (a api) operate(w http.ResponseWriter, r *http.Request) {
 	case "replace":
 		command = ReplaceNode{node}
 	default:
-		http.NotFound(w, r)
+		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace", r.PathValue("wish"), ErrUnknown))
 		return
 	}
 	status, err := a.ask(r, command)
@@ -112,17 +113,25 @@ func (a api) scale(w http.ResponseWriter, r *http.Request) {
 	}
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil || body.Count == nil {
-		http.Error(w, `{"error": "body: wants {\"count\": N}"}`, http.StatusBadRequest)
+	err := decoder.Decode(&body)
+	if err == nil && body.Count == nil {
+		err = errors.New("count is missing")
+	}
+	if err != nil {
+		reply(w, 0, nil, fmt.Errorf("body: %w: %w; wants {\"count\": 4}", errBody, err))
 		return
 	}
 	status, err := a.ask(r, ScalePod{Pod: r.PathValue("pod"), Count: *body.Count})
 	reply(w, http.StatusAccepted, status, err)
 }
 
+var errBody = errors.New("cannot be read")
+
 func reply(w http.ResponseWriter, code int, value any, err error) {
 	switch {
 	case err == nil:
+	case errors.Is(err, errBody):
+		code = http.StatusBadRequest
 	case errors.Is(err, ErrUnknown):
 		code = http.StatusNotFound
 	case errors.Is(err, ErrRefused):

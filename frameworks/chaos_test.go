@@ -94,9 +94,7 @@ func (c *chaos) fault() {
 	case 0, 1, 2:
 		c.dieAt = c.points + 1 + c.random.Intn(30)
 	case 3:
-		// An agent that is cut off before it heard its id comes back as another,
-		// and what was launched there is for an operator to replace.
-		agent.cut = agent.cut || agent.model.ID() != ""
+		agent.cut = true
 	case 4:
 		c.heal(agent)
 	case 5:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -233,4 +234,32 @@ func TestRunRefusesAWrongDeclaration(t *testing.T) {
 	wrong.Pods[0].Ports = append(wrong.Pods[0].Ports, Port{Name: "peer"})
 	err := scheduler.Run(t.Context(), scheduler.Config{Master: "127.0.0.1:1", Handler: wrong})
 	require.ErrorContains(t, err, `Service.Pods[0].Ports[1].Name: "peer": wants a name that no other port of the pod has`)
+}
+
+// The agent's connection breaks while an ACCEPT is on its way, for a
+// reservation and then for a launch: the offer is not good any more.
+func TestStaleOffers(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []mesos.Offer_Operation_Type{mesos.Offer_Operation_RESERVE, mesos.Offer_Operation_LAUNCH} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, quorum(3), 3, agentResources)
+			broken := false
+			w.before = func(call *sched.Call) {
+				if call.Accept == nil || call.Accept.Operations[0].Type != kind || broken {
+					return
+				}
+				broken = true
+				for _, a := range w.agents {
+					a.cut = true
+					w.heal(a)
+				}
+			}
+			w.until(5*time.Minute, "ready", w.allReady(3))
+			assert.True(t, broken)
+			for _, n := range w.status().Nodes {
+				assert.Equal(t, 1, w.made[w.service.resourceID(&n.Node)+".data"], n.Name)
+			}
+		})
+	}
 }

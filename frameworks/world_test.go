@@ -10,6 +10,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosexec "github.com/mesos/mesos-go/api/v1/lib/executor"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -48,6 +49,8 @@ type world struct {
 
 	// behave says how a task goes on once its executor has it; nil: it runs.
 	behave func(w *world, e *fakeExecutor, task mesos.TaskInfo)
+	// before sees each call before it reaches the master; nil: nobody does.
+	before func(call *sched.Call)
 	// gate answers a node's gate job; nil: it passes.
 	gate func(job scheduler.Job) error
 }
@@ -94,6 +97,7 @@ func newWorld(t *testing.T, s *Service, agents int, resources string) *world {
 	for i := range agents {
 		w.addAgent(i, resources)
 	}
+	w.deliver() // each agent knows its id
 	w.start()
 	return w
 }
@@ -184,6 +188,9 @@ func (w *world) step(ev scheduler.Event) {
 	require.NoError(w.t, w.store.Save(context.Background(), effects.Save))
 	w.point()
 	for _, call := range effects.Send {
+		if w.before != nil {
+			w.before(call)
+		}
 		w.mesos(model.Call{Stream: w.stream, Call: call})
 		w.point()
 	}
