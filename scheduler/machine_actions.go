@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -68,27 +69,27 @@ func (m *Machine) act(action Action) {
 // accept launches and reserves. What it refuses would be refused by the master
 // too, or worse: would start a task under an id that is already taken.
 func (m *Machine) accept(a Accept) {
-	launched := launches(a.Operations)
-	if err := m.checkAccept(a, launched); err != nil {
+	launched, err := m.checkAccept(a)
+	if err != nil {
 		m.note("accept refused", slog.String("error", err.Error()))
 		return
 	}
-	for _, info := range launched {
+	for _, l := range launched {
 		t := &task{Task: Task{
-			Info: info,
+			Info: l.info,
 			Status: mesos.TaskStatus{
-				TaskID:  info.TaskID,
+				TaskID:  l.info.TaskID,
 				State:   mesos.TASK_STAGING.Enum(),
-				AgentID: &mesos.AgentID{Value: info.AgentID.Value},
+				AgentID: &mesos.AgentID{Value: l.info.AgentID.Value},
 			},
 			Since: m.now,
 		}}
-		id := info.TaskID.Value
+		id := l.info.TaskID.Value
 		m.tasks.set(id, t)
-		m.save(prefixTask+id, encodeTask(info))
+		m.save(prefixTask+id, l.record)
 		m.saveStatus(t)
 		m.watch(id, askPatience)
-		m.note("task launched", slog.String("task", id), slog.String("agent", info.AgentID.Value))
+		m.note("task launched", slog.String("task", id), slog.String("agent", l.info.AgentID.Value))
 	}
 	for _, id := range a.Offers {
 		m.dropOffer(id.Value)
@@ -100,38 +101,63 @@ func (m *Machine) accept(a Accept) {
 	}})
 }
 
-func (m *Machine) checkAccept(a Accept, launched []mesos.TaskInfo) error {
-	if len(a.Offers) == 0 {
-		return fmt.Errorf("it names no offer")
+// launch is a task that an accept starts. The info is a copy of our own, made
+// of the record: the handler's shares memory with the event of the offer.
+type launch struct {
+	info   mesos.TaskInfo
+	record []byte
+}
+
+// checkAccept returns what an accept launches, or why it cannot be.
+func (m *Machine) checkAccept(a Accept) ([]launch, error) {
+	agent, err := m.agentOf(a.Offers)
+	if err != nil {
+		return nil, err
 	}
-	var agent string
 	seen := map[string]bool{}
-	for i, id := range a.Offers {
-		o, ok := m.offers.byID[id.Value]
-		switch {
-		case !ok:
-			return fmt.Errorf("offer %q is not held", id.Value)
-		case seen[id.Value]:
-			return fmt.Errorf("offer %q is named twice", id.Value)
-		case i > 0 && o.offer.AgentID.Value != agent:
-			return fmt.Errorf("offers are of the agents %q and %q: one accept is for one agent", agent, o.offer.AgentID.Value)
-		}
-		seen[id.Value], agent = true, o.offer.AgentID.Value
-	}
-	clear(seen)
-	for _, info := range launched {
+	var launched []launch
+	for _, info := range launches(a.Operations) {
 		id := info.TaskID.Value
 		switch {
 		case id == "" || strings.Contains(id, "/"):
-			return fmt.Errorf("task id %q must not be empty nor contain a slash", id)
+			return nil, fmt.Errorf("task id %q must not be empty nor contain a slash", id)
 		case info.AgentID.Value != agent:
-			return fmt.Errorf("task %q is for agent %q, the offers are of %q", id, info.AgentID.Value, agent)
+			return nil, fmt.Errorf("task %q is for agent %q, the offers are of %q", id, info.AgentID.Value, agent)
 		case m.tasks.has(id) || m.kills.has(id) || seen[id]:
-			return fmt.Errorf("task %q was launched before: every incarnation needs an id of its own", id)
+			return nil, fmt.Errorf("task %q was launched before: every incarnation needs an id of its own", id)
 		}
 		seen[id] = true
+		record, err := encodeTask(info)
+		if err == nil {
+			info, err = decodeTask(record)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("task %q: %w", id, err)
+		}
+		launched = append(launched, launch{info, record})
 	}
-	return nil
+	return launched, nil
+}
+
+// agentOf returns the agent that made offers which are all held.
+func (m *Machine) agentOf(offers []mesos.OfferID) (agent string, err error) {
+	if len(offers) == 0 {
+		return "", errors.New("it names no offer")
+	}
+	seen := map[string]bool{}
+	for i, id := range offers {
+		o, ok := m.offers.byID[id.Value]
+		switch {
+		case !ok:
+			return "", fmt.Errorf("offer %q is not held", id.Value)
+		case seen[id.Value]:
+			return "", fmt.Errorf("offer %q is named twice", id.Value)
+		case i > 0 && o.offer.AgentID.Value != agent:
+			return "", fmt.Errorf("offers are of the agents %q and %q: one accept is for one agent", agent, o.offer.AgentID.Value)
+		}
+		seen[id.Value], agent = true, o.offer.AgentID.Value
+	}
+	return agent, nil
 }
 
 // launches are the tasks that operations start.

@@ -64,7 +64,8 @@ type killRecord struct {
 	Reason string        `json:"reason,omitempty"`
 }
 
-func encodeTask(info mesos.TaskInfo) []byte {
+// encodeTask fails for a TaskInfo that lacks what the protocol requires.
+func encodeTask(info mesos.TaskInfo) ([]byte, error) {
 	record := taskRecord{}
 	if len(info.Limits) > 0 {
 		record.Limits = map[string]float64{}
@@ -73,8 +74,11 @@ func encodeTask(info mesos.TaskInfo) []byte {
 		}
 	}
 	info.Limits = nil
-	record.Info = mustMarshal(info.Marshal())
-	return mustMarshal(json.Marshal(record))
+	var err error
+	if record.Info, err = info.Marshal(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(record)
 }
 
 func decodeTask(value []byte) (mesos.TaskInfo, error) {

@@ -25,8 +25,7 @@ const (
 	// for: it finds those that we do not.
 	implicitEvery = 15 * time.Minute
 
-	// askPatience is how long a task may be unsettled
-	// before it is asked for.
+	// askPatience is how long a task may be unsettled before it is asked for.
 	askPatience    = time.Minute
 	askPatienceMax = 15 * time.Minute
 )

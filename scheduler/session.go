@@ -14,6 +14,7 @@ import (
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/internal/recordio"
+	"github.com/mesokit/mesokit/internal/wire"
 )
 
 var (
@@ -164,15 +165,15 @@ func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stre
 			return ended, fmt.Errorf("stream of %s: %w", stream.url.Host, err)
 		}
 		dog.stop()
-		var wire sched.Event
-		if err := wire.Unmarshal(frame); err != nil {
-			return ended, fmt.Errorf("stream of %s: event of %d bytes: %w", stream.url.Host, len(frame), err)
+		event, err := wire.Event(frame)
+		if err != nil {
+			return ended, fmt.Errorf("stream of %s: %w", stream.url.Host, err)
 		}
-		if wire.Type == sched.Event_ERROR {
+		if event.Type == sched.Event_ERROR {
 			ended.lasted = lasted(since)
-			return ended, streamError(wire.GetError().GetMessage(), ended.subscribed)
+			return ended, streamError(event.GetError().GetMessage(), ended.subscribed)
 		}
-		ev := EventOf(&wire)
+		ev := EventOf(event)
 		if sub, ok := ev.(Subscribed); ok && !ended.subscribed {
 			ended.subscribed, since = true, time.Now()
 			dog.heartbeat(sub.Heartbeat)

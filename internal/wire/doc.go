@@ -1,0 +1,13 @@
+// Package wire decodes the events that a master sends to a scheduler.
+//
+// A master makes all its offers at once: after a failover a large cluster is one
+// event with tens of thousands of offers, for which mesos-go's own decoder makes
+// about fifty allocations each. [Event] makes a few hundred for the whole event.
+// It copies the frame once, lets all strings share that copy, and takes messages
+// from slabs; equal roles and types are one value. So an offer must not be
+// changed in place, and whoever keeps a part of it for long should copy that: it
+// holds on to the frame.
+//
+// The result is the same: what this decoder does not know (other events, rare
+// resources, unknown fields, repeated or missing ones) is left to mesos-go's.
+package wire
