@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -224,6 +225,11 @@ func (m *Master) adopt(a *agent, msg Reregister, text string) {
 	}
 	for _, op := range msg.Operations {
 		a.operations[string(op.UUID)] = &operation{op, a}
+	}
+	// What was unreachable there and has not come back is gone. Mesos tells
+	// nobody; whoever reconciles learns it.
+	for _, f := range m.frameworks {
+		maps.DeleteFunc(f.unreachable, func(_ string, t *task) bool { return t.info.AgentID.Value == a.id })
 	}
 }
 

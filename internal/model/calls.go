@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -13,7 +12,7 @@ import (
 func (m *Master) call(in Call) {
 	c := in.Call
 	if err := validateCall(c, in.Principal); err != nil {
-		m.do(Reply{http.StatusBadRequest, "Failed to validate scheduler::Call: " + err.Error()})
+		m.do(Reply{statusBadRequest, "Failed to validate scheduler::Call: " + err.Error()})
 		return
 	}
 	if c.Type == scheduler.Call_SUBSCRIBE {
@@ -22,23 +21,23 @@ func (m *Master) call(in Call) {
 	}
 	f := m.frameworks[c.FrameworkID.Value]
 	if f == nil || f.recovered {
-		m.do(Reply{http.StatusBadRequest, "Framework cannot be found"})
+		m.do(Reply{statusBadRequest, "Framework cannot be found"})
 		return
 	}
 	switch {
 	case f.stream == "":
-		m.do(Reply{http.StatusForbidden, "Framework is not subscribed"})
+		m.do(Reply{statusForbidden, "Framework is not subscribed"})
 		return
 	case in.Stream == "":
-		m.do(Reply{http.StatusBadRequest, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"})
+		m.do(Reply{statusBadRequest, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"})
 		return
 	case in.Stream != f.stream:
-		m.do(Reply{http.StatusBadRequest, fmt.Sprintf(
+		m.do(Reply{statusBadRequest, fmt.Sprintf(
 			"The stream ID '%s' included in this request didn't match the stream ID currently associated with framework ID %s",
 			in.Stream, f.id)})
 		return
 	case in.Principal != "" && f.info.Principal != nil && in.Principal != *f.info.Principal:
-		m.do(Reply{http.StatusForbidden, fmt.Sprintf(
+		m.do(Reply{statusForbidden, fmt.Sprintf(
 			"Framework principal '%s' does not match the principal '%s' that authenticated", *f.info.Principal, in.Principal)})
 		return
 	}
@@ -46,7 +45,7 @@ func (m *Master) call(in Call) {
 		m.updateFramework(f, c.UpdateFramework, in.Constraints)
 		return
 	}
-	m.do(Reply{Status: http.StatusAccepted})
+	m.do(Reply{Status: statusAccepted})
 	m.act(f, c)
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -158,7 +157,7 @@ func validateSuppressed(suppressed, roles []string) error {
 // that takes over from another connection.
 func (m *Master) subscribe(in Call) {
 	sub := in.Call.Subscribe
-	m.do(Reply{Status: http.StatusOK})
+	m.do(Reply{Status: statusOK})
 	refuse := func(text string) {
 		m.do(Emit{in.Stream, errorEvent(text)})
 		m.do(Close{in.Stream})
@@ -260,7 +259,7 @@ func validateUpdate(old, info *mesos.FrameworkInfo) error {
 
 func (m *Master) updateFramework(f *framework, u *scheduler.Call_UpdateFramework, c OfferConstraints) {
 	fail := func(format string, args ...any) {
-		m.do(Reply{http.StatusBadRequest, fmt.Sprintf(format, args...)})
+		m.do(Reply{statusBadRequest, fmt.Sprintf(format, args...)})
 	}
 	if err := validateFramework(&u.FrameworkInfo); err != nil {
 		fail("Supplied FrameworkInfo is not valid: %s", err)
@@ -278,7 +277,7 @@ func (m *Master) updateFramework(f *framework, u *scheduler.Call_UpdateFramework
 		fail("'UpdateFramework' call is not valid: %s", err)
 		return
 	}
-	m.do(Reply{Status: http.StatusOK})
+	m.do(Reply{Status: statusOK})
 	m.reform(f, &u.FrameworkInfo, u.SuppressedRoles, c)
 }
 

@@ -63,14 +63,14 @@ func (m *Master) operate(in Operate) {
 	switch r := in.Request.(type) {
 	case SetSchedule:
 		m.setSchedule(r.Windows)
-		m.do(Reply{Status: 200})
+		m.do(Reply{Status: statusOK})
 	case TeardownFramework:
 		f := m.frameworks[r.ID]
 		if f == nil {
-			m.do(Reply{400, "No framework found with ID " + r.ID})
+			m.do(Reply{statusBadRequest, "No framework found with ID " + r.ID})
 			return
 		}
-		m.do(Reply{Status: 200})
+		m.do(Reply{Status: statusOK})
 		m.removeFramework(f)
 	case MarkGone:
 		m.markGone(r.ID)
@@ -86,12 +86,12 @@ func (m *Master) operate(in Operate) {
 func (m *Master) changeResources(r ChangeResources) {
 	a := m.agents[r.AgentID]
 	if a == nil {
-		m.do(Reply{400, "No agent found with specified ID"})
+		m.do(Reply{statusBadRequest, "No agent found with specified ID"})
 		return
 	}
 	c, err := m.conversionOf(&r.Operation, a, nil)
 	if err != nil {
-		m.do(Reply{400, fmt.Sprintf("Invalid %s operation on agent %s: %s", r.Operation.Type, a, err)})
+		m.do(Reply{statusBadRequest, fmt.Sprintf("Invalid %s operation on agent %s: %s", r.Operation.Type, a, err)})
 		return
 	}
 	for _, o := range slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) }) {
@@ -101,20 +101,20 @@ func (m *Master) changeResources(r ChangeResources) {
 		m.rescind(o)
 	}
 	if !a.free().Contains(c.consumed) {
-		m.do(Reply{409, fmt.Sprintf("Invalid %s operation: %s does not contain %s", r.Operation.Type, a.free(), c.consumed)})
+		m.do(Reply{statusConflict, fmt.Sprintf("Invalid %s operation: %s does not contain %s", r.Operation.Type, a.free(), c.consumed)})
 		return
 	}
-	m.do(Reply{Status: 202})
+	m.do(Reply{Status: statusAccepted})
 	m.apply(a, "", &r.Operation, c)
 }
 
 func (m *Master) deactivate(r Deactivate) {
 	a := m.agents[r.ID]
 	if a == nil {
-		m.do(Reply{404, "Agent not found"})
+		m.do(Reply{statusNotFound, "Agent not found"})
 		return
 	}
-	m.do(Reply{Status: 200})
+	m.do(Reply{Status: statusOK})
 	a.deactivated = !r.On
 	if r.On {
 		delete(m.registry.Deactivated, r.ID)
@@ -130,10 +130,10 @@ func (m *Master) markGone(id string) {
 	_, admitted := m.registry.Admitted[id]
 	_, unreachable := m.registry.Unreachable[id]
 	if a == nil && !admitted && !unreachable {
-		m.do(Reply{404, "Agent not found"})
+		m.do(Reply{statusNotFound, "Agent not found"})
 		return
 	}
-	m.do(Reply{Status: 200})
+	m.do(Reply{Status: statusOK})
 	m.registry.Gone[id] = m.now
 	delete(m.registry.Admitted, id)
 	delete(m.registry.Unreachable, id)

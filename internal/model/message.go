@@ -51,6 +51,16 @@ func (Tick) agentInput()          {}
 // Output is one thing that a [Master] wants done, in order.
 type Output interface{ masterOutput() }
 
+// The statuses of replies, numbered as in HTTP.
+const (
+	statusOK         = 200
+	statusAccepted   = 202
+	statusBadRequest = 400
+	statusForbidden  = 403
+	statusNotFound   = 404
+	statusConflict   = 409
+)
+
 // Reply answers the call being stepped.
 type Reply struct {
 	Status int    // as in HTTP

@@ -3,7 +3,6 @@ package model
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -406,32 +405,32 @@ func (a *Agent) executorCall(in ExecutorCall) {
 	c := in.Call
 	fail := func(status int, text string) { a.do(ExecutorReply{status, text}) }
 	if err := validateExecutorCall(c); err != nil {
-		fail(http.StatusBadRequest, "Failed to validate Executor::Call: "+err.Error())
+		fail(statusBadRequest, "Failed to validate Executor::Call: "+err.Error())
 		return
 	}
 	f := a.frameworks[c.FrameworkID.Value]
 	if f == nil {
-		fail(http.StatusBadRequest, "Framework cannot be found")
+		fail(statusBadRequest, "Framework cannot be found")
 		return
 	}
 	r := f.runs[c.ExecutorID.Value]
 	if r == nil || r.ended {
-		fail(http.StatusBadRequest, "Executor cannot be found")
+		fail(statusBadRequest, "Executor cannot be found")
 		return
 	}
 	if c.Type != executor.Call_SUBSCRIBE && !r.subscribed {
-		fail(http.StatusForbidden, "Executor is not subscribed")
+		fail(statusForbidden, "Executor is not subscribed")
 		return
 	}
 	switch c.Type {
 	case executor.Call_SUBSCRIBE:
-		a.do(ExecutorReply{Status: http.StatusOK})
+		a.do(ExecutorReply{Status: statusOK})
 		a.subscribeExecutor(f, r, in.Stream, c.Subscribe)
 	case executor.Call_UPDATE:
-		a.do(ExecutorReply{Status: http.StatusAccepted})
+		a.do(ExecutorReply{Status: statusAccepted})
 		a.executorUpdate(r, c.Update.Status)
 	case executor.Call_MESSAGE:
-		a.do(ExecutorReply{Status: http.StatusAccepted})
+		a.do(ExecutorReply{Status: statusAccepted})
 		a.tell(ExecutorSaid{r.framework, r.executor, c.Message.Data})
 	}
 }

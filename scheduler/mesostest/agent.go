@@ -333,10 +333,13 @@ func (a *Agent) Partition() {
 	a.cut.Store(true)
 }
 
-// Heal ends a partition.
+// Heal ends a partition. The connection is made anew, since messages were lost
+// on the old one: the agent registers again.
 func (a *Agent) Heal() {
 	a.c.note("agent %s healed", a.cfg.Hostname)
-	a.cut.Store(false)
+	if a.cut.Swap(false) {
+		a.connect(a.c.currentMaster())
+	}
 }
 
 // serveExecutor is the executor API of the agent.

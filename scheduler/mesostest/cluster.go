@@ -219,7 +219,11 @@ func (c *Cluster) noteEvent(e *scheduler.Event) {
 	switch e.Type {
 	case scheduler.Event_UPDATE:
 		s := &e.Update.Status
-		c.note("event UPDATE %s %s %s %q", s.TaskID.Value, s.GetState(), s.GetReason(), s.GetMessage())
+		reason := ""
+		if s.Reason != nil {
+			reason = s.Reason.String()
+		}
+		c.note("event UPDATE %s %s %s %q", s.TaskID.Value, s.GetState(), reason, s.GetMessage())
 	case scheduler.Event_OFFERS:
 		c.note("event OFFERS %d", len(e.Offers.Offers))
 	case scheduler.Event_ERROR:

@@ -124,7 +124,7 @@ func probeExecutor() error {
 			}
 			// The recorded executor, in Python, took its time to end, so that
 			// what its tasks had was offered before what it had itself.
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return true, nil
 		}
 		return false, nil
@@ -132,7 +132,7 @@ func probeExecutor() error {
 	for { // an agent that is restarted is subscribed to again
 		resp, err := post(object{"type": "SUBSCRIBE", "subscribe": object{}})
 		if err != nil {
-			time.Sleep(50 * time.Millisecond) // not a test: a process that has nothing to wait on
+			<-time.After(50 * time.Millisecond) // nothing here says when the agent is back
 			continue
 		}
 		r := recordio.NewReader(resp.Body, 0)
@@ -173,6 +173,7 @@ type probe struct {
 	cancel   func()
 	mu       sync.Mutex
 	events   []any
+	seen     map[string]bool // UUIDs of updates
 	closed   bool
 	changed  chan struct{}
 	status   int
@@ -199,7 +200,7 @@ var client = &http.Client{
 // subscribe opens a subscription and reads its events in the background.
 func subscribe(t testing.TB, url string, call object, auth func(*http.Request)) *probe {
 	t.Helper()
-	p := &probe{t: t, url: url + "/api/v1/scheduler", changed: make(chan struct{}), auth: auth}
+	p := &probe{t: t, url: url + "/api/v1/scheduler", changed: make(chan struct{}), auth: auth, seen: map[string]bool{}}
 	b, err := json.Marshal(call)
 	if err != nil {
 		t.Fatal(err)
@@ -286,12 +287,13 @@ func (p *probe) expect(kind string) any {
 	return e
 }
 
-// expectUpdate takes the next update of a task, acknowledges it and checks
-// its state.
+// expectUpdate takes the next update of a task that is not a repetition,
+// acknowledges it and checks its state.
 func (p *probe) expectUpdate(task, state string) any {
 	p.t.Helper()
 	e, ok := p.next(20*time.Second, func(e any) bool {
-		return text(e, "type") == "UPDATE" && text(e, "update", "status", "task_id", "value") == task
+		uuid := text(e, "update", "status", "uuid")
+		return text(e, "type") == "UPDATE" && text(e, "update", "status", "task_id", "value") == task && !p.seen[uuid]
 	})
 	if !ok {
 		p.t.Fatalf("no update of %s, want %s", task, state)
@@ -301,6 +303,7 @@ func (p *probe) expectUpdate(task, state string) any {
 		p.t.Fatalf("%s is %s (%s), want %s", task, got, text(status, "message"), state)
 	}
 	if uuid := text(status, "uuid"); uuid != "" {
+		p.seen[uuid] = true
 		p.call(object{"type": "ACKNOWLEDGE", "acknowledge": object{
 			"agent_id": dig(status, "agent_id"), "task_id": dig(status, "task_id"), "uuid": uuid,
 		}})

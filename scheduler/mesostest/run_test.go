@@ -39,7 +39,7 @@ func keepOne(v scheduler.View, _ scheduler.Event) []scheduler.Action {
 	}
 	for offer := range v.Offers() {
 		id := fmt.Sprintf("one.%d", n+1)
-		return []scheduler.Action{scheduler.Want{Offers: true}, scheduler.Accept{
+		return []scheduler.Action{scheduler.Want{Offers: true, Key: id}, scheduler.Accept{
 			Offers: []mesos.OfferID{offer.ID},
 			Operations: []mesos.Offer_Operation{{Type: mesos.Offer_Operation_LAUNCH, Launch: &mesos.Offer_Operation_Launch{
 				TaskInfos: []mesos.TaskInfo{{
@@ -49,5 +49,5 @@ func keepOne(v scheduler.View, _ scheduler.Event) []scheduler.Action {
 			}}},
 		}}
 	}
-	return []scheduler.Action{scheduler.Want{Offers: true}}
+	return []scheduler.Action{scheduler.Want{Offers: true, Key: fmt.Sprintf("one.%d", n+1)}}
 }
