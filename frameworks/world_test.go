@@ -376,18 +376,6 @@ func (w *world) exit(a *fakeAgent, container string, status int) {
 	}
 }
 
-// running is the executor of a task.
-func (w *world) running(task string) *fakeExecutor {
-	for _, a := range w.agents {
-		for _, e := range a.executors {
-			if e.id == task && !e.ended {
-				return e
-			}
-		}
-	}
-	return nil
-}
-
 // Time.
 
 func (w *world) after(d time.Duration, do func()) {
