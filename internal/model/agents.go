@@ -48,6 +48,8 @@ type operation struct {
 	agent *agent
 }
 
+func (a *agent) tasksInOrder() []*task { return slices.SortedFunc(maps.Values(a.tasks), bySeq) }
+
 func (a *agent) active() bool { return a.connected && !a.deactivated }
 
 // free returns what can be offered.
@@ -335,8 +337,8 @@ func (m *Master) agentClosed(from string) {
 }
 
 func (m *Master) dropFromAgent(f *framework, a *agent) {
-	for _, t := range f.tasksInOrder() {
-		if t.agent != a {
+	for _, t := range a.tasksInOrder() {
+		if t.framework != f.id {
 			continue
 		}
 		s := m.masterStatus(t.info.TaskID.Value, a.id, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED,
@@ -371,25 +373,22 @@ func (m *Master) markUnreachable(a *agent) {
 	m.registry.Unreachable[a.id] = m.now
 	delete(m.registry.Admitted, a.id)
 	m.rescindAgent(a)
-	for _, f := range m.framesInOrder() {
-		for _, t := range f.tasksInOrder() {
-			if t.agent != a {
-				continue
-			}
-			if terminal(t.state) {
-				m.forget(t)
-				continue
-			}
-			s := m.masterStatus(t.info.TaskID.Value, a.id, f.lost(mesos.TASK_UNREACHABLE), mesos.REASON_AGENT_REMOVED, "health check timed out")
-			s.UnreachableTime = &mesos.TimeInfo{Nanoseconds: m.now.UnixNano()}
-			t.statuses = append(t.statuses, s)
-			m.release(t)
-			t.agent = nil
-			t.state = mesos.TASK_UNREACHABLE
-			delete(f.tasks, t.info.TaskID.Value)
-			f.unreachable[t.info.TaskID.Value] = t
-			m.emit(f, updateEvent(s))
+	for _, t := range a.tasksInOrder() {
+		f := m.frameworks[t.framework]
+		if terminal(t.state) || f == nil {
+			m.forget(t)
+			continue
 		}
+		id := t.info.TaskID.Value
+		s := m.masterStatus(id, a.id, f.lost(mesos.TASK_UNREACHABLE), mesos.REASON_AGENT_REMOVED, "health check timed out")
+		s.UnreachableTime = &mesos.TimeInfo{Nanoseconds: m.now.UnixNano()}
+		t.statuses = append(t.statuses, s)
+		m.release(t)
+		t.agent = nil
+		t.state = mesos.TASK_UNREACHABLE
+		delete(f.tasks, id)
+		f.unreachable[id] = t
+		m.emit(f, updateEvent(s))
 	}
 	m.dropAgent(a)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -30,7 +31,8 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	address  string
-	master   *master // nil while it is stopped
+	master   *master      // nil while it is stopped
+	standby  *http.Server // answers in the place of a master
 	registry model.Registry
 	change   chan struct{} // closed at the next change
 	journal  []string
@@ -83,6 +85,7 @@ func (c *Cluster) Close() error {
 	var err error
 	c.once.Do(func() {
 		c.StopMaster()
+		c.endStandby()
 		var wg sync.WaitGroup
 		for _, a := range c.agents {
 			wg.Go(a.Stop)
@@ -145,11 +148,13 @@ func (c *Cluster) StopMaster() {
 	c.changed()
 }
 
-// StartMaster starts a new master at the same address after StopMaster.
+// StartMaster starts a new master at the same address after StopMaster or
+// StandBy.
 func (c *Cluster) StartMaster() error {
 	if c.currentMaster() != nil {
 		return nil
 	}
+	c.endStandby()
 	l, err := net.Listen("tcp", c.Master())
 	if err != nil {
 		return fmt.Errorf("mesostest: Address: %w", err)

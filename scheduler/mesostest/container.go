@@ -3,6 +3,10 @@ package mesostest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -83,7 +87,11 @@ func (a *Agent) contain(out model.AgentOutput) {
 			a.c.work.Go(c.stop)
 		}
 	case model.AttachVolumes:
-		a.c.cfg.Log.Warn("volumes of a further task are not placed in a running container", "container", out.Container)
+		if c := a.containers[out.Container]; c != nil {
+			if err := c.attach(out.Volumes); err != nil {
+				a.c.cfg.Log.Error("attach volume", "container", out.Container, "error", err)
+			}
+		}
 	case model.MakeVolume:
 		if err := a.dir.CreateVolume(out.Volume); err != nil {
 			a.c.cfg.Log.Error("create volume", "agent", a.cfg.Hostname, "error", err)
@@ -345,6 +353,33 @@ func (c *container) runDefault(cfg sandbox.Config) (int, error) {
 	c.resubscribe()
 	<-p.done
 	return 0, nil
+}
+
+// attach links the volumes of a further task into the sandbox. The agent's lock
+// is held.
+func (c *container) attach(volumes []mesos.Resource) error {
+	dir := c.a.dir.Sandbox(sandbox.Run{
+		AgentID: c.a.machine.ID(), FrameworkID: c.start.Framework.ID.GetValue(),
+		ExecutorID: c.start.Executor.ExecutorID.Value, ContainerID: c.id,
+	})
+	for _, v := range volumes {
+		name := v.GetDisk().GetVolume().GetContainerPath()
+		if !filepath.IsLocal(name) {
+			return fmt.Errorf("container path %q leads out of the sandbox", name)
+		}
+		path, err := c.a.dir.VolumePath(v)
+		if err != nil {
+			return err
+		}
+		link := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink(path, link); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // killing reports whether the framework wants to know TASK_KILLING.

@@ -125,7 +125,12 @@ func (c *Cluster) WaitTask(t testing.TB, id string, state mesos.TaskState) Task 
 			}
 		}
 		return false
-	}, func() string { return fmt.Sprintf("task %s is %s, want %s", id, found.State, state) })
+	}, func() string {
+		if found.ID == "" {
+			return fmt.Sprintf("task %s is not known, want it to be %s", id, state)
+		}
+		return fmt.Sprintf("task %s is %s, want %s", id, found.State, state)
+	})
 	return found
 }
 
