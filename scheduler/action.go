@@ -13,7 +13,9 @@ type Action interface{ action() }
 // Accept uses offers of one agent. Operations are applied in order (reserve
 // before create before launch), as Mesos does. The tasks of LAUNCH and
 // LAUNCH_GROUP operations are remembered before the call leaves; what the
-// operations leave over comes back as a new offer.
+// operations leave over comes back as a new offer. An operation with an id,
+// which no other that is under way may have, is remembered too, and told of in
+// an OperationUpdated.
 type Accept struct {
 	Offers     []mesos.OfferID
 	Operations []mesos.Offer_Operation

@@ -48,7 +48,7 @@ type InverseRescinded struct{ Offer string }
 type Updated struct{ Status mesos.TaskStatus }
 
 // OperationUpdated brings the status of an offer operation that was sent with
-// an operation id.
+// an operation id. When it has ended this is the last that the view shows of it.
 type OperationUpdated struct{ Status mesos.OperationStatus }
 
 // AgentLost says that the master removed an agent. What happens to each task

@@ -28,6 +28,11 @@ func (m *Machine) Check() error {
 			return fmt.Errorf("task %q is over and watched", id)
 		}
 	}
+	for id, op := range m.operations.all("") {
+		if operationEnded(op.Status.State) {
+			return fmt.Errorf("operation %q has ended and is known", id)
+		}
+	}
 	for id := range m.kills.all("") {
 		if t, ok := m.tasks.at(id); ok && !t.Killing && !Terminal(t.Status.GetState()) {
 			return fmt.Errorf("task %q is killed and nobody decided it", id)

@@ -54,6 +54,15 @@ type Task struct {
 	Killing bool
 }
 
+// Operation is an offer operation under way that was sent with an id.
+type Operation struct {
+	ID     string
+	Agent  string
+	Type   mesos.Offer_Operation_Type
+	Status mesos.OperationStatus // OPERATION_PENDING until one arrives
+	Since  time.Time             // when Status.State last changed
+}
+
 // Terminal says whether a task in this state will never run again. Mesos has
 // no words for it; UNREACHABLE is not terminal, since the agent may come back.
 func Terminal(s mesos.TaskState) bool {

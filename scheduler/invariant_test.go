@@ -57,7 +57,10 @@ func (a *audit) checkCall(t testing.TB, call *sched.Call) {
 			use(id.Value)
 		}
 		for _, op := range call.Accept.Operations {
-			for _, info := range op.Launch.TaskInfos {
+			if op.ID != nil && !a.saved["operation/"+op.ID.Value] {
+				t.Errorf("operation %q is sent before it was saved", op.ID.Value)
+			}
+			for _, info := range op.GetLaunch().GetTaskInfos() {
 				if id := info.TaskID.Value; !a.saved["task/"+id] || !a.saved["status/"+id] {
 					t.Errorf("task %q is launched before it was saved", id)
 				}

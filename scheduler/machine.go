@@ -38,9 +38,10 @@ type Machine struct {
 	// unanswered holds the tasks that reconciliation still asks for, all of
 	// them in tasks. It is empty while not connected.
 	unanswered index[struct{}]
-	round      time.Duration // until the next round of reconciliation
-	surveyed   bool          // Mesos was asked for tasks unknown to us since we began
-	records    index[[]byte] // the handler's own
+	operations index[*Operation] // by id: those under way
+	round      time.Duration     // until the next round of reconciliation
+	surveyed   bool              // Mesos was asked for tasks unknown to us since we began
+	records    index[[]byte]     // the handler's own
 	jobs       map[string]bool
 	want       want
 	agenda     agenda
@@ -109,6 +110,7 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 			m.act(action)
 		}
 	}
+	m.forgetOperation(ev)
 	m.steerOffers()
 	m.declineRest()
 	m.sendDeclines()

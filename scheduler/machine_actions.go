@@ -69,11 +69,12 @@ func (m *Machine) act(action Action) {
 // accept launches and reserves. What it refuses would be refused by the master
 // too, or worse: would start a task under an id that is already taken.
 func (m *Machine) accept(a Accept) {
-	launched, err := m.checkAccept(a)
+	launched, operations, err := m.checkAccept(a)
 	if err != nil {
 		m.note("accept refused", slog.String("error", err.Error()))
 		return
 	}
+	m.startOperations(operations)
 	for _, l := range launched {
 		t := &task{Task: Task{
 			Info: l.info,
@@ -108,15 +109,24 @@ type launch struct {
 	record []byte
 }
 
-// checkAccept returns what an accept launches, or why it cannot be.
-func (m *Machine) checkAccept(a Accept) ([]launch, error) {
+// checkAccept returns what an accept starts, or why it cannot be.
+func (m *Machine) checkAccept(a Accept) ([]launch, []Operation, error) {
 	agent, err := m.agentOf(a.Offers)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	operations, err := m.checkOperations(agent, a.Operations)
+	if err != nil {
+		return nil, nil, err
+	}
+	launched, err := m.checkLaunches(agent, a.Operations)
+	return launched, operations, err
+}
+
+func (m *Machine) checkLaunches(agent string, operations []mesos.Offer_Operation) ([]launch, error) {
 	seen := map[string]bool{}
 	var launched []launch
-	for _, info := range launches(a.Operations) {
+	for _, info := range launches(operations) {
 		id := info.TaskID.Value
 		switch {
 		case id == "" || strings.Contains(id, "/"):

@@ -18,6 +18,7 @@ const (
 	alarmHold      alarmKind = iota // the hold of an offer ends
 	alarmKill                       // a kill is repeated
 	alarmAsk                        // a task that only its own answer can settle, see unsettled
+	alarmOperation                  // an operation that has said nothing
 	alarmReconcile                  // the next round of explicit reconciliation
 	alarmImplicit                   // the next implicit reconciliation
 	alarmRevive                     // a revive that came too soon after the last

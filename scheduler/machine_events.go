@@ -31,7 +31,7 @@ func (m *Machine) apply(ev Event) bool {
 	case Updated:
 		return m.updated(ev.Status)
 	case OperationUpdated:
-		m.acknowledgeOperation(ev.Status)
+		return m.operationUpdated(ev.Status)
 	case AgentLost:
 		m.note("agent lost", slog.String("agent", ev.Agent))
 		m.dropOffersOf(ev.Agent)
@@ -66,6 +66,7 @@ func (m *Machine) subscribed(ev Subscribed) {
 		return
 	}
 	m.reconcileAll()
+	m.askAllOperations()
 	for id, k := range m.kills.all("") {
 		m.sendKill(id, k)
 	}
@@ -95,6 +96,9 @@ func (m *Machine) endSubscription() {
 func (m *Machine) removed() {
 	m.endSubscription()
 	m.kills.clear()
+	for id := range m.operations.all("") {
+		m.dropOperation(id)
+	}
 	if !m.identity.Teardown {
 		m.note("framework removed by the master", slog.String("framework", m.identity.FrameworkID))
 		m.identity.FrameworkID = ""
@@ -243,23 +247,9 @@ func (m *Machine) acknowledge(s mesos.TaskStatus, t *task) {
 	}})
 }
 
-// acknowledgeOperation answers where the status asks for it: the agent or the
-// resource provider repeats it until then.
-func (m *Machine) acknowledgeOperation(s mesos.OperationStatus) {
-	if s.UUID == nil || len(s.UUID.Value) == 0 || s.OperationID == nil {
-		return
-	}
-	m.send(&sched.Call{Type: sched.Call_ACKNOWLEDGE_OPERATION_STATUS,
-		AcknowledgeOperationStatus: &sched.Call_AcknowledgeOperationStatus{
-			AgentID:            s.AgentID,
-			ResourceProviderID: s.ResourceProviderID,
-			UUID:               s.UUID.Value,
-			OperationID:        *s.OperationID,
-		}})
-}
-
 // tick does what is due.
 func (m *Machine) tick() {
+	var operations []string
 	for _, a := range m.agenda.due(m.now) {
 		switch a.kind {
 		case alarmHold:
@@ -270,6 +260,8 @@ func (m *Machine) tick() {
 			}
 		case alarmAsk:
 			m.askAfter(a.key)
+		case alarmOperation:
+			operations = append(operations, a.key)
 		case alarmReconcile:
 			m.reconcileRound()
 		case alarmImplicit:
@@ -279,4 +271,5 @@ func (m *Machine) tick() {
 			// offers are steered after it.
 		}
 	}
+	m.askOperations(operations)
 }

@@ -16,16 +16,18 @@ import (
 //	identity        the framework id and the seed of the deployment
 //	task/<id>       the TaskInfo of a task, as it was launched
 //	status/<id>     what is known of that task: written at every change
+//	operation/<id>  an operation under way that was sent with an id
 //	handler/<key>   what the handler remembered under key
 //
 // Task and status are apart because the first is large and written once. Every
 // task has both. A handler's values carry no version of ours: their format is
 // the handler's own business.
 const (
-	keyIdentity   = "identity"
-	prefixTask    = "task/"
-	prefixStatus  = "status/"
-	prefixHandler = "handler/"
+	keyIdentity     = "identity"
+	prefixTask      = "task/"
+	prefixStatus    = "status/"
+	prefixOperation = "operation/"
+	prefixHandler   = "handler/"
 )
 
 // formats are the shapes of the machine's own records. A change of one gets an
@@ -34,6 +36,7 @@ var formats = []state.Format{
 	{Prefix: keyIdentity},
 	{Prefix: prefixTask},
 	{Prefix: prefixStatus},
+	{Prefix: prefixOperation},
 }
 
 // identity is what the framework is, made once and kept.
@@ -167,6 +170,9 @@ func (m *Machine) restoreRecord(r state.Record) error {
 	if key, ok := strings.CutPrefix(r.Key, prefixHandler); ok {
 		m.records.set(key, r.Value)
 		return nil
+	}
+	if id, ok := strings.CutPrefix(r.Key, prefixOperation); ok {
+		return m.restoreOperation(id, r.Value)
 	}
 	if id, ok := strings.CutPrefix(r.Key, prefixTask); ok {
 		info, err := decodeTask(r.Value)

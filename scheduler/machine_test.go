@@ -132,7 +132,7 @@ func (h *history) checkUpdate(s mesos.TaskStatus, e scheduler.Effects) {
 }
 
 func (h *history) event() scheduler.Event {
-	switch h.pick(16) {
+	switch h.pick(17) {
 	case 0:
 		return scheduler.Disconnected{Reason: "fault"}
 	case 1, 2:
@@ -166,6 +166,15 @@ func (h *history) event() scheduler.Event {
 			return scheduler.JobDone{Name: name}
 		}
 		return scheduler.JobDone{Name: "none"}
+	case 13:
+		s := mesos.OperationStatus{
+			OperationID: &mesos.OperationID{Value: fmt.Sprint("op", h.pick(3))},
+			State:       mesos.OperationState(h.pick(len(mesos.OperationState_name))),
+		}
+		if h.pick(2) == 0 {
+			s.UUID = &mesos.UUID{Value: []byte("u")}
+		}
+		return scheduler.OperationUpdated{Status: s}
 	case 12:
 		if h.pick(20) == 0 {
 			return scheduler.Removed{}
@@ -204,7 +213,14 @@ func (h *history) action(v scheduler.View) scheduler.Action {
 	switch h.pick(13) {
 	case 0, 1, 2:
 		for o := range v.Offers() {
-			return launch(o, h.someTask())
+			accept := launch(o, h.someTask())
+			if h.pick(2) == 0 {
+				accept.Operations = append(accept.Operations, mesos.Offer_Operation{
+					Type: mesos.Offer_Operation_RESERVE, ID: &mesos.OperationID{Value: fmt.Sprint("op", h.pick(3))},
+					Reserve: &mesos.Offer_Operation_Reserve{},
+				})
+			}
+			return accept
 		}
 		return scheduler.Accept{Offers: offers}
 	case 3:

@@ -182,11 +182,15 @@ func (tr *transcript) event(words []string) scheduler.Event {
 		return scheduler.Rescinded{Offer: arg(1)}
 	case "updated":
 		return scheduler.Updated{Status: tr.status(words[1:])}
-	case "operation":
-		return scheduler.OperationUpdated{Status: mesos.OperationStatus{
-			OperationID: &mesos.OperationID{Value: arg(1)}, State: mesos.OPERATION_FINISHED,
-			UUID: &mesos.UUID{Value: []byte(arg(2))}, AgentID: &mesos.AgentID{Value: arg(3)},
-		}}
+	case "operation": // operation id STATE [uuid]
+		s := mesos.OperationStatus{
+			OperationID: &mesos.OperationID{Value: arg(1)}, AgentID: &mesos.AgentID{Value: "a1"},
+			State: mesos.OperationState(mesos.OperationState_value["OPERATION_"+arg(2)]),
+		}
+		if len(words) > 3 {
+			s.UUID = &mesos.UUID{Value: []byte(words[3])}
+		}
+		return scheduler.OperationUpdated{Status: s}
 	case "inverse-offered":
 		from := time.Unix(3600, 0)
 		return scheduler.InverseOffered{Offers: []mesos.InverseOffer{{
@@ -269,6 +273,11 @@ func (tr *transcript) action(v scheduler.View, words []string) scheduler.Action 
 			op.TaskInfos = append(op.TaskInfos, mesos.TaskInfo{Name: task, TaskID: mesos.TaskID{Value: task}, AgentID: mesos.AgentID{Value: words[2]}})
 		}
 		return scheduler.Accept{Offers: ids(words[1]), Operations: []mesos.Offer_Operation{{Type: mesos.Offer_Operation_LAUNCH, Launch: &op}}}
+	case "reserve": // reserve offer id
+		return scheduler.Accept{Offers: ids(words[1]), Operations: []mesos.Offer_Operation{{
+			Type: mesos.Offer_Operation_RESERVE, ID: &mesos.OperationID{Value: words[2]},
+			Reserve: &mesos.Offer_Operation_Reserve{},
+		}}}
 	case "decline":
 		return scheduler.Decline{Offers: ids(words[1]), Refuse: duration(2)}
 	case "hold":
@@ -322,6 +331,9 @@ func showView(v scheduler.View) string {
 	for t := range v.Tasks() {
 		fmt.Fprintf(&out, "task %s %s killing %v\n", t.Info.TaskID.Value, t.Status.GetState(), t.Killing)
 	}
+	for op := range v.Operations() {
+		fmt.Fprintf(&out, "operation %s %s on %s: %s\n", op.ID, op.Type, op.Agent, op.Status.State)
+	}
 	for key, value := range v.Records("") {
 		fmt.Fprintf(&out, "record %s %s\n", key, value)
 	}
@@ -333,7 +345,7 @@ func showRecord(r state.Record) string {
 	switch {
 	case r.Value == nil:
 		return r.Key + " nothing"
-	case strings.HasPrefix(r.Key, "task/"), strings.HasPrefix(r.Key, "status/"):
+	case strings.HasPrefix(r.Key, "task/"), strings.HasPrefix(r.Key, "status/"), strings.HasPrefix(r.Key, "operation/"):
 		return fmt.Sprintf("%s (%d bytes)", r.Key, len(r.Value))
 	}
 	return fmt.Sprintf("%s %s", r.Key, r.Value)
@@ -352,7 +364,10 @@ func showCall(call *sched.Call) string {
 	case sched.Call_ACCEPT:
 		offers(call.Accept.OfferIDs)
 		for _, op := range call.Accept.Operations {
-			for _, info := range op.Launch.TaskInfos {
+			if op.ID != nil {
+				add("%s=%s", op.Type, op.ID.Value)
+			}
+			for _, info := range op.GetLaunch().GetTaskInfos() {
 				add("launch=%s", info.TaskID.Value)
 			}
 		}
@@ -380,6 +395,10 @@ func showCall(call *sched.Call) string {
 		refuse(call.DeclineInverseOffers.Filters)
 	case sched.Call_SHUTDOWN:
 		add("%s/%s", call.Shutdown.AgentID.Value, call.Shutdown.ExecutorID.Value)
+	case sched.Call_RECONCILE_OPERATIONS:
+		for _, op := range call.ReconcileOperations.Operations {
+			add("%s@%s", op.OperationID.Value, op.AgentID.GetValue())
+		}
 	case sched.Call_MESSAGE:
 		add("%s/%s %s", call.Message.AgentID.Value, call.Message.ExecutorID.Value, call.Message.Data)
 	}

@@ -69,6 +69,27 @@ func (v View) Tasks() iter.Seq[Task] {
 	}
 }
 
+// Operation returns what is known of an operation that was sent with an id and
+// has not ended before this event.
+func (v View) Operation(id string) (Operation, bool) {
+	op, ok := v.m.operations.at(id)
+	if !ok {
+		return Operation{}, false
+	}
+	return *op, true
+}
+
+// Operations are all the operations that Operation knows, ordered by id.
+func (v View) Operations() iter.Seq[Operation] {
+	return func(yield func(Operation) bool) {
+		for _, op := range v.m.operations.all("") {
+			if !yield(*op) {
+				return
+			}
+		}
+	}
+}
+
 // Record returns what Remember stored under key. It must not be changed.
 func (v View) Record(key string) ([]byte, bool) {
 	return v.m.records.at(key)
