@@ -83,59 +83,79 @@ type part struct {
 }
 
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
-// order of the offers, and enters the agents into the table.
+// order of the offers, and enters the agents into the table. It reads every
+// offer once and in the order in which they lie in memory: that is what costs.
 func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
-	all := sortedByAgent(held)
-	slab := make([]agent, 0, len(all)) // never grows: agents points into it
-	agents := make([]*agent, 0, len(all))
-	for _, o := range all {
-		n, role := len(slab), allocation(o)
-		if n == 0 || slab[n-1].id != o.AgentID.Value || slab[n-1].role != role {
-			slab = append(slab, agent{id: o.AgentID.Value, role: role, key: table.Add(whereOf(o))})
-			slab[n].offers = slab[n].only[:0]
-			agents = append(agents, &slab[n])
-			n++
+	var agents []*agent
+	var room []agent
+	for o := range held {
+		if len(room) == cap(room) {
+			room = make([]agent, 0, min(max(16, len(agents)), 1024))
 		}
-		slab[n-1].offers = append(slab[n-1].offers, o)
+		room = append(room, agent{id: o.AgentID.Value, role: allocation(o), key: table.Add(whereOf(o))})
+		a := &room[len(room)-1]
+		a.offers = append(a.only[:0], o)
+		a.summarize()
+		agents = append(agents, a)
 	}
-	return agents
+	sortAgents(agents)
+	merged := agents[:0]
+	for _, a := range agents {
+		if n := len(merged); n > 0 && merged[n-1].id == a.id && merged[n-1].role == a.role {
+			merged[n-1].merge(a)
+			table.Drop(a.key)
+			continue
+		}
+		merged = append(merged, a)
+	}
+	return merged
 }
 
-// sortedByAgent orders offers by agent, role and id. Agents of one master have
-// long ids with one beginning, so the eight bytes behind that are compared
-// first.
-func sortedByAgent(held iter.Seq[*mesos.Offer]) []*mesos.Offer {
-	type entry struct {
-		start uint64
-		offer *mesos.Offer
+// merge adds the one offer of a second agent that is the same.
+func (a *agent) merge(more *agent) {
+	a.offers = append(a.offers, more.offers...)
+	slices.SortFunc(a.offers, compareOffers)
+	a.summary.note |= more.summary.note
+	for i := range a.summary.free {
+		a.summary.free[i] += more.summary.free[i]
 	}
-	var all []entry
-	prefix := ""
-	for o := range held {
-		if all = append(all, entry{offer: o}); len(all) == 1 {
-			prefix = o.AgentID.Value
-		}
-		for !strings.HasPrefix(o.AgentID.Value, prefix) {
+}
+
+// sortAgents orders agents by id and role. The ids that one master gives are
+// long and begin alike, so the eight bytes behind that are compared first.
+func sortAgents(agents []*agent) {
+	if len(agents) == 0 || slices.IsSortedFunc(agents, compareAgents) {
+		return
+	}
+	prefix := agents[0].id
+	for _, a := range agents {
+		for !strings.HasPrefix(a.id, prefix) {
 			prefix = prefix[:len(prefix)-1]
 		}
 	}
-	for i := range all {
-		var start [8]byte
-		copy(start[:], all[i].offer.AgentID.Value[len(prefix):])
-		all[i].start = binary.BigEndian.Uint64(start[:])
+	type entry struct {
+		start uint64
+		agent *agent
 	}
-	slices.SortFunc(all, func(x, y entry) int {
+	entries := make([]entry, len(agents))
+	for i, a := range agents {
+		var start [8]byte
+		copy(start[:], a.id[len(prefix):])
+		entries[i] = entry{binary.BigEndian.Uint64(start[:]), a}
+	}
+	slices.SortFunc(entries, func(x, y entry) int {
 		if x.start != y.start {
 			return cmp.Compare(x.start, y.start)
 		}
-		return cmp.Or(strings.Compare(x.offer.AgentID.Value, y.offer.AgentID.Value),
-			strings.Compare(allocation(x.offer), allocation(y.offer)), compareOffers(x.offer, y.offer))
+		return compareAgents(x.agent, y.agent)
 	})
-	sorted := make([]*mesos.Offer, len(all))
-	for i := range all {
-		sorted[i] = all[i].offer
+	for i := range entries {
+		agents[i] = entries[i].agent
 	}
-	return sorted
+}
+
+func compareAgents(a, b *agent) int {
+	return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(a.role, b.role))
 }
 
 func whereOf(o *mesos.Offer) constraints.Agent {

@@ -205,7 +205,9 @@ func (b *batch) attempt(order []int, take func(*batch, int) int) []placed {
 // commit gives the agent to the request.
 func (b *batch) commit(request, agent int) {
 	w, a := &b.wants[request], b.agents[agent]
-	b.fit.try(a, w.Request)
+	if b.fit.request != w.Request || b.fit.fitting != a {
+		b.fit.try(a, w.Request)
+	}
 	b.placed = append(b.placed, placed{request: request, agent: agent, before: a.parts})
 	b.fit.commit(a)
 	b.update(agent)
@@ -235,6 +237,7 @@ func (b *batch) undo() {
 	}
 	b.placed = b.placed[:0]
 	b.state++
+	b.fit.fitting = nil
 }
 
 // incompleteGroup finds a group of which not all are placed.

@@ -13,6 +13,7 @@ type fit struct {
 	request *Request
 	role    string // to reserve for
 	all     bool   // look for everything that is short, not only the first
+	fitting *agent // the one that takes are of; nil where the last try failed
 
 	owners []owner  // of each part of the agent
 	left   []Amount // of each part, scalars only
@@ -60,7 +61,7 @@ const (
 // then holds a part; otherwise lacks says what is short.
 func (f *fit) try(a *agent, r *Request) bool {
 	a.gather()
-	f.request, f.role = r, r.Role
+	f.request, f.role, f.fitting = r, r.Role, nil
 	if f.role == "" {
 		f.role = a.role
 	}
@@ -91,7 +92,11 @@ func (f *fit) try(a *agent, r *Request) bool {
 		}
 	}
 	f.takePorts(a)
-	return len(f.lacks) == 0
+	if len(f.lacks) > 0 {
+		return false
+	}
+	f.fitting = a
+	return true
 }
 
 func (f *fit) failed() bool { return len(f.lacks) > 0 && !f.all }
@@ -319,5 +324,5 @@ func (f *fit) commit(a *agent) {
 			p.left = p.left.minus(t.quantity(p))
 		}
 	}
-	a.parts = parts
+	a.parts, f.fitting = parts, nil
 }

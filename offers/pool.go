@@ -3,7 +3,6 @@ package offers
 import (
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -101,7 +100,7 @@ func (p *Pool) settle() {
 	}
 	p.stale = p.stale[:0]
 	if p.unordered {
-		slices.SortFunc(p.order, compareAgents)
+		sortAgents(p.order)
 		p.unordered = false
 	}
 }
@@ -235,11 +234,4 @@ func (p *Pool) reserve(agents []*agent, requests []Request) ([]Match, Report) {
 	b := batch{agents: agents, table: &p.table}
 	defer b.undo()
 	return b.reserve(requests)
-}
-
-func compareAgents(a, b *agent) int {
-	if c := strings.Compare(a.id, b.id); c != 0 {
-		return c
-	}
-	return strings.Compare(a.role, b.role)
 }
