@@ -171,8 +171,8 @@ func allocation(o *mesos.Offer) string {
 	return o.Resources[0].GetAllocationInfo().GetRole()
 }
 
-// any is an offer of the agent, held or held last.
-func (a *agent) any() *mesos.Offer {
+// latest is an offer of the agent, held or held last.
+func (a *agent) latest() *mesos.Offer {
 	if len(a.offers) > 0 {
 		return a.offers[0]
 	}
@@ -199,7 +199,7 @@ func (a *agent) gather() {
 	if a.parts != nil {
 		return
 	}
-	a.parts = make([]part, 0, len(a.any().Resources))
+	a.parts = make([]part, 0, len(a.latest().Resources))
 	for r := range a.resources {
 		a.add(r)
 	}

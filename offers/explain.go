@@ -270,7 +270,7 @@ func (e *explanation) onlyLack(s shortage) *Lack {
 
 func (e *explanation) miss(agent int) Miss {
 	a := e.b.agents[agent]
-	m := Miss{Agent: a.id, Hostname: a.any().Hostname}
+	m := Miss{Agent: a.id, Hostname: a.latest().Hostname}
 	if violation, ok := e.w.rules.CheckKey(a.key); !ok {
 		m.Violation = &violation
 	}
@@ -290,7 +290,7 @@ func (w *want) describe(l lack, a *agent) Lack {
 			lack.Of = q.value()
 		}
 		if l.best > 0 {
-			lack.Hostname = a.any().Hostname
+			lack.Hostname = a.latest().Hostname
 		}
 		return lack
 	case portLack:
@@ -299,7 +299,7 @@ func (w *want) describe(l lack, a *agent) Lack {
 		v := w.Volumes[l.index]
 		lack := Lack{Resource: "disk", Of: v.String(), Asked: v.Size, Best: l.best}
 		if l.best > 0 {
-			lack.Hostname = a.any().Hostname
+			lack.Hostname = a.latest().Hostname
 		}
 		return lack
 	default:

@@ -289,7 +289,7 @@ func (f *fit) takePort(a *agent, port int, first, last owner) bool {
 		}
 		for _, r := range p.left.ranges {
 			length := uint64(0)
-			if wanted.any() {
+			if wanted.open() {
 				length = r.End - r.Begin
 			}
 			if best.part >= 0 && (length < longest || length == longest && r.Begin > best.number) {

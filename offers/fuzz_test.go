@@ -47,7 +47,7 @@ func FuzzOffers(f *testing.F) {
 			Release(m.Resources)
 		}
 		Owned(heldAs(held), HasLabel("a", "b"))
-		Disk(heldAs(held), request, Volume{ID: "v", Path: "v", Size: 1, Disk: MountDisk})
+		MakeDisk(heldAs(held), request, Volume{ID: "v", Path: "v", Size: 1, Disk: MountDisk})
 		for _, o := range held {
 			FormatAgent(o.Resources)
 			if rest, ok := Minus(o.Resources, o.Resources); !ok || len(rest) > 0 {

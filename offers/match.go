@@ -65,7 +65,7 @@ func Launch(agent string, tasks ...mesos.TaskInfo) mesos.Offer_Operation {
 func (f *fit) match(a *agent) Match {
 	r := f.request
 	m := Match{
-		Node: r.Node, Agent: a.id, Hostname: a.any().Hostname, Where: whereOf(a.any()),
+		Node: r.Node, Agent: a.id, Hostname: a.latest().Hostname, Where: whereOf(a.latest()),
 		Offers: a.offerIDs(), Ports: map[string]uint64{},
 	}
 	var reserve, create []mesos.Resource

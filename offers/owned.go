@@ -30,7 +30,7 @@ func Owned(held iter.Seq[*mesos.Offer], match func(labels []mesos.Label) bool) [
 		}
 		if len(found) > 0 {
 			holdings = append(holdings, Holding{
-				Agent: a.id, Hostname: a.any().Hostname, Offers: a.offerIDs(), Resources: found,
+				Agent: a.id, Hostname: a.latest().Hostname, Offers: a.offerIDs(), Resources: found,
 			})
 		}
 	}

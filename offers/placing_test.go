@@ -220,19 +220,19 @@ func TestKindsOfResources(t *testing.T) {
 		request.Volumes = []Volume{{ID: "v", Path: "data", Size: 100_000, Disk: MountDisk, Profile: "fast"}}
 		held := []mesos.Offer{with(offer("a", 1, "cpus:1"), profiled(mesos.Resource_DiskInfo_Source_RAW, "fast", "", "disk:500")),
 			with(offer("b", 2, "cpus:1"), profiled(mesos.Resource_DiskInfo_Source_RAW, "fast", "7", "disk:200"))}
-		accept, ok := Disk(heldAs(held), request, request.Volumes[0])
+		accept, ok := MakeDisk(heldAs(held), request, request.Volumes[0])
 		require.True(t, ok)
 		assert.Equal(t, "agent-2", accept.Agent, "the smallest that will do")
 		require.Len(t, accept.Operations, 2)
 		assert.Equal(t, mesos.Resource_DiskInfo_Source_MOUNT, accept.Operations[1].CreateDisk.TargetType)
 		assert.InDelta(t, 200, accept.Operations[1].CreateDisk.Source.Scalar.Value, 0)
 		request.Agent = "agent-1"
-		accept, ok = Disk(heldAs(held), request, request.Volumes[0])
+		accept, ok = MakeDisk(heldAs(held), request, request.Volumes[0])
 		require.True(t, ok)
 		assert.InDelta(t, 100, accept.Operations[1].CreateDisk.Source.Scalar.Value, 0, "a pool is divided")
-		_, ok = Disk(heldAs(held), request, Volume{ID: "v", Path: "data", Size: 1000_000, Disk: MountDisk, Profile: "fast"})
+		_, ok = MakeDisk(heldAs(held), request, Volume{ID: "v", Path: "data", Size: 1000_000, Disk: MountDisk, Profile: "fast"})
 		assert.False(t, ok)
-		_, ok = Disk(heldAs(held), request, Volume{ID: "v", Path: "data", Size: 1000})
+		_, ok = MakeDisk(heldAs(held), request, Volume{ID: "v", Path: "data", Size: 1000})
 		assert.False(t, ok, "the root disk is no RAW disk")
 	})
 	t.Run("a shared volume", func(t *testing.T) {

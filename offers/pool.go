@@ -112,7 +112,7 @@ func (p *Pool) renew(a *agent) {
 	if a.known {
 		p.table.Drop(a.key)
 	}
-	a.key, a.known = p.table.Add(whereOf(a.any())), true
+	a.key, a.known = p.table.Add(whereOf(a.latest())), true
 }
 
 // Remove forgets an offer: it was rescinded, accepted or declined. It says

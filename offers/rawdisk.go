@@ -11,13 +11,13 @@ import (
 	"github.com/mesokit/mesokit/constraints"
 )
 
-// Disk finds a RAW disk of a storage provider for a volume of the request that
+// MakeDisk finds a RAW disk of a storage provider for a volume of the request that
 // wants a MOUNT or BLOCK disk of a profile: the smallest that will do, on an
 // agent that the rules allow and, where the request says so, only there. The
 // operations reserve it for the node and have the provider make the disk. That
 // takes its time: the agent offers the disk later, and Reserve then takes it as
 // the node's own. It says false where there is none.
-func Disk(held iter.Seq[*mesos.Offer], r Request, volume Volume) (Accept, bool) {
+func MakeDisk(held iter.Seq[*mesos.Offer], r Request, volume Volume) (Accept, bool) {
 	if volume.Disk != MountDisk && volume.Disk != BlockDisk || r.Unreserved || r.Validate() != nil {
 		return Accept{}, false
 	}

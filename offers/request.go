@@ -81,18 +81,18 @@ type Port struct {
 
 // bounds are the ends of the range, with the meaning of zero applied.
 func (p Port) bounds() (begin, end uint64) {
-	if p.any() {
+	if p.open() {
 		return 0, 1<<64 - 1
 	}
 	return p.Begin, p.End
 }
 
-func (p Port) any() bool { return p.Begin == 0 && p.End == 0 }
+func (p Port) open() bool { return p.Begin == 0 && p.End == 0 }
 
 // String is such as "client (9092)", "client (9092-9099)" or "client (any)".
 func (p Port) String() string {
 	switch {
-	case p.any():
+	case p.open():
 		return p.Name + " (any)"
 	case p.Begin == p.End:
 		return fmt.Sprintf("%s (%d)", p.Name, p.Begin)
