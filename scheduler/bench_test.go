@@ -6,8 +6,12 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 // BenchmarkStepUpdate is one status, saved and acknowledged, with so many tasks
@@ -54,8 +58,53 @@ func BenchmarkReconcile(b *testing.B) {
 	}
 }
 
-func manyTasks(b *testing.B, n int, now time.Time) *scheduler.Machine {
-	m, err := scheduler.NewMachine(scheduler.HandlerFunc(func(v scheduler.View, _ scheduler.Event) []scheduler.Action {
+// BenchmarkUpdates is bursts of 1,000 statuses through Run: received over HTTP,
+// saved in a file store with fsync, acknowledged over HTTP. Below it is the same
+// number of saves one by one, which is what saving each by itself would cost.
+func BenchmarkUpdates(b *testing.B) {
+	const burst = 1000
+	b.Run("burst", func(b *testing.B) {
+		m := newMaster(b)
+		m.calls = make(chan received, 4*burst)
+		store, err := state.OpenFile(b.TempDir())
+		require.NoError(b, err)
+		b.Cleanup(func() { assert.NoError(b, store.Close()) })
+		start(b, scheduler.Config{Master: m.address(), Store: store, Handler: scheduler.HandlerFunc(launchMany(burst))})
+		s := m.subscribed()
+		s.send(offersEvent(offer("o1", "a1")))
+		m.call(sched.Call_ACCEPT)
+		states := []mesos.TaskState{mesos.TASK_RUNNING, mesos.TASK_UNREACHABLE}
+		for i := 0; b.Loop(); i++ {
+			for task := range burst {
+				uuid := fmt.Sprintf("%08d%08d", i, task)
+				s.send(updateEvent(status(fmt.Sprintf("t%05d", task), "a1", states[i%2], uuid)))
+			}
+			for range burst {
+				m.call(sched.Call_ACKNOWLEDGE)
+			}
+		}
+		b.ReportMetric(float64(burst*b.N)/b.Elapsed().Seconds(), "updates/s")
+	})
+	b.Run("save-each", func(b *testing.B) {
+		store, err := state.OpenFile(b.TempDir())
+		require.NoError(b, err)
+		b.Cleanup(func() { assert.NoError(b, store.Close()) })
+		_, err = store.Load(b.Context())
+		require.NoError(b, err)
+		value := make([]byte, 200)
+		for i := 0; b.Loop(); i++ {
+			value[0] = byte(i)
+			for range burst {
+				require.NoError(b, store.Save(b.Context(), []state.Record{{Key: "status/t00001", Value: value}}))
+			}
+		}
+		b.ReportMetric(float64(burst*b.N)/b.Elapsed().Seconds(), "updates/s")
+	})
+}
+
+// launchMany launches so many tasks on the first offer.
+func launchMany(n int) func(scheduler.View, scheduler.Event) []scheduler.Action {
+	return func(v scheduler.View, _ scheduler.Event) []scheduler.Action {
 		for o := range v.Offers() {
 			accept := launch(o, "t00000")
 			op := accept.Operations[0].Launch
@@ -67,7 +116,11 @@ func manyTasks(b *testing.B, n int, now time.Time) *scheduler.Machine {
 			return []scheduler.Action{accept}
 		}
 		return nil
-	}), []byte("seed"), nil)
+	}
+}
+
+func manyTasks(b *testing.B, n int, now time.Time) *scheduler.Machine {
+	m, err := scheduler.NewMachine(scheduler.HandlerFunc(launchMany(n)), []byte("seed"), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

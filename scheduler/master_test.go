@@ -22,7 +22,7 @@ const patience = 20 * time.Second
 // scriptedMaster is a master that does what a test tells it, over real HTTP.
 type scriptedMaster struct {
 	*httptest.Server
-	t       *testing.T
+	t       testing.TB
 	streams chan *scriptedStream
 	calls   chan received
 
@@ -39,7 +39,7 @@ type received struct {
 	streamID string
 }
 
-func newMaster(t *testing.T) *scriptedMaster {
+func newMaster(t testing.TB) *scriptedMaster {
 	m := &scriptedMaster{
 		t:       t,
 		streams: make(chan *scriptedStream, 16),

@@ -47,13 +47,13 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // running is a Run under test.
 type running struct {
-	t      *testing.T
+	t      testing.TB
 	cancel context.CancelFunc
 	result chan error
 }
 
 // start runs a scheduler until the test ends.
-func start(t *testing.T, c scheduler.Config) *running {
+func start(t testing.TB, c scheduler.Config) *running {
 	t.Helper()
 	if c.Framework.Name == "" {
 		c.Framework.Name = "test"
@@ -194,6 +194,18 @@ func TestRunEndsWhenTheMasterRefuses(t *testing.T) {
 			assert.ErrorContains(t, err, c.text)
 		})
 	}
+}
+
+func TestRunEndsWhenTheMasterIsTooOld(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	r := start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	version, ev := "1.3.2", subscribedEvent("fw-1", 15)
+	ev.Subscribed.MasterInfo = &mesos.MasterInfo{ID: "m", Version: &version, Port: new(uint32)}
+	m.stream().send(ev)
+	err := r.end()
+	require.ErrorIs(t, err, scheduler.ErrRefused)
+	assert.ErrorContains(t, err, "Mesos 1.3.2")
 }
 
 func TestRunEndsWhenFailedOver(t *testing.T) {

@@ -28,9 +28,9 @@ var (
 	// are gone and its id is of no more use.
 	ErrRemoved = errors.New("the master has removed the framework and ended its tasks: start again with Config.RegisterAnew (reservations and volumes stay), or with an empty store")
 
-	// ErrRefused ends Run when the master does not let the framework
-	// subscribe, for a reason that does not go away by itself.
-	ErrRefused = errors.New("the master refuses the subscription")
+	// ErrRefused ends Run when the framework cannot subscribe with this master,
+	// for a reason that does not go away by itself.
+	ErrRefused = errors.New("no subscription with this master")
 )
 
 var errTornDown = errors.New("the framework was torn down")
@@ -175,6 +175,9 @@ func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stre
 		}
 		ev := EventOf(event)
 		if sub, ok := ev.(Subscribed); ok && !ended.subscribed {
+			if err := checkVersion(sub.Master.GetVersion()); err != nil {
+				return ended, err
+			}
 			ended.subscribed, since = true, time.Now()
 			dog.heartbeat(sub.Heartbeat)
 			out := &sender{s.transport, s.log, stream.url, stream.streamID, cancel}
