@@ -167,7 +167,39 @@ func (b *batch) search() []placed {
 			best = found
 		}
 	}
+	if budget := maxBacktracks; len(best) < len(order) && len(order) <= maxBacktracked && b.backtrack(hardest, &budget) {
+		best = slices.Clone(b.placed)
+		b.undo(0)
+	}
 	return best
+}
+
+// A way for all is searched for at most so many requests, and with at most so
+// many placements.
+const (
+	maxBacktracked = 50
+	maxBacktracks  = 2000
+)
+
+// backtrack places all in that order, each on any agent that leaves a place for
+// the next. It says false, with nothing placed, where it found no way.
+func (b *batch) backtrack(order []int, budget *int) bool {
+	if len(order) == 0 {
+		return true
+	}
+	w, before := &b.wants[order[0]], len(b.placed)
+	for i := w.from; i < w.to && *budget > 0; i++ {
+		if !b.covers(w, i) || !b.fits(w, i) {
+			continue
+		}
+		*budget--
+		b.commit(order[0], i)
+		if b.backtrack(order[1:], budget) {
+			return true
+		}
+		b.undo(before)
+	}
+	return false
 }
 
 // hopeful says whether one that was not placed had a place at the beginning.
@@ -198,7 +230,7 @@ func (b *batch) attempt(order []int, take func(*batch, int) int) []placed {
 		waiting = refused
 	}
 	found := slices.Clone(b.placed)
-	b.undo()
+	b.undo(0)
 	return found
 }
 
@@ -221,9 +253,9 @@ func (b *batch) commit(request, agent int) {
 	}
 }
 
-// undo takes all commits back.
-func (b *batch) undo() {
-	for _, p := range slices.Backward(b.placed) {
+// undo takes commits back until so many are left.
+func (b *batch) undo(left int) {
+	for _, p := range slices.Backward(b.placed[left:]) {
 		w, a := &b.wants[p.request], b.agents[p.agent]
 		a.parts = p.before
 		b.update(p.agent)
@@ -235,7 +267,7 @@ func (b *batch) undo() {
 			}
 		}
 	}
-	b.placed = b.placed[:0]
+	b.placed = b.placed[:left]
 	b.state++
 	b.fit.fitting = nil
 }

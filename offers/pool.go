@@ -232,6 +232,6 @@ func (p *Pool) DryRun(requests []Request) ([]Match, Report) {
 
 func (p *Pool) reserve(agents []*agent, requests []Request) ([]Match, Report) {
 	b := batch{agents: agents, table: &p.table}
-	defer b.undo()
+	defer b.undo(0)
 	return b.reserve(requests)
 }

@@ -145,6 +145,73 @@ func TestReserveProperties(t *testing.T) {
 	}
 }
 
+// placeAll says whether all requests fit at once, by trying every way.
+func placeAll(t *testing.T, held []mesos.Offer, requests []Request, placed []Other) bool {
+	t.Helper()
+	if len(requests) == 0 {
+		return true
+	}
+	q := requests[0]
+	for _, o := range placed {
+		if o.Pod == q.Pod {
+			q.Placed = append(q.Placed, o.Agent)
+		}
+	}
+	for i := range held {
+		matches, _ := Reserve(heldAs(held[i:i+1]), []Request{q})
+		if len(matches) == 0 {
+			continue
+		}
+		after := newLedger()
+		after.put(t, held[i].Resources...)
+		for _, op := range matches[0].Operations {
+			after.apply(t, op)
+		}
+		after.take(t, matches[0].Resources...)
+		next := slices.Clone(held)
+		next[i].Resources = after.resources(t)
+		if placeAll(t, next, requests[1:], append(slices.Clone(placed), Other{Pod: q.Pod, Agent: matches[0].Where})) {
+			return true
+		}
+	}
+	return false
+}
+
+// Where all fit at once, all are placed.
+func TestReserveFindsTheOnlyWay(t *testing.T) {
+	t.Parallel()
+	possible := 0
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		var held []mesos.Offer
+		for n := range 3 {
+			held = append(held, offer(fmt.Sprint("o", n), n, fmt.Sprintf("cpus:%d;mem:%d", 1+r.IntN(5), 1+r.IntN(5))))
+		}
+		var requests []Request
+		rule := []string{"hostname:UNIQUE", "rack:GROUP_BY:2", "hostname:MAX_PER:2"}[r.IntN(3)]
+		for n := range 4 {
+			q := plain(fmt.Sprint("node-", n), fmt.Sprintf("cpus:%d;mem:%d", 1+r.IntN(3), 1+r.IntN(3)))
+			if r.IntN(2) == 0 {
+				q.Place = constraints.MustParse(rule)
+			} else {
+				q.Pod = "other"
+			}
+			q.Prefer = Preference(r.IntN(3))
+			requests = append(requests, q)
+		}
+		if !placeAll(t, held, requests, nil) {
+			continue
+		}
+		possible++
+		matches, report := Reserve(heldAs(held), requests)
+		checkMatches(t, held, requests, matches)
+		if len(matches) != len(requests) {
+			t.Fatalf("seed %d: %v", seed, report)
+		}
+	}
+	assert.Greater(t, possible, 20)
+}
+
 // checkRules counts by hand what is placed where.
 func checkRules(t *testing.T, requests []Request, matches []Match) {
 	t.Helper()

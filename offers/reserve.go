@@ -14,10 +14,11 @@ import (
 // all; then the report says why not. The matches are in the order of the
 // requests.
 //
-// The requests are tried in their order; when some of them find no place, those
-// that fit on the fewest agents are tried first, and at last each takes the
-// first agent by id that will do. The way that places most is taken. The result
-// does not depend on the order of the offers.
+// The requests are tried in their order, each on the agent that ranks first.
+// When some find no place, other ways are tried: those that fit on the fewest
+// agents first; the first agent by id that will do; and a search, which is
+// bounded, for a way to place all. The way that places most is taken. The
+// result does not depend on the order of the offers.
 //
 // A [Pool] does the same for offers that come and go.
 func Reserve(held iter.Seq[*mesos.Offer], requests []Request) ([]Match, Report) {
