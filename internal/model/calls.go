@@ -101,58 +101,74 @@ func validateCall(c *scheduler.Call, principal string) error {
 	if c.FrameworkID == nil {
 		return errors.New("Expecting 'framework_id' to be present")
 	}
-	missing := func(field string, absent bool) error {
-		if absent {
-			return fmt.Errorf("Expecting '%s' to be present", field)
+	fields, ok := callFields(c)
+	if !ok {
+		return errors.New("Expecting 'type' to be present")
+	}
+	for _, f := range fields {
+		if f.absent {
+			return fmt.Errorf("Expecting '%s' to be present", f.name)
 		}
-		return nil
 	}
 	switch c.Type {
-	case scheduler.Call_ACCEPT:
-		return missing("accept", c.Accept == nil)
-	case scheduler.Call_DECLINE:
-		return missing("decline", c.Decline == nil)
-	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
-		return missing("accept_inverse_offers", c.AcceptInverseOffers == nil)
-	case scheduler.Call_DECLINE_INVERSE_OFFERS:
-		return missing("decline_inverse_offers", c.DeclineInverseOffers == nil)
-	case scheduler.Call_KILL:
-		return missing("kill", c.Kill == nil)
-	case scheduler.Call_SHUTDOWN:
-		return missing("shutdown", c.Shutdown == nil)
 	case scheduler.Call_ACKNOWLEDGE:
-		if c.Acknowledge == nil {
-			return missing("acknowledge", true)
-		}
 		return validateUUID(c.Acknowledge.UUID)
 	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
-		if c.AcknowledgeOperationStatus == nil {
-			return missing("acknowledge_operation_status", true)
-		}
 		if err := validateUUID(c.AcknowledgeOperationStatus.UUID); err != nil {
 			return err
 		}
-		return missing("agent_id", c.AcknowledgeOperationStatus.AgentID == nil)
-	case scheduler.Call_RECONCILE:
-		return missing("reconcile", c.Reconcile == nil)
-	case scheduler.Call_RECONCILE_OPERATIONS:
-		return missing("reconcile_operations", c.ReconcileOperations == nil)
-	case scheduler.Call_MESSAGE:
-		return missing("message", c.Message == nil)
-	case scheduler.Call_REQUEST:
-		return missing("request", c.Request == nil)
-	case scheduler.Call_UPDATE_FRAMEWORK:
-		if c.UpdateFramework == nil {
-			return missing("update_framework", true)
+		if c.AcknowledgeOperationStatus.AgentID == nil {
+			return errors.New("Expecting 'agent_id' to be present")
 		}
+	case scheduler.Call_UPDATE_FRAMEWORK:
 		if c.FrameworkID.Value != c.UpdateFramework.FrameworkInfo.ID.GetValue() {
 			return errors.New("'framework_id' differs from 'update_framework.framework_info.id'")
 		}
-	case scheduler.Call_TEARDOWN, scheduler.Call_REVIVE, scheduler.Call_SUPPRESS:
-	default:
-		return errors.New("Expecting 'type' to be present")
 	}
 	return nil
+}
+
+// callField is a field that a type of call must have.
+type callField struct {
+	name   string
+	absent bool
+}
+
+// callFields returns the field that goes with the call's type, if there is one;
+// !ok if nobody knows the type.
+func callFields(c *scheduler.Call) (fields []callField, ok bool) {
+	one := func(name string, absent bool) ([]callField, bool) { return []callField{{name, absent}}, true }
+	switch c.Type {
+	case scheduler.Call_ACCEPT:
+		return one("accept", c.Accept == nil)
+	case scheduler.Call_DECLINE:
+		return one("decline", c.Decline == nil)
+	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
+		return one("accept_inverse_offers", c.AcceptInverseOffers == nil)
+	case scheduler.Call_DECLINE_INVERSE_OFFERS:
+		return one("decline_inverse_offers", c.DeclineInverseOffers == nil)
+	case scheduler.Call_KILL:
+		return one("kill", c.Kill == nil)
+	case scheduler.Call_SHUTDOWN:
+		return one("shutdown", c.Shutdown == nil)
+	case scheduler.Call_ACKNOWLEDGE:
+		return one("acknowledge", c.Acknowledge == nil)
+	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
+		return one("acknowledge_operation_status", c.AcknowledgeOperationStatus == nil)
+	case scheduler.Call_RECONCILE:
+		return one("reconcile", c.Reconcile == nil)
+	case scheduler.Call_RECONCILE_OPERATIONS:
+		return one("reconcile_operations", c.ReconcileOperations == nil)
+	case scheduler.Call_MESSAGE:
+		return one("message", c.Message == nil)
+	case scheduler.Call_REQUEST:
+		return one("request", c.Request == nil)
+	case scheduler.Call_UPDATE_FRAMEWORK:
+		return one("update_framework", c.UpdateFramework == nil)
+	case scheduler.Call_TEARDOWN, scheduler.Call_REVIVE, scheduler.Call_SUPPRESS:
+		return nil, true
+	}
+	return nil, false
 }
 
 func validateSubscribe(c *scheduler.Call, principal string) error {

@@ -106,10 +106,6 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 	missing := func(field string) error {
 		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting '%s' to be present", field)
 	}
-	change := func(agent mesos.AgentID, kind mesos.Offer_Operation_Type, op mesos.Offer_Operation) (model.OperatorRequest, error) {
-		op.Type = kind
-		return model.ChangeResources{AgentID: agent.Value, Operation: op}, nil
-	}
 	switch c.Type {
 	case mesosmaster.Call_UPDATE_MAINTENANCE_SCHEDULE:
 		if c.UpdateMaintenanceSchedule == nil {
@@ -140,28 +136,38 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 			return nil, missing("reactivate_agent")
 		}
 		return model.Deactivate{ID: c.ReactivateAgent.AgentID.Value, On: true}, nil
+	}
+	return resourceRequest(c, missing)
+}
+
+// resourceRequest does the same for the calls that change an agent's resources.
+func resourceRequest(c *mesosmaster.Call, missing func(string) error) (model.OperatorRequest, error) {
+	change := func(agent mesos.AgentID, op mesos.Offer_Operation) (model.OperatorRequest, error) {
+		return model.ChangeResources{AgentID: agent.Value, Operation: op}, nil
+	}
+	switch c.Type {
 	case mesosmaster.Call_RESERVE_RESOURCES:
 		if x := c.ReserveResources; x != nil {
-			return change(x.AgentID, mesos.Offer_Operation_RESERVE,
-				mesos.Offer_Operation{Reserve: &mesos.Offer_Operation_Reserve{Resources: x.Resources}})
+			return change(x.AgentID, mesos.Offer_Operation{
+				Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Resources: x.Resources}})
 		}
 		return nil, missing("reserve_resources")
 	case mesosmaster.Call_UNRESERVE_RESOURCES:
 		if x := c.UnreserveResources; x != nil {
-			return change(x.AgentID, mesos.Offer_Operation_UNRESERVE,
-				mesos.Offer_Operation{Unreserve: &mesos.Offer_Operation_Unreserve{Resources: x.Resources}})
+			return change(x.AgentID, mesos.Offer_Operation{
+				Type: mesos.Offer_Operation_UNRESERVE, Unreserve: &mesos.Offer_Operation_Unreserve{Resources: x.Resources}})
 		}
 		return nil, missing("unreserve_resources")
 	case mesosmaster.Call_CREATE_VOLUMES:
 		if x := c.CreateVolumes; x != nil {
-			return change(x.AgentID, mesos.Offer_Operation_CREATE,
-				mesos.Offer_Operation{Create: &mesos.Offer_Operation_Create{Volumes: x.Volumes}})
+			return change(x.AgentID, mesos.Offer_Operation{
+				Type: mesos.Offer_Operation_CREATE, Create: &mesos.Offer_Operation_Create{Volumes: x.Volumes}})
 		}
 		return nil, missing("create_volumes")
 	case mesosmaster.Call_DESTROY_VOLUMES:
 		if x := c.DestroyVolumes; x != nil {
-			return change(x.AgentID, mesos.Offer_Operation_DESTROY,
-				mesos.Offer_Operation{Destroy: &mesos.Offer_Operation_Destroy{Volumes: x.Volumes}})
+			return change(x.AgentID, mesos.Offer_Operation{
+				Type: mesos.Offer_Operation_DESTROY, Destroy: &mesos.Offer_Operation_Destroy{Volumes: x.Volumes}})
 		}
 		return nil, missing("destroy_volumes")
 	}

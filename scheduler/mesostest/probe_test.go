@@ -2,13 +2,11 @@ package mesostest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +17,7 @@ import (
 // TestMain lets the test binary serve as the custom executor of its tests.
 func TestMain(m *testing.M) {
 	if os.Getenv("MESOSTEST_PROBE_EXECUTOR") != "" {
-		if err := probeExecutor(); err != nil {
+		if err := runProbeExecutor(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -47,121 +45,6 @@ func dig(v any, path ...any) any {
 }
 
 func text(v any, path ...any) string { s, _ := dig(v, path...).(string); return s }
-
-// probeLog is the file in its sandbox where the probe executor writes what it
-// sees and sends.
-const probeLog = "probe.log"
-
-// probeExecutor is the executor that the recordings were made with, in Go: it
-// runs nothing, answers "ping", and dies of "die".
-func probeExecutor() error {
-	log, err := os.OpenFile(probeLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	note := func(kind string, v any) { _ = json.NewEncoder(log).Encode(object{kind: v}) }
-	env := object{}
-	for _, kv := range os.Environ() {
-		k, v, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(k, "MESOS_") || strings.HasPrefix(k, "LIBPROCESS_") {
-			env[k] = v
-		}
-	}
-	note("env", env)
-	url := "http://" + os.Getenv("MESOS_AGENT_ENDPOINT") + "/api/v1/executor"
-	framework := object{"value": os.Getenv("MESOS_FRAMEWORK_ID")}
-	id := object{"value": os.Getenv("MESOS_EXECUTOR_ID")}
-	post := func(call object) (*http.Response, error) {
-		call["framework_id"], call["executor_id"] = framework, id
-		if call["type"] != "SUBSCRIBE" {
-			note("send", call)
-		}
-		b, err := json.Marshal(call)
-		if err != nil {
-			return nil, err
-		}
-		return http.Post(url, "application/json", bytes.NewReader(b))
-	}
-	tasks := map[string]bool{}
-	update := func(task, state string) error {
-		uuid := randomUUID()
-		resp, err := post(object{"type": "UPDATE", "update": object{"status": object{
-			"task_id": object{"value": task}, "state": state, "source": "SOURCE_EXECUTOR",
-			"executor_id": id, "uuid": base64.StdEncoding.EncodeToString([]byte(uuid)[:16]),
-			"timestamp": float64(time.Now().UnixMilli()) / 1000,
-		}}})
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	}
-	handle := func(e any) (bool, error) {
-		switch text(e, "type") {
-		case "LAUNCH":
-			task := text(e, "launch", "task", "task_id", "value")
-			tasks[task] = true
-			return false, errorsOf(update(task, "TASK_STARTING"), update(task, "TASK_RUNNING"))
-		case "KILL":
-			task := text(e, "kill", "task_id", "value")
-			delete(tasks, task)
-			return false, update(task, "TASK_KILLED")
-		case "MESSAGE":
-			switch data, _ := base64.StdEncoding.DecodeString(text(e, "message", "data")); string(data) {
-			case "ping":
-				resp, err := post(object{"type": "MESSAGE", "message": object{"data": base64.StdEncoding.EncodeToString([]byte("pong"))}})
-				if err != nil {
-					return false, err
-				}
-				return false, resp.Body.Close()
-			case "die":
-				os.Exit(9)
-			}
-		case "SHUTDOWN":
-			for task := range tasks {
-				if err := update(task, "TASK_KILLED"); err != nil {
-					return true, err
-				}
-			}
-			// The recorded executor, in Python, took its time to end, so that
-			// what its tasks had was offered before what it had itself.
-			<-time.After(time.Second)
-			return true, nil
-		}
-		return false, nil
-	}
-	for { // an agent that is restarted is subscribed to again
-		resp, err := post(object{"type": "SUBSCRIBE", "subscribe": object{}})
-		if err != nil {
-			<-time.After(50 * time.Millisecond) // nothing here says when the agent is back
-			continue
-		}
-		r := recordio.NewReader(resp.Body, 0)
-		for {
-			b, err := r.Next()
-			if err != nil {
-				break
-			}
-			var e any
-			if err := json.Unmarshal(b, &e); err != nil {
-				return err
-			}
-			note("event", e)
-			if done, err := handle(e); done || err != nil {
-				return err
-			}
-		}
-		_ = resp.Body.Close()
-	}
-}
-
-func errorsOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // probe is a scheduler that speaks plain JSON.
 type probe struct {
