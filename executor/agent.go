@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,12 +22,14 @@ import (
 type agent struct {
 	url    string
 	token  string
+	json   bool // rather than protobuf
 	client *http.Client
 }
 
 const (
-	apiPath     = "/api/v1/executor"
-	contentType = "application/x-protobuf"
+	apiPath      = "/api/v1/executor"
+	typeProtobuf = "application/x-protobuf"
+	typeJSON     = "application/json"
 
 	// callTimeout bounds a call that is answered at once, and the wait for the
 	// head of the answer to SUBSCRIBE. The agent is on the same machine.
@@ -35,18 +38,44 @@ const (
 	maxEvent = 64 << 20
 )
 
-func newAgent(env environment) *agent {
-	a := &agent{url: "http://" + env.endpoint + apiPath, token: env.token}
-	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: callTimeout}).DialContext,
-		ResponseHeaderTimeout: callTimeout,
-	}
-	if env.tls != nil {
+func newAgent(env environment, json bool) *agent {
+	a := &agent{url: "http://" + env.endpoint + apiPath, token: env.token, json: json}
+	dialer := &net.Dialer{Timeout: callTimeout}
+	transport := &http.Transport{DialContext: dialer.DialContext, ResponseHeaderTimeout: callTimeout}
+	switch {
+	case env.socket != "": // never TLS there
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", env.socket)
+		}
+	case env.tls != nil:
 		a.url = "https://" + env.endpoint + apiPath
 		transport.TLSClientConfig = env.tls
 	}
 	a.client = &http.Client{Transport: transport}
 	return a
+}
+
+// contentType is how calls and events are written.
+func (a *agent) contentType() string {
+	if a.json {
+		return typeJSON
+	}
+	return typeProtobuf
+}
+
+func (a *agent) encode(call *executor.Call) ([]byte, error) {
+	if a.json {
+		return json.Marshal(call)
+	}
+	return call.Marshal()
+}
+
+func (a *agent) decode(record []byte) (*executor.Event, error) {
+	event := new(executor.Event)
+	if a.json {
+		return event, json.Unmarshal(record, event)
+	}
+	return event, event.Unmarshal(record)
 }
 
 // subscribe opens a subscription and passes its events on until it ends, which
@@ -69,8 +98,8 @@ func (a *agent) subscribe(ctx context.Context, call *executor.Call, events func(
 		if err != nil {
 			return fmt.Errorf("read event: %w", err)
 		}
-		event := new(executor.Event)
-		if err := event.Unmarshal(record); err != nil {
+		event, err := a.decode(record)
+		if err != nil {
 			return fmt.Errorf("decode event of %d bytes: %w", len(record), err)
 		}
 		events(event)
@@ -93,7 +122,7 @@ func (a *agent) send(ctx context.Context, call *executor.Call) error {
 }
 
 func (a *agent) post(ctx context.Context, call *executor.Call) (*http.Response, error) {
-	body, err := call.Marshal()
+	body, err := a.encode(call)
 	if err != nil {
 		return nil, fmt.Errorf("encode %v: %w", call.Type, err)
 	}
@@ -101,8 +130,8 @@ func (a *agent) post(ctx context.Context, call *executor.Call) (*http.Response, 
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Accept", contentType)
+	req.Header.Set("Content-Type", a.contentType())
+	req.Header.Set("Accept", a.contentType())
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}

@@ -22,6 +22,11 @@ type Config struct {
 	Steps map[string]StepFunc
 	// Requests are the functions that a Request may name, besides "tail".
 	Requests map[string]RequestFunc
+	// Decorators add to every task before it is launched, and to its statuses.
+	Decorators []Decorator
+	// JSON has the executor speak JSON with its agent, which people can read, in
+	// place of protocol buffers, which are smaller.
+	JSON bool
 	// Logger gets one line per change of state; nil means text on standard error,
 	// which is the file stderr of the sandbox.
 	Logger *slog.Logger

@@ -20,6 +20,8 @@ type core struct {
 	uuid   func() []byte  // a fresh identifier of 16 bytes for an update
 	jitter func() float64 // 0 to 1, spreads the attempts to subscribe
 
+	decorators decorators
+
 	// tasks are those whose end the agent has not yet acknowledged, in the order
 	// of their launch. Identifiers are unique.
 	tasks []*task
@@ -33,6 +35,7 @@ type core struct {
 	wait    time.Duration
 	killing bool // the framework understands TASK_KILLING
 	ever    bool // a task was launched: when the last is gone, so is the executor
+	groups  int  // LAUNCH and LAUNCH_GROUP events so far
 
 	conversation conversation
 
@@ -54,9 +57,11 @@ const (
 type task struct {
 	info    mesos.TaskInfo
 	spec    Task
-	acked   bool // one of its updates was acknowledged, so the agent knows it
-	ended   bool // its terminal update is owed
-	killing bool // a kill was passed on
+	group   int           // the launch that it came with, from 1; 0: it was restored
+	labels  []mesos.Label // of every status
+	acked   bool          // one of its updates was acknowledged, so the agent knows it
+	ended   bool          // its terminal update is owed
+	killing bool          // a kill was passed on
 }
 
 type owedUpdate struct {
@@ -270,13 +275,14 @@ func (c *core) becomeEnding(limit time.Duration, eff *effects) {
 }
 
 func (c *core) launch(now time.Time, infos []mesos.TaskInfo, eff *effects) {
-	specs := make([]Task, len(infos))
+	c.groups++
+	var group []*task
 	var refused *report
-	for i, info := range infos {
+	for _, info := range infos {
 		if c.task(info.TaskID.Value) != nil {
 			return // told twice
 		}
-		spec, err := ParseTask(info.Data)
+		t, err := c.prepare(info)
 		if err != nil {
 			refused = &report{
 				state:   mesos.TASK_ERROR,
@@ -284,7 +290,7 @@ func (c *core) launch(now time.Time, infos []mesos.TaskInfo, eff *effects) {
 				message: fmt.Sprintf("task %s: %v", info.TaskID.Value, err),
 			}
 		}
-		specs[i] = spec
+		group = append(group, t)
 	}
 	if c.ending {
 		refused = &report{
@@ -295,18 +301,33 @@ func (c *core) launch(now time.Time, infos []mesos.TaskInfo, eff *effects) {
 	}
 	c.ever = true
 	eff.save = true
-	for i, info := range infos {
-		if c.task(info.TaskID.Value) != nil {
+	for _, t := range group {
+		if c.task(t.info.TaskID.Value) != nil {
 			continue // twice in one group
 		}
-		t := &task{info: info, spec: specs[i]}
 		c.tasks = append(c.tasks, t)
 		if refused != nil {
-			c.update(now, info.TaskID.Value, *refused, eff)
+			c.update(now, t.info.TaskID.Value, *refused, eff)
 			continue
 		}
 		eff.start = append(eff.start, t)
 	}
+}
+
+// prepare reads a task of the present launch and adds what decorators say. The
+// task is there also with an error.
+func (c *core) prepare(info mesos.TaskInfo) (*task, error) {
+	t := &task{info: info, group: c.groups}
+	spec, err := ParseTask(info.Data)
+	if err != nil {
+		return t, err
+	}
+	labels, env, err := c.decorators.task(info)
+	if err != nil {
+		return t, err
+	}
+	t.labels, t.spec = labels, spec.with(env)
+	return t, t.spec.Validate()
 }
 
 func (c *core) kill(ev killed, eff *effects) {
@@ -316,6 +337,17 @@ func (c *core) kill(ev killed, eff *effects) {
 	}
 	t.killing = true
 	eff.stop = append(eff.stop, stopOrder{ev.task, gracePeriod(t, ev.policy)})
+}
+
+// killGroup ends the tasks that were launched together with t, as the default
+// executor of Mesos does when one of them did not finish well: the recording of
+// a task group shows it.
+func (c *core) killGroup(t *task, eff *effects) {
+	for _, other := range c.tasks {
+		if other != t && other.group == t.group && other.group != 0 {
+			c.kill(killed{task: other.info.TaskID.Value}, eff)
+		}
+	}
 }
 
 // gracePeriod is the time between the request to stop and SIGKILL. The policy
@@ -353,6 +385,12 @@ func (c *core) update(now time.Time, id string, r report, eff *effects) {
 	if r.message != "" {
 		message := strings.ToValidUTF8(r.message, "\uFFFD") // a protobuf string
 		status.Message = &message
+	}
+	if labels := append(slices.Clone(t.labels), c.decorators.status(t.info, status)...); len(labels) > 0 {
+		status.Labels = &mesos.Labels{Labels: labels}
+	}
+	if t.ended && r.state != mesos.TASK_FINISHED {
+		c.killGroup(t, eff)
 	}
 	c.owed = append(c.owed, owedUpdate{status: status})
 	eff.save = true

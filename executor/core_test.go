@@ -30,10 +30,11 @@ type world struct {
 	wake    time.Time
 	stops   []stopOrder
 	asked   map[string]bool // requests that are carried out or were
+	ends    map[string]mesos.TaskState
 }
 
 func newWorld(t require.TestingT, env environment) *world {
-	w := &world{t: t, now: time.Unix(1000, 0), running: map[string]bool{}, told: map[string]int{}, asked: map[string]bool{}}
+	w := &world{t: t, now: time.Unix(1000, 0), running: map[string]bool{}, told: map[string]int{}, asked: map[string]bool{}, ends: map[string]mesos.TaskState{}}
 	w.core = core{env: env, jitter: func() float64 { return 1 }, uuid: func() []byte {
 		w.next++
 		return binary.BigEndian.AppendUint64(make([]byte, 8), w.next)
@@ -56,6 +57,7 @@ func (w *world) step(ev event) effects {
 	}
 	if p, ok := ev.(progress); ok && terminal(p.state) {
 		delete(w.running, p.task)
+		w.ends[p.task] = p.state
 	}
 	for _, call := range append(slices.Clone(eff.send), eff.subscribe) {
 		w.record(call)
@@ -96,6 +98,13 @@ func (w *world) check(eff effects) {
 	require.LessOrEqual(w.t, len(c.conversation.answered), maxAnswered)
 	for _, a := range c.conversation.answered {
 		require.NotContains(w.t, c.conversation.pending, a.request.ID)
+	}
+	failed := map[int]bool{} // groups
+	for _, t := range c.tasks {
+		failed[t.group] = failed[t.group] || t.ended && w.ends[t.info.TaskID.Value] != mesos.TASK_FINISHED
+	}
+	for _, t := range c.tasks {
+		require.True(w.t, t.group == 0 || !failed[t.group] || t.ended || t.killing, "%s outlives its group", t.info.TaskID.Value)
 	}
 	over := map[string]bool{}
 	for _, u := range c.owed {
@@ -302,6 +311,35 @@ func TestLaunchGroupIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// As the recording task_group_with_default_executor has it.
+func TestLaunchGroupEndsTogether(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		end  mesos.TaskState
+		want []stopOrder
+	}{
+		{mesos.TASK_FINISHED, nil},
+		{mesos.TASK_FAILED, []stopOrder{{"b", 20 * time.Second}, {"c", 20 * time.Second}}},
+		{mesos.TASK_KILLED, []stopOrder{{"b", 20 * time.Second}, {"c", 20 * time.Second}}},
+	} {
+		t.Run(tt.end.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, testEnvironment())
+			w.up()
+			w.step(launched{[]mesos.TaskInfo{goodTask("a"), goodTask("b"), goodTask("c"), goodTask("d")}})
+			w.step(launched{[]mesos.TaskInfo{goodTask("other")}})
+			w.step(is("d", mesos.TASK_FINISHED))
+			require.Empty(t, w.stops)
+			w.step(is("a", tt.end))
+			assert.Equal(t, tt.want, w.stops)
+			w.step(is("b", mesos.TASK_KILLED))
+			assert.Len(t, w.stops, max(len(tt.want), 1), "nobody is stopped twice")
+			assert.False(t, w.core.task("other").killing)
+			assert.False(t, w.done)
+		})
+	}
+}
+
 func TestRestoredTasksHaveFailed(t *testing.T) {
 	t.Parallel()
 	first := newWorld(t, testEnvironment())
@@ -373,11 +411,15 @@ func (w *world) random(r *rand.Rand) {
 	id := fmt.Sprint("t", r.IntN(4))
 	switch r.IntN(9) {
 	case 0:
-		w.step(launched{[]mesos.TaskInfo{goodTask(id)}})
+		group := []mesos.TaskInfo{goodTask(id)}
+		if r.IntN(3) == 0 {
+			group = append(group, goodTask(fmt.Sprint("t", r.IntN(4))))
+		}
+		w.step(launched{group})
 	case 1:
 		w.step(killed{id, nil})
 	case 2, 3:
-		states := []mesos.TaskState{mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_FAILED}
+		states := []mesos.TaskState{mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_FAILED, mesos.TASK_FINISHED}
 		if w.running[id] {
 			w.step(is(id, states[r.IntN(len(states))]))
 		}
@@ -393,7 +435,7 @@ func (w *world) random(r *rand.Rand) {
 			w.step(disconnected{})
 		}
 	case 6:
-		w.now = w.now.Add(time.Duration(r.Int64N(int64(3 * time.Second))))
+		w.now = w.now.Add(time.Duration(r.Int64N(int64(3*time.Second)) - int64(time.Second))) // clocks step back too
 		w.step(tick{})
 	case 7:
 		request := Request{ID: fmt.Sprint("r", r.IntN(30)), Task: id}

@@ -20,6 +20,7 @@ type environment struct {
 	framework string      // MESOS_FRAMEWORK_ID
 	executor  string      // MESOS_EXECUTOR_ID
 	endpoint  string      // MESOS_AGENT_ENDPOINT, host:port
+	socket    string      // MESOS_DOMAIN_SOCKET, of the same endpoint; empty: there is none
 	sandbox   string      // MESOS_SANDBOX, absolute
 	token     string      // MESOS_EXECUTOR_AUTHENTICATION_TOKEN; empty: none is wanted
 	tls       *tls.Config // for an agent whose endpoint speaks https; otherwise nil
@@ -47,7 +48,7 @@ const (
 var private = []string{
 	Marker, guardVariable,
 	"MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "MESOS_EXECUTOR_ID", "MESOS_AGENT_ENDPOINT",
-	"MESOS_HTTP_COMMAND_EXECUTOR", "MESOS_SLAVE_PID", "MESOS_CHECKPOINT", "MESOS_RECOVERY_TIMEOUT",
+	"MESOS_DOMAIN_SOCKET", "MESOS_HTTP_COMMAND_EXECUTOR", "MESOS_SLAVE_PID", "MESOS_CHECKPOINT", "MESOS_RECOVERY_TIMEOUT",
 	"MESOS_SUBSCRIPTION_BACKOFF_MAX", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
 }
 
@@ -76,6 +77,7 @@ func readEnvironment(lookup func(string) string) (environment, error) {
 		framework: required("MESOS_FRAMEWORK_ID"),
 		executor:  required("MESOS_EXECUTOR_ID"),
 		endpoint:  required("MESOS_AGENT_ENDPOINT"),
+		socket:    lookup("MESOS_DOMAIN_SOCKET"),
 		sandbox:   lookup("MESOS_SANDBOX"),
 		token:     lookup("MESOS_EXECUTOR_AUTHENTICATION_TOKEN"),
 		shutdown:  duration("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", defaultShutdown),

@@ -68,18 +68,19 @@ func (p places) exists(path string) (bool, error) {
 
 // write puts content into the file at path, relative to the sandbox, so that
 // it is there whole and durably or not at all. It makes missing directories.
-func (p places) write(path string, content []byte, mode fs.FileMode) error {
+// The file and they belong to owner; nil: to the executor.
+func (p places) write(path string, content []byte, mode fs.FileMode, owner *identity) error {
 	root, rest, err := p.root(path)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	dir := filepath.Dir(rest)
-	if err := root.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDirs(root, dir, owner); err != nil {
 		return err
 	}
 	temporary := fmt.Sprintf("%s.%08x.new", rest, rand.Uint32())
-	if err := writeNew(root, temporary, content, mode); err != nil {
+	if err := writeNew(root, temporary, content, mode, owner); err != nil {
 		return errors.Join(err, remove(root, temporary))
 	}
 	if err := root.Rename(temporary, rest); err != nil {
@@ -88,7 +89,7 @@ func (p places) write(path string, content []byte, mode fs.FileMode) error {
 	return syncDir(root, dir)
 }
 
-func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode) error {
+func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode, owner *identity) error {
 	// Nobody but the owner until the mode is set: the content may be a secret.
 	f, err := root.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -96,12 +97,44 @@ func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode) erro
 	}
 	_, err = f.Write(content)
 	if err == nil {
+		err = owner.give(f.Chown)
+	}
+	if err == nil {
 		err = f.Chmod(mode)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// makeDirs makes dir and those above it that are not there.
+func makeDirs(root *os.Root, dir string, owner *identity) error {
+	if dir == "." {
+		return nil
+	}
+	if err := makeDirs(root, filepath.Dir(dir), owner); err != nil {
+		return err
+	}
+	err := root.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return owner.give(func(uid, gid int) error { return root.Chown(dir, uid, gid) })
+}
+
+// give makes the sandbox and the volumes, not what is in them, ones of id.
+func (p places) give(id *identity) error {
+	for _, dir := range append([]string{"."}, p.volumes...) {
+		path := filepath.Join(p.sandbox, dir)
+		if err := id.give(func(uid, gid int) error { return os.Chown(path, uid, gid) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove takes away what a failed write has left, if anything.
@@ -122,8 +155,15 @@ func syncDir(root *os.Root, dir string) error {
 }
 
 // writeFiles writes the files of a task.
-func (p places) writeFiles(files []File, env []string) error {
+func (p places) writeFiles(files []File, env []string, user *identity) error {
 	for _, f := range files {
+		owner := user
+		if f.Owner != "" {
+			var err error
+			if owner, err = lookupUser(f.Owner); err != nil {
+				return fmt.Errorf("file %s: owner: %w", f.Path, err)
+			}
+		}
 		content, mode := f.Content, f.Mode
 		if mode == 0 {
 			mode = defaultMode
@@ -135,7 +175,7 @@ func (p places) writeFiles(files []File, env []string) error {
 			}
 			content = []byte(text)
 		}
-		if err := p.write(f.Path, content, mode); err != nil {
+		if err := p.write(f.Path, content, mode, owner); err != nil {
 			return fmt.Errorf("file %s: %w", f.Path, err)
 		}
 	}

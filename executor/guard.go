@@ -41,6 +41,7 @@ type guardSpec struct {
 	Env    []string
 	Dir    string
 	Limits Limits
+	User   *identity     // nil: as the executor
 	Hold   time.Duration // as guardCommand.Hold, from the start
 }
 
@@ -145,11 +146,16 @@ func (s guardSpec) start() (pid int, err error) {
 	if err := s.Limits.apply(); err != nil {
 		return 0, err
 	}
+	// A server of another user can then open /dev/stdout too. One that only
+	// writes, as most do, needs nothing of the kind, so an error means little.
+	_ = errors.Join(s.User.give(os.Stdout.Chown), s.User.give(os.Stderr.Chown))
+	attributes := childAttributes()
+	attributes.Credential = s.User.credential()
 	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
 		Files: []uintptr{0, 1, 2},
-		Sys:   childAttributes(),
+		Sys:   attributes,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("start %s in %s: %w", s.Path, s.Dir, err)

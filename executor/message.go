@@ -9,8 +9,8 @@ import (
 )
 
 // A Message is what a scheduler and an executor say to one another in the data
-// of MESSAGE: Hello, Renew and Response come from the executor, Secret, Grant and
-// Request from the scheduler. Mesos delivers messages at most once and promises
+// of MESSAGE: Hello, Renew, Response and Usage come from the executor, Secret,
+// Grant and Request from the scheduler. Mesos delivers messages at most once and promises
 // nothing, so Hello, Renew and Request are sent again until the answer comes; a
 // receiver takes any of them twice without harm.
 type Message interface{ message() }
@@ -38,7 +38,8 @@ func (s Secret) String() string { return fmt.Sprintf("secret %s of %s", s.Name, 
 func (s Secret) GoString() string { return s.String() }
 
 // Request asks the executor of a task for something: the function of that name
-// in Config.Requests, or "tail", whose body is a Tail.
+// in Config.Requests; or "tail", whose body is a Tail; or "usage", whose answer is a
+// Usage.
 type Request struct {
 	// ID tells requests apart. A request that comes again under an ID that was
 	// answered is not carried out again; the answer is repeated.

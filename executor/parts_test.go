@@ -100,9 +100,9 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 	env := environment{endpoint: strings.TrimPrefix(server.URL, "https://"), tls: got}
 	c := core{env: env}
-	assert.ErrorContains(t, newAgent(env).send(t.Context(), c.subscribe()), "certificate")
+	assert.ErrorContains(t, newAgent(env, false).send(t.Context(), c.subscribe()), "certificate")
 	env.tls.InsecureSkipVerify = true
-	assert.ErrorContains(t, newAgent(env).send(t.Context(), c.subscribe()), "404 Not Found")
+	assert.ErrorContains(t, newAgent(env, false).send(t.Context(), c.subscribe()), "404 Not Found")
 }
 
 func TestExpand(t *testing.T) {
@@ -162,7 +162,7 @@ func TestFilesStayInTheirPlaces(t *testing.T) {
 	p, outside := testPlaces(t)
 	for _, path := range []string{"a", "deep/er/a", "data/a", "data/deep/a"} {
 		for _, content := range []string{"first", "second"} {
-			require.NoError(t, p.write(path, []byte(content), 0o604), path)
+			require.NoError(t, p.write(path, []byte(content), 0o604, nil), path)
 			got, err := os.ReadFile(filepath.Join(p.sandbox, path))
 			require.NoError(t, err)
 			assert.Equal(t, content, string(got))
@@ -176,7 +176,7 @@ func TestFilesStayInTheirPlaces(t *testing.T) {
 	}
 	for _, path := range []string{"link/a", "data/link/a", "link"} {
 		if path != "link" {
-			assert.Error(t, p.write(path, nil, 0o600), path)
+			assert.Error(t, p.write(path, nil, 0o600, nil), path)
 		}
 		_, err := p.exists(path)
 		assert.Error(t, err, path)
@@ -195,7 +195,7 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 	t.Parallel()
 	p := places{sandbox: t.TempDir()}
 	require.NoError(t, os.MkdirAll(filepath.Join(p.sandbox, "taken", "by"), 0o700))
-	assert.ErrorContains(t, p.write("taken", []byte("x"), 0o600), "taken")
+	assert.ErrorContains(t, p.write("taken", []byte("x"), 0o600, nil), "taken")
 	entries, err := os.ReadDir(p.sandbox)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
@@ -210,6 +210,34 @@ func TestJournalThatIsNoJournal(t *testing.T) {
 	require.NoError(t, os.WriteFile(j.path, []byte("garbage"), 0o600))
 	_, err = j.load()
 	assert.ErrorContains(t, err, j.path)
+}
+
+// Whatever is left of a journal, it is taken as it was written or not at all.
+func TestJournalTornAtEveryByte(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testEnvironment())
+	w.up()
+	w.step(launched{[]mesos.TaskInfo{goodTask("a"), goodTask("b")}})
+	w.step(is("a", mesos.TASK_RUNNING))
+	w.step(is("b", mesos.TASK_FINISHED))
+	j := newJournal(t.TempDir())
+	require.NoError(t, j.save(w.core.saved()))
+	saved, err := j.load()
+	require.NoError(t, err)
+	assert.Equal(t, w.core.saved(), saved)
+
+	whole, err := os.ReadFile(j.path)
+	require.NoError(t, err)
+	for i := range whole {
+		require.NoError(t, os.WriteFile(j.path, whole[:i], 0o600))
+		_, err := j.load()
+		require.ErrorContains(t, err, j.path, "cut at %d", i)
+		flipped := bytes.Clone(whole)
+		flipped[i] ^= 1 << (i % 8)
+		require.NoError(t, os.WriteFile(j.path, flipped, 0o600))
+		_, err = j.load()
+		require.ErrorContains(t, err, j.path, "bit of byte %d", i)
+	}
 }
 
 func TestOutput(t *testing.T) {

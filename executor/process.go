@@ -18,8 +18,9 @@ import (
 
 // process is a program that runs under a guard.
 type process struct {
-	pid  int
-	exit <-chan exit // gets one value, when nothing of it is left
+	pid   int
+	guard int         // its pid
+	exit  <-chan exit // gets one value, when nothing of it is left
 
 	mu      sync.Mutex // guards control
 	control io.WriteCloser
@@ -31,6 +32,7 @@ type command struct {
 	env    []string
 	dir    string
 	limits Limits
+	user   *identity // nil: as the executor
 	stdout io.Writer
 	stderr io.Writer
 	hold   time.Duration // as process.hold, from the start
@@ -75,8 +77,8 @@ func startProcess(c command) (*process, error) {
 		_, _ = control.Close(), reports.Close()
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
-	p := &process{control: control}
-	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits, Hold: c.hold}
+	p := &process{guard: guard.Process.Pid, control: control}
+	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits, User: c.user, Hold: c.hold}
 	if err := p.attach(guard, reports, spec); err != nil {
 		return nil, err
 	}

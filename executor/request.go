@@ -43,6 +43,8 @@ func (s *supervisor) request(ctx context.Context, r Request, functions map[strin
 	switch {
 	case f == nil && r.Name == "tail":
 		f = tail
+	case f == nil && r.Name == "usage":
+		f = s.answerUsage
 	case f == nil:
 		return nil, fmt.Errorf("request %q: this executor has no such function", r.Name)
 	}

@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg Config) error {
 	e := &runner{
 		cfg:     cfg,
 		env:     env,
-		agent:   newAgent(env),
+		agent:   newAgent(env, cfg.JSON),
 		journal: newJournal(env.sandbox),
 		core:    core{env: env, uuid: randomUUID, jitter: mathrand.Float64},
 		events:  make(chan event),
@@ -67,6 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if e.log = cfg.Logger; e.log == nil {
 		e.log = slog.New(slog.NewTextHandler(e.stderr, nil))
 	}
+	e.core.decorators = decorators{cfg.Decorators, e.log}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("executor: %w", err)
 	}

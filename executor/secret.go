@@ -58,7 +58,7 @@ func (s *supervisor) awaitSecrets(ctx context.Context) error {
 			if i < 0 {
 				continue
 			}
-			if err := s.places.write(missing[i].Path, got.Value, 0o600); err != nil {
+			if err := s.places.write(missing[i].Path, got.Value, 0o600, s.user); err != nil {
 				return errors.Join(fmt.Errorf("secret %s", got.Name), err)
 			}
 			missing = slices.Delete(missing, i, i+1)

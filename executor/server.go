@@ -73,6 +73,12 @@ func (r *serverRun) wait(ctx context.Context) exit {
 	defer cancel(errEnded)
 	within := r.started(ctx)
 	defer r.beginLease()()
+	var sample <-chan time.Time
+	if every := r.task.Sample; every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		sample = ticker.C
+	}
 	for {
 		select {
 		case x := <-r.process.exit:
@@ -95,6 +101,8 @@ func (r *serverRun) wait(ctx context.Context) exit {
 			r.sendSignal()
 		case <-r.deadline:
 			r.kill()
+		case <-sample:
+			r.sample()
 		case m := <-r.inbox:
 			r.granted(m)
 		case <-r.lease.renew:
@@ -105,6 +113,16 @@ func (r *serverRun) wait(ctx context.Context) exit {
 			r.lapseEnded(err)
 		}
 	}
+}
+
+// sample tells what the server uses. What cannot be known now may be next time.
+func (r *serverRun) sample() {
+	u, err := r.usage()
+	if err != nil {
+		r.log.Warn("usage is not sampled", "error", err)
+		return
+	}
+	r.say(u)
 }
 
 // started reports the start and begins to probe. The returned channel delivers
@@ -135,7 +153,7 @@ func (r *serverRun) started(ctx context.Context) (within <-chan time.Time) {
 
 // probe watches one of the two probes until ctx ends.
 func (r *serverRun) probe(ctx context.Context, p Probe, live bool) {
-	c, err := newCheck(p, command{env: r.env, dir: r.places.sandbox})
+	c, err := newCheck(p, command{env: r.env, dir: r.places.sandbox, user: r.user})
 	if err != nil {
 		r.fail(ctx, fmt.Sprintf("probe: %v", err))
 		return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,8 +21,10 @@ type supervisor struct {
 	id     string
 	task   Task
 	places places
-	env    []string // of the task's processes
-	envErr error    // why there is none
+	env    []string     // of the task's processes
+	envErr error        // why there is none
+	user   *identity    // of the task's processes and files; nil: as the executor
+	guard  atomic.Int64 // the pid of the server's guard; 0: the server does not run
 	// patience is the grace period when the supervisor itself stops the server.
 	patience time.Duration
 	steps    map[string]StepFunc
@@ -94,6 +97,8 @@ func (s *supervisor) serve(ctx context.Context, args []string) (last report, aga
 		return s.unprepared(err), false
 	}
 	kills := oomKills(os.DirFS("/"))
+	s.guard.Store(int64(p.guard))
+	defer s.guard.Store(0)
 	s.log.Info("server started", "pid", p.pid)
 	run := &serverRun{supervisor: s, process: p, lines: lines, verdicts: make(chan probed)}
 	x := run.wait(ctx)
@@ -175,7 +180,14 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 	if s.envErr != nil {
 		return s.envErr
 	}
-	if err := s.places.writeFiles(s.task.Files, s.env); err != nil {
+	var err error
+	if s.user, err = lookupUser(s.task.User); err != nil {
+		return err
+	}
+	if err := s.places.give(s.user); err != nil {
+		return err
+	}
+	if err := s.places.writeFiles(s.task.Files, s.env, s.user); err != nil {
 		return err
 	}
 	s.tell(report{state: mesos.TASK_STARTING, message: "files written"})
@@ -289,7 +301,7 @@ func protect(f func() error) (err error) {
 func (s *supervisor) command(args []string) (command, func()) {
 	stdout, stderr := s.output.stream(s.stdout), s.output.stream(s.stderr)
 	c := command{
-		args: args, env: s.env, dir: s.places.sandbox, limits: s.task.Limits,
+		args: args, env: s.env, dir: s.places.sandbox, limits: s.task.Limits, user: s.user,
 		stdout: stdout, stderr: stderr,
 	}
 	return c, func() { stdout.close(); stderr.close() }

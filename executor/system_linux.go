@@ -1,10 +1,8 @@
 package executor
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -34,45 +32,12 @@ func adoptOrphans() error {
 func killDescendants(pid int) {
 	// Errors mean that it is already gone.
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
-	for _, child := range children(os.Getpid()) {
-		_ = syscall.Kill(child, syscall.SIGKILL)
-	}
-}
-
-// children are the processes whose parent is pid, found as ps finds them: not
-// every kernel has /proc/<pid>/task/<tid>/children.
-func children(pid int) []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	var found []int
-	for _, e := range entries {
-		child, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err == nil && parentInStat(stat) == pid {
-			found = append(found, child)
+	all, _ := processes() // without /proc there is nobody to find
+	for _, p := range all {
+		if p.parent == os.Getpid() {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
 		}
 	}
-	return found
-}
-
-// parentInStat reads the fourth field of /proc/<pid>/stat. The second is the
-// name of the program in parentheses and may itself hold spaces and parentheses.
-func parentInStat(stat []byte) int {
-	end := bytes.LastIndexByte(stat, ')')
-	fields := bytes.Fields(stat[end+1:])
-	if end < 0 || len(fields) < 2 {
-		return -1
-	}
-	parent, err := strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return -1
-	}
-	return parent
 }
 
 // redirect lets the descriptor of to stand for the file from.

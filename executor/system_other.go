@@ -3,6 +3,7 @@
 package executor
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -20,6 +21,11 @@ func adoptOrphans() error { return nil }
 
 // killDescendants kills the process group of pid.
 func killDescendants(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// usageBelow needs the process table as Linux shows it.
+func usageBelow(int) (Usage, error) {
+	return Usage{}, errors.New("usage: not known on this system: want Linux")
+}
 
 // redirect lets the descriptor of to stand for the file from.
 func redirect(from, to *os.File) error {

@@ -35,6 +35,12 @@ type Task struct {
 	Lease *Lease `json:"lease,omitempty"`
 	// Init are steps that run to their end, in order, before the server starts.
 	Init []Step `json:"init,omitempty"`
+	// User is whom the server, its steps and its probes run as: a user of the agent's
+	// machine, or uid:gid, or either with a group, such as "mysql:adm"; empty: whom
+	// the executor runs as. The files, the secrets, the directories made for them,
+	// the sandbox and the volumes are given to that user. Only an executor that
+	// is root can have another; functions run as the executor always.
+	User string `json:"user,omitempty"`
 	// Command is the server: the program, looked up in PATH, and its arguments.
 	// No shell takes part; for one, start "sh", "-c".
 	Command []string `json:"command"`
@@ -50,6 +56,8 @@ type Task struct {
 	Restart Restart `json:"restart,omitzero"`
 	// Stop is how the server is asked to end.
 	Stop Stop `json:"stop,omitzero"`
+	// Sample is how often a Usage is sent; zero: only on request.
+	Sample time.Duration `json:"sample,omitempty"`
 	// Limits bound what the server may use of the machine.
 	Limits Limits `json:"limits,omitzero"`
 	// Logs says what is kept of the server's output.
@@ -66,6 +74,8 @@ type File struct {
 	Content []byte `json:"content,omitempty"`
 	// Mode are the permission bits; zero means 0644. They hold whatever the umask.
 	Mode fs.FileMode `json:"mode,omitempty"`
+	// Owner is whom the file belongs to, as in Task.User, which it otherwise is.
+	Owner string `json:"owner,omitempty"`
 	// Expand replaces $NAME and ${NAME} in Content, as in Task.Command.
 	Expand bool `json:"expand,omitempty"`
 }
@@ -267,6 +277,8 @@ func (t Task) validateRest() error {
 		return fmt.Errorf("restart.backoff %v: want zero to %v", t.Restart.Backoff, maxRestart)
 	case t.Restart.Max > 0 && t.Lease != nil:
 		return fmt.Errorf("restart.max %d: a task with a lease ends with its server: want zero", t.Restart.Max)
+	case t.Sample < 0:
+		return fmt.Errorf("sample %v: want zero or more", t.Sample)
 	case t.Stop.Grace < 0:
 		return fmt.Errorf("stop.grace %v: want zero or more", t.Stop.Grace)
 	case t.Logs.MaxBytes < 0:

@@ -1,0 +1,108 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// identity is who a process runs as and a file belongs to.
+type identity struct {
+	UID    uint32
+	GID    uint32
+	Groups []uint32 `json:",omitempty"` // supplementary
+}
+
+// lookupUser finds "name", "name:group" or the same in numbers in the user
+// database of this machine; nil for an empty name, which is whoever the executor
+// is. Only root may become or give a file to somebody else.
+func lookupUser(name string) (*identity, error) {
+	if name == "" {
+		return nil, nil
+	}
+	id, err := findUser(name)
+	if err != nil {
+		return nil, err
+	}
+	if own := os.Geteuid(); own != 0 && (int(id.UID) != own || int(id.GID) != os.Getegid()) {
+		return nil, fmt.Errorf("user %q: the executor runs as uid %d, gid %d: want it to be root, or no other user than that", name, own, os.Getegid())
+	}
+	return id, nil
+}
+
+func findUser(name string) (*identity, error) {
+	name, group, grouped := strings.Cut(name, ":")
+	id := &identity{}
+	u, err := user.Lookup(name)
+	if errors.As(err, new(user.UnknownUserError)) {
+		u, err = user.LookupId(name)
+	}
+	uid, parseErr := strconv.ParseUint(name, 10, 32)
+	switch {
+	case err == nil:
+		if id.UID, err = number(u.Uid); err == nil {
+			id.GID, err = number(u.Gid)
+		}
+		if err == nil && !grouped {
+			id.Groups, err = groupsOf(u)
+		}
+	case parseErr == nil && grouped: // the numbers are enough
+		id.UID, err = uint32(uid), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w (want a user of this machine, or uid:gid)", name, err)
+	}
+	if !grouped {
+		return id, nil
+	}
+	if id.GID, err = number(group); err == nil {
+		return id, nil
+	}
+	g, err := user.LookupGroup(group)
+	if err == nil {
+		id.GID, err = number(g.Gid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %q: group %q: %w", name, group, err)
+	}
+	return id, nil
+}
+
+func number(s string) (uint32, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err
+}
+
+func groupsOf(u *user.User) ([]uint32, error) {
+	names, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	groups := make([]uint32, len(names))
+	for i, name := range names {
+		if groups[i], err = number(name); err != nil {
+			return nil, err
+		}
+	}
+	return groups, nil
+}
+
+// credential is what starts a process as this user; nil, as the executor.
+func (id *identity) credential() *syscall.Credential {
+	if id == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	return &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
+}
+
+// give makes a file, named or open, one of this user.
+func (id *identity) give(chown func(uid, gid int) error) error {
+	if id == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	return chown(int(id.UID), int(id.GID))
+}
