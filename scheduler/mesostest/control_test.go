@@ -1,0 +1,92 @@
+package mesostest
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestAgentReset(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(1, "cpus:2;mem:1024;disk:1024", "rack:r1"))
+	a := c.Agent(0)
+	p := newProbe(t, c, frameworkInfo("*"))
+	offer := dig(p.expect("OFFERS"), "offers", "offers", 0)
+	p.launch(offer, task("t1", object{"command": object{"value": "sleep 600", "shell": true}}))
+	p.expectUpdate("t1", "TASK_STARTING")
+	p.expectUpdate("t1", "TASK_RUNNING")
+	id, sandbox := a.ID(), a.Sandbox(p.id, "t1")
+	running := a.Processes()
+	if len(running) != 1 || running[0].TaskID != "t1" || running[0].FrameworkID != p.id || running[0].Sandbox != sandbox {
+		t.Fatalf("processes are %+v, want t1's in %s", running, sandbox)
+	}
+	if _, err := os.Stat(filepath.Join("/proc", "self")); err == nil {
+		if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(running[0].PID))); err != nil {
+			t.Errorf("the process of t1: %v", err)
+		}
+	}
+	if err := a.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	again := dig(p.expect("OFFERS"), "offers", "offers", 0)
+	if got := text(again, "agent_id", "value"); got == id || got != a.ID() {
+		t.Errorf("the new agent is offered as %s and calls itself %s; the old was %s", got, a.ID(), id)
+	}
+	if got := text(again, "hostname"); got != a.Hostname() {
+		t.Errorf("hostname is %s, want %s", got, a.Hostname())
+	}
+	if _, err := os.Stat(sandbox); !os.IsNotExist(err) {
+		t.Errorf("the old sandbox: %v, want it to be gone", err)
+	}
+	if left := a.Processes(); len(left) != 0 {
+		t.Errorf("the new agent runs %+v", left)
+	}
+}
+
+func TestAgentUseDir(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(1, "cpus:2;mem:1024;disk:1024"))
+	a, dir := c.Agent(0), filepath.Join(t.TempDir(), "work")
+	id := a.ID()
+	if err := a.UseDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	p := newProbe(t, c, frameworkInfo("*"))
+	offer := dig(p.expect("OFFERS"), "offers", "offers", 0)
+	if got := text(offer, "agent_id", "value"); got != id {
+		t.Errorf("the agent is %s, was %s", got, id)
+	}
+	p.launch(offer, task("t1", object{"command": object{"value": "pwd", "shell": true}}))
+	p.expectUpdate("t1", "TASK_STARTING")
+	p.expectUpdate("t1", "TASK_RUNNING")
+	p.expectUpdate("t1", "TASK_FINISHED")
+	if got := a.Sandbox(p.id, "t1"); !strings.HasPrefix(got, dir) {
+		t.Errorf("the sandbox is %s, want it in %s", got, dir)
+	}
+}
+
+func TestConditionOfAgentAndMaster(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(1, "cpus:1"))
+	a := c.Agent(0)
+	check := func(when string, leads, up, partitioned bool) {
+		t.Helper()
+		if c.Leads() != leads || a.Up() != up || a.Partitioned() != partitioned {
+			t.Errorf("%s: leads %t, up %t, partitioned %t, want %t, %t, %t",
+				when, c.Leads(), a.Up(), a.Partitioned(), leads, up, partitioned)
+		}
+	}
+	check("at first", true, true, false)
+	a.Partition()
+	check("partitioned", true, true, true)
+	a.Heal()
+	a.Kill()
+	check("killed", true, false, false)
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.StopMaster()
+	check("without a master", false, true, false)
+}
