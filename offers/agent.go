@@ -51,6 +51,17 @@ const (
 // common are the scalars that nearly everybody asks for.
 var common = [...]string{"cpus", "mem", "disk", "gpus"}
 
+// intern is the name itself, from where it is quick to compare if it is usual.
+func intern(name string) string {
+	if i := slices.Index(common[:], name); i >= 0 {
+		return common[i]
+	}
+	if name == "ports" {
+		return "ports"
+	}
+	return name
+}
+
 // summarize makes the summary without the parts: of most agents nobody will
 // ask for them.
 func (a *agent) summarize() {
@@ -80,7 +91,15 @@ func (a *agent) summarize() {
 type part struct {
 	of   *mesos.Resource // as offered; never changed
 	left quantity
+
+	// plain is nothing but unreserved, so that there is no need to look at of,
+	// which lies elsewhere in memory.
+	plain bool
 }
+
+func (p *part) revocable() bool { return !p.plain && p.of.Revocable != nil }
+
+func (p *part) divisible() bool { return p.plain || divisible(p.of) }
 
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
 // order of the offers, and enters the agents into the table. It reads every
@@ -218,7 +237,9 @@ func (a *agent) add(r *mesos.Resource) {
 			}
 		}
 	}
-	a.parts = append(a.parts, part{of: r, left: q})
+	q.name = intern(q.name)
+	plain := reservationCount(r) == 0 && r.Revocable == nil && r.Shared == nil && r.Disk == nil
+	a.parts = append(a.parts, part{of: r, left: q, plain: plain})
 }
 
 func compareOffers(x, y *mesos.Offer) int { return strings.Compare(x.ID.Value, y.ID.Value) }
@@ -235,7 +256,7 @@ func (a *agent) offerIDs() []mesos.OfferID {
 func (a *agent) free(name string) Amount {
 	var free Amount
 	for i := range a.parts {
-		if p := &a.parts[i]; p.of.Name == name && p.of.Revocable == nil && divisible(p.of) {
+		if p := &a.parts[i]; p.left.name == name && !p.revocable() && p.divisible() {
 			free += p.left.scalar
 		}
 	}

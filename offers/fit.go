@@ -73,7 +73,11 @@ func (f *fit) try(a *agent, r *Request) bool {
 	}
 	for i := range a.parts {
 		p := &a.parts[i]
-		f.owners = append(f.owners, ownerOf(p.of, f.role, r.Labels))
+		who := nobody
+		if !p.plain {
+			who = ownerOf(p.of, f.role, r.Labels)
+		}
+		f.owners = append(f.owners, who)
 		f.left = append(f.left, p.left.scalar)
 	}
 	for i := range r.Volumes {
@@ -114,10 +118,10 @@ func (f *fit) takeVolume(a *agent, index int) {
 	var most Amount
 	for i := range a.parts {
 		p := &a.parts[i]
-		if p.of.Name != "disk" || p.left.kind != mesos.SCALAR {
+		if p.left.name != "disk" || p.left.kind != mesos.SCALAR {
 			continue
 		}
-		if p.of.GetDisk().GetPersistence() != nil {
+		if !p.plain && p.of.GetDisk().GetPersistence() != nil {
 			if f.isVolume(v, p.of, f.owners[i]) {
 				f.takes = append(f.takes, take{part: i, of: ownVolumeTake, index: index, amount: p.left.scalar})
 				f.left[i] = 0
@@ -125,14 +129,14 @@ func (f *fit) takeVolume(a *agent, index int) {
 			}
 			continue
 		}
-		if f.owners[i] == other || !madeFor(v, p.of) {
+		if f.owners[i] == other || !madeFor(v, p) {
 			continue
 		}
 		most = max(most, f.left[i])
 		if f.left[i] < v.Size {
 			continue
 		}
-		isWhole := whole(p.of)
+		isWhole := !p.plain && whole(p.of)
 		if best < 0 || f.owners[i] < f.owners[best] ||
 			f.owners[i] == f.owners[best] && bestIsWhole && f.left[i] < f.left[best] {
 			best, bestIsWhole = i, isWhole
@@ -165,7 +169,11 @@ func (f *fit) isVolume(v *Volume, on *mesos.Resource, who owner) bool {
 }
 
 // madeFor says whether the volume can be made on the disk.
-func madeFor(v *Volume, on *mesos.Resource) bool {
+func madeFor(v *Volume, p *part) bool {
+	if p.plain {
+		return v.Disk == RootDisk
+	}
+	on := p.of
 	disk, ok := diskTypeOf(on)
 	return ok && disk == v.Disk && on.Revocable == nil && on.GetDisk().GetSource().GetProfile() == v.Profile
 }
@@ -201,8 +209,8 @@ func (f *fit) takeAmount(a *agent, want *quantity, revocable bool) (missing Amou
 	for who := ours; who < other && missing > 0; who++ {
 		for i := range a.parts {
 			p := &a.parts[i]
-			if f.owners[i] != who || f.left[i] == 0 || p.of.Name != want.name || p.left.kind != mesos.SCALAR ||
-				(p.of.Revocable != nil) != revocable || !divisible(p.of) {
+			if f.owners[i] != who || f.left[i] == 0 || p.left.name != want.name || p.left.kind != mesos.SCALAR ||
+				p.revocable() != revocable || !p.divisible() {
 				continue
 			}
 			some := min(missing, f.left[i])
@@ -223,7 +231,7 @@ func (f *fit) takeItems(a *agent, index int) {
 	for who := ours; who < other && !missing.empty(); who++ {
 		for i := range a.parts {
 			p := &a.parts[i]
-			if f.owners[i] != who || p.of.Name != want.name || p.left.kind != want.kind || p.of.Revocable != nil {
+			if f.owners[i] != who || p.left.name != want.name || p.left.kind != want.kind || p.revocable() {
 				continue
 			}
 			if some := p.left.common(missing); !some.empty() {
@@ -284,7 +292,7 @@ func (f *fit) takePort(a *agent, port int, first, last owner) bool {
 	best, longest := take{part: -1}, uint64(0)
 	for i := range a.parts {
 		p := &a.parts[i]
-		if f.owners[i] < first || f.owners[i] > last || p.of.Name != "ports" || p.of.Revocable != nil {
+		if f.owners[i] < first || f.owners[i] > last || p.left.name != "ports" || p.revocable() {
 			continue
 		}
 		for _, r := range p.left.ranges {
