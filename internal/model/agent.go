@@ -66,7 +66,6 @@ type Agent struct {
 	streams    map[string]*run
 	updates    map[ref]*updateStream
 	operations map[string]*operationStream
-	unknown    []TaskRef
 
 	nextContainer, nextUUID int
 }
@@ -217,7 +216,7 @@ func (a *Agent) register() {
 		a.do(TellMaster{Register{d}})
 		return
 	}
-	msg := Reregister{Agent: d, ID: a.id, Unknown: a.unknown}
+	msg := Reregister{Agent: d, ID: a.id}
 	for _, fid := range sortedKeys(a.frameworks) {
 		f := a.frameworks[fid]
 		msg.Frameworks = append(msg.Frameworks, f.info)
@@ -293,7 +292,7 @@ func (a *Agent) onRegistered(msg Registered) {
 
 // reconcile answers for a task that the master asks about: the launch message
 // never came, or what ran it is gone.
-func (a *Agent) reconcile(t TaskRef) {
+func (a *Agent) reconcile(t Unreported) {
 	if f := a.frameworks[t.Framework]; f != nil {
 		for _, r := range f.runs {
 			if r.tasks[t.Task] != nil {
@@ -301,16 +300,15 @@ func (a *Agent) reconcile(t TaskRef) {
 			}
 		}
 	}
-	state := mesos.TASK_DROPPED
-	s := a.agentStatus(t.Task, "", state, mesos.REASON_RECONCILIATION, "Reconciliation: task unknown to the agent")
-	a.report(t.Framework, s, state)
+	s := a.agentStatus(t.Task, "", t.Lost, mesos.REASON_RECONCILIATION, "Reconciliation: task unknown to the agent")
+	a.report(t.Framework, s, t.Lost)
 }
 
 // agentStatus builds a status that the agent makes up.
 func (a *Agent) agentStatus(task, executor string, state mesos.TaskState, reason mesos.TaskStatus_Reason, text string) mesos.TaskStatus {
 	s := mesos.TaskStatus{
-		TaskID: mesos.TaskID{Value: task}, State: &state, Message: &text, Source: ptr(mesos.SOURCE_AGENT),
-		Reason: &reason, AgentID: &mesos.AgentID{Value: a.id}, Timestamp: ptr(seconds(a.now)), UUID: a.uuid(),
+		TaskID: mesos.TaskID{Value: task}, State: &state, Message: &text, Source: new(mesos.SOURCE_AGENT),
+		Reason: &reason, AgentID: &mesos.AgentID{Value: a.id}, Timestamp: new(seconds(a.now)), UUID: a.uuid(),
 	}
 	if executor != "" {
 		s.ExecutorID = &mesos.ExecutorID{Value: executor}
@@ -331,7 +329,7 @@ func (a *Agent) apply(msg Apply) {
 		a.total = rest.Plus(msg.Converted)
 	} else {
 		op.Status.State = mesos.OPERATION_DROPPED
-		op.Status.Message = ptr(fmt.Sprintf("%s does not contain %s", a.total, msg.Consumed))
+		op.Status.Message = new(fmt.Sprintf("%s does not contain %s", a.total, msg.Consumed))
 	}
 	s := &operationStream{op: op, pause: a.cfg.RetryMin}
 	if op.Info.ID != nil {

@@ -61,8 +61,8 @@ func (a *agent) free() Resources {
 func (a *agent) url() *mesos.URL {
 	return &mesos.URL{
 		Scheme:  "http",
-		Address: mesos.Address{Hostname: ptr(a.info.Hostname), IP: ptr(a.ip), Port: int32(a.port)},
-		Path:    ptr("/slave(1)"),
+		Address: mesos.Address{Hostname: new(a.info.Hostname), IP: new(a.ip), Port: int32(a.port)},
+		Path:    new("/slave(1)"),
 	}
 }
 
@@ -304,15 +304,15 @@ func (m *Master) compare(a *agent, msg Reregister) {
 }
 
 // unreported lists the tasks of the account that the agent did not report.
-func (m *Master) unreported(a *agent, msg Reregister) []TaskRef {
+func (m *Master) unreported(a *agent, msg Reregister) []Unreported {
 	reported := map[ref]bool{}
 	for _, t := range msg.Tasks {
 		reported[ref{t.Framework, t.Info.TaskID.Value}] = true
 	}
-	var out []TaskRef
+	var out []Unreported
 	for _, key := range sortedRefs(a.tasks) {
-		if !reported[key] {
-			out = append(out, TaskRef{key.framework, key.id})
+		if f := m.frameworks[key.framework]; f != nil && !reported[key] {
+			out = append(out, Unreported{key.framework, key.id, f.lost(mesos.TASK_DROPPED)})
 		}
 	}
 	return out
@@ -445,7 +445,7 @@ func (m *Master) executorExited(a *agent, msg ExecutorExited) {
 	if f := m.frameworks[msg.Framework]; f != nil {
 		m.emit(f, &scheduler.Event{Type: scheduler.Event_FAILURE, Failure: &scheduler.Event_Failure{
 			AgentID: &mesos.AgentID{Value: a.id}, ExecutorID: &mesos.ExecutorID{Value: msg.Executor},
-			Status: ptr(int32(msg.Status)),
+			Status: new(int32(msg.Status)),
 		}})
 	}
 }

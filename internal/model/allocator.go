@@ -226,7 +226,7 @@ func (m *Master) wireOffer(o *offer) mesos.Offer {
 		}
 	}
 	if f.format().Allocation {
-		w.AllocationInfo = &mesos.Resource_AllocationInfo{Role: ptr(o.role)}
+		w.AllocationInfo = &mesos.Resource_AllocationInfo{Role: new(o.role)}
 	}
 	return w
 }

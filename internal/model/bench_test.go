@@ -23,12 +23,12 @@ func large(b testing.TB, n int) (m *Master, framework string, offers []mesos.Off
 	}
 	for i := range n {
 		name := fmt.Sprint("host", i)
-		info := mesos.AgentInfo{Hostname: name, Port: ptr(int32(5051)), Attributes: []mesos.Attribute{
+		info := mesos.AgentInfo{Hostname: name, Port: new(int32(5051)), Attributes: []mesos.Attribute{
 			{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: fmt.Sprint("r", i%40)}}}}
 		m.Step(now, AgentSaid{From: name, Message: Register{AgentDescription{Info: info, IP: "127.0.0.1", Port: 5051, Total: total}}})
 	}
 	call := &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{
-		User: "root", Name: "bench", Roles: []string{"*"}, Checkpoint: ptr(true), FailoverTimeout: ptr(60.0),
+		User: "root", Name: "bench", Roles: []string{"*"}, Checkpoint: new(true), FailoverTimeout: new(60.0),
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}, {Type: mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT}},
 	}}}
@@ -52,7 +52,7 @@ func BenchmarkOfferAll(b *testing.B) {
 			ids[i] = offers[i].ID
 		}
 		m.Step(now, Call{Stream: "s", Call: &scheduler.Call{Type: scheduler.Call_DECLINE, FrameworkID: &mesos.FrameworkID{Value: framework},
-			Decline: &scheduler.Call_Decline{OfferIDs: ids, Filters: &mesos.Filters{RefuseSeconds: ptr(0.0)}}}})
+			Decline: &scheduler.Call_Decline{OfferIDs: ids, Filters: &mesos.Filters{RefuseSeconds: new(0.0)}}}})
 		now = now.Add(time.Second)
 		offers = nil
 		for _, out := range m.Step(now, Tick{}) {
@@ -79,7 +79,7 @@ func BenchmarkLaunch(b *testing.B) {
 			infos = append(infos, commandTask(fmt.Sprint("t", n), o.AgentID.Value, 0.1, 32))
 		}
 		m.Step(now, Call{Stream: "s", Call: &scheduler.Call{Type: scheduler.Call_ACCEPT, FrameworkID: id, Accept: &scheduler.Call_Accept{
-			OfferIDs: []mesos.OfferID{o.ID}, Operations: []mesos.Offer_Operation{launchOp(infos...)}, Filters: &mesos.Filters{RefuseSeconds: ptr(0.0)}}}})
+			OfferIDs: []mesos.OfferID{o.ID}, Operations: []mesos.Offer_Operation{launchOp(infos...)}, Filters: &mesos.Filters{RefuseSeconds: new(0.0)}}}})
 		return infos
 	}
 	update := func(o mesos.Offer, task mesos.TaskInfo, s mesos.TaskState) {

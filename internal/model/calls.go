@@ -274,6 +274,6 @@ func (m *Master) operationStatus(f *framework, n scheduler.Call_ReconcileOperati
 	default:
 		s.State, text = mesos.OPERATION_UNKNOWN, "Both operation and agent are unknown"
 	}
-	s.Message = ptr("Reconciliation: " + text)
+	s.Message = new("Reconciliation: " + text)
 	return s
 }

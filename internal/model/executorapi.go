@@ -128,7 +128,7 @@ func (a *Agent) executorUpdate(r *run, s mesos.TaskStatus) {
 	s.AgentID = &mesos.AgentID{Value: a.id}
 	s.ExecutorID = &mesos.ExecutorID{Value: r.executor}
 	if s.Timestamp == nil {
-		s.Timestamp = ptr(seconds(a.now))
+		s.Timestamp = new(seconds(a.now))
 	}
 	s.ContainerStatus = a.containerStatus(r, s.ContainerStatus)
 	if t := r.tasks[s.TaskID.Value]; t == nil || !terminal(t.state) || !bytes.Equal(t.status.UUID, s.UUID) {
@@ -150,11 +150,11 @@ func (a *Agent) containerStatus(r *run, from *mesos.ContainerStatus) *mesos.Cont
 	}
 	if len(cs.NetworkInfos) == 0 {
 		cs.NetworkInfos = []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{
-			{Protocol: ptr(mesos.IPv4), IPAddress: ptr(a.cfg.IP)},
+			{Protocol: new(mesos.IPv4), IPAddress: new(a.cfg.IP)},
 		}}}
 	}
 	if cs.ExecutorPID == nil && r.pid != 0 {
-		cs.ExecutorPID = ptr(uint32(r.pid))
+		cs.ExecutorPID = new(uint32(r.pid))
 	}
 	return &cs
 }

@@ -220,7 +220,7 @@ func (m *Master) admit(f *framework, id string, in Call) {
 	f.filters = map[filterKey][]filter{}
 	m.emit(f, &scheduler.Event{Type: scheduler.Event_SUBSCRIBED, Subscribed: &scheduler.Event_Subscribed{
 		FrameworkID:              &mesos.FrameworkID{Value: id},
-		HeartbeatIntervalSeconds: ptr(m.cfg.Heartbeat.Seconds()),
+		HeartbeatIntervalSeconds: new(m.cfg.Heartbeat.Seconds()),
 		MasterInfo:               &m.cfg.Info,
 	}})
 	m.reform(f, sub.FrameworkInfo, sub.SuppressedRoles, in.Constraints)
@@ -306,16 +306,14 @@ func (m *Master) removeFramework(f *framework) {
 	for _, t := range f.tasksInOrder() {
 		if !terminal(t.state) {
 			m.setState(t, &mesos.TaskStatus{
-				TaskID: t.info.TaskID, State: ptr(mesos.TASK_KILLED), Source: ptr(mesos.SOURCE_MASTER),
-				Message: ptr("Framework " + f.id + " removed"), Reason: ptr(mesos.REASON_FRAMEWORK_REMOVED),
-				AgentID: &t.info.AgentID, Timestamp: ptr(seconds(m.now)),
+				TaskID: t.info.TaskID, State: new(mesos.TASK_KILLED), Source: new(mesos.SOURCE_MASTER),
+				Message: new("Framework " + f.id + " removed"), Reason: new(mesos.REASON_FRAMEWORK_REMOVED),
+				AgentID: &t.info.AgentID, Timestamp: new(seconds(m.now)),
 			}, mesos.TASK_KILLED)
 		}
 		m.forget(t)
 	}
-	for _, t := range slices.SortedFunc(maps.Values(f.unreachable), bySeq) {
-		f.ended = append(f.ended, t)
-	}
+	f.ended = append(f.ended, slices.SortedFunc(maps.Values(f.unreachable), bySeq)...)
 	f.unreachable = map[string]*task{}
 	for _, a := range m.order {
 		for _, key := range sortedRefs(a.executors) {

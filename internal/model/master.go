@@ -239,4 +239,4 @@ func (m *Master) framesInOrder() []*framework {
 	return slices.SortedFunc(maps.Values(m.frameworks), func(a, b *framework) int { return cmp.Compare(a.seq, b.seq) })
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline

@@ -93,10 +93,10 @@ func TestFrameworksShareTheCluster(t *testing.T) {
 func reservedFor(role, label string, rs ...mesos.Resource) []mesos.Resource {
 	out := slices.Clone(rs)
 	for i := range out {
-		out[i].AllocationInfo = &mesos.Resource_AllocationInfo{Role: ptr(role)}
+		out[i].AllocationInfo = &mesos.Resource_AllocationInfo{Role: new(role)}
 		out[i].Reservations = []mesos.Resource_ReservationInfo{{
-			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: ptr(role),
-			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: "resource_id", Value: ptr(label)}}},
+			Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: new(role),
+			Labels: &mesos.Labels{Labels: []mesos.Label{{Key: "resource_id", Value: new(label)}}},
 		}}
 	}
 	return out

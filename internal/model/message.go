@@ -101,9 +101,6 @@ type Reregister struct {
 	Tasks      []Task
 	Executors  []mesos.ExecutorInfo
 	Operations []Operation // not yet acknowledged
-	// Unknown holds the tasks that the agent was asked about and does not
-	// know.
-	Unknown []TaskRef
 }
 
 // AgentDescription is what an agent says of itself.
@@ -114,8 +111,13 @@ type AgentDescription struct {
 	Total Resources // with the reservations and volumes made on it
 }
 
-// TaskRef names a task.
-type TaskRef struct{ Framework, Task string }
+// Unreported is a task that a master asks an agent about.
+type Unreported struct {
+	Framework, Task string
+	// Lost is the state that the framework is told if the agent does not
+	// know the task.
+	Lost mesos.TaskState
+}
 
 // Task is what an agent reports of a task when it registers again.
 type Task struct {
@@ -178,7 +180,7 @@ type Registered struct {
 	Silence time.Duration
 	// Reconcile names tasks that the master has and the agent did not
 	// report.
-	Reconcile []TaskRef
+	Reconcile []Unreported
 }
 
 // Ping asks an agent for a sign of life.

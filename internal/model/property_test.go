@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,7 +145,7 @@ func (x *chaos) use(c *client) {
 				task.Command = nil
 				task.Executor = &mesos.ExecutorInfo{
 					Type: mesos.ExecutorInfo_CUSTOM, ExecutorID: mesos.ExecutorID{Value: "x"},
-					Command: &mesos.CommandInfo{Value: ptr("x")}, Resources: []mesos.Resource{scalarOf("cpus", 0.1), scalarOf("mem", 32)},
+					Command: &mesos.CommandInfo{Value: new("x")}, Resources: []mesos.Resource{scalarOf("cpus", 0.1), scalarOf("mem", 32)},
 				}
 			}
 			x.tasks[id] = c
@@ -161,7 +162,7 @@ func (x *chaos) decline(c *client) {
 	}
 	x.held[c] = nil
 	c.call(&scheduler.Call{Type: scheduler.Call_DECLINE, Decline: &scheduler.Call_Decline{
-		OfferIDs: ids, Filters: &mesos.Filters{RefuseSeconds: ptr(float64(x.r.IntN(20)))}}})
+		OfferIDs: ids, Filters: &mesos.Filters{RefuseSeconds: new(float64(x.r.IntN(20)))}}})
 }
 
 func (x *chaos) kill(c *client) {
@@ -287,12 +288,12 @@ func TestEqualHistoriesGiveEqualOutputs(t *testing.T) {
 	history := func() string {
 		w := newWorld(t, 3)
 		c, d := w.subscribe("a"), w.subscribe("b")
-		log := ""
+		var log strings.Builder
 		for i := range 50 {
 			for _, x := range []*client{c, d} {
 				for _, o := range x.offers() {
 					rs, _ := NewResources(o.Resources)
-					log += o.ID.Value + o.AgentID.Value + rs.String()
+					log.WriteString(o.ID.Value + o.AgentID.Value + rs.String())
 					x.accept(o, 1, launchOp(commandTask(fmt.Sprint(x.id, i, o.ID.Value), o.AgentID.Value, 0.3, 64)))
 				}
 				for _, u := range x.updates(true) {
@@ -300,13 +301,13 @@ func TestEqualHistoriesGiveEqualOutputs(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					log += string(b)
+					log.WriteString(string(b))
 				}
 			}
 			w.settle()
 			w.sleep(700 * time.Millisecond)
 		}
-		return log
+		return log.String()
 	}
 	a, b := history(), history()
 	for i := range min(len(a), len(b)) {

@@ -23,7 +23,7 @@ func reported(rs Resources) []mesos.Resource {
 	out := rs.Wire(wholeFormat)
 	for i := range out {
 		if len(out[i].Reservations) == 0 {
-			out[i].Role = ptr("*")
+			out[i].Role = new("*")
 		} else if len(out[i].Reservations) == 1 {
 			out[i].Role = out[i].Reservations[0].Role
 		}
@@ -47,8 +47,8 @@ func (m *Master) GetAgents() *mesosmaster.Response_GetAgents {
 
 func (m *Master) reportAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 	r := mesosmaster.Response_GetAgents_Agent{
-		AgentInfo: a.info, Active: a.connected, Deactivated: ptr(a.deactivated), Version: m.cfg.Info.GetVersion(),
-		PID: ptr(a.pid()), RegisteredTime: timeInfo(a.registered), ReregisteredTime: timeInfo(a.reregister),
+		AgentInfo: a.info, Active: a.connected, Deactivated: new(a.deactivated), Version: m.cfg.Info.GetVersion(),
+		PID: new(a.pid()), RegisteredTime: timeInfo(a.registered), ReregisteredTime: timeInfo(a.reregister),
 		TotalResources:     reported(a.total),
 		AllocatedResources: reported(a.used()),
 		OfferedResources:   reported(a.offered()),
@@ -151,7 +151,7 @@ func (m *Master) GetTasks() *mesosmaster.Response_GetTasks {
 func (t *task) report(f *framework) mesos.Task {
 	r := mesos.Task{
 		Name: t.info.Name, TaskID: t.info.TaskID, FrameworkID: mesos.FrameworkID{Value: f.id}, AgentID: t.info.AgentID,
-		State: ptr(t.state), Resources: reported(t.resources), Statuses: slices.Clone(t.statuses),
+		State: new(t.state), Resources: reported(t.resources), Statuses: slices.Clone(t.statuses),
 		Labels: t.info.Labels, Discovery: t.info.Discovery, Container: t.info.Container,
 		HealthCheck: t.info.HealthCheck, KillPolicy: t.info.KillPolicy,
 	}
@@ -162,7 +162,7 @@ func (t *task) report(f *framework) mesos.Task {
 		r.StatusUpdateState, r.StatusUpdateUUID = t.sent.State, t.sent.UUID
 	}
 	if f.info.User != "" {
-		r.User = ptr(f.info.User)
+		r.User = new(f.info.User)
 	}
 	return r
 }

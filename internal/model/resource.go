@@ -391,16 +391,6 @@ func (rs Resources) withRole(role string) Resources {
 	return out
 }
 
-func (rs Resources) filter(keep func(resource) bool) Resources {
-	var out Resources
-	for _, r := range rs {
-		if keep(r) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // scalars adds up the scalar amounts by name, in thousandths.
 func (rs Resources) scalars(into map[string]int64, sign int64) {
 	for _, r := range rs {

@@ -116,8 +116,8 @@ func (a *Agent) executorInfo(framework string, msg RunTasks) mesos.ExecutorInfo 
 	return mesos.ExecutorInfo{
 		ExecutorID:  mesos.ExecutorID{Value: t.TaskID.Value},
 		FrameworkID: &mesos.FrameworkID{Value: framework},
-		Name:        ptr("Command Executor (Task: " + t.TaskID.Value + ")"),
-		Source:      ptr(t.TaskID.Value),
+		Name:        new("Command Executor (Task: " + t.TaskID.Value + ")"),
+		Source:      new(t.TaskID.Value),
 		Command:     t.Command,
 	}
 }

@@ -105,8 +105,8 @@ func updateEvent(s mesos.TaskStatus) *scheduler.Event {
 // needs no acknowledgement.
 func (m *Master) masterStatus(task, agent string, state mesos.TaskState, reason mesos.TaskStatus_Reason, text string) mesos.TaskStatus {
 	s := mesos.TaskStatus{
-		TaskID: mesos.TaskID{Value: task}, State: &state, Message: &text, Source: ptr(mesos.SOURCE_MASTER),
-		Reason: &reason, Timestamp: ptr(seconds(m.now)),
+		TaskID: mesos.TaskID{Value: task}, State: &state, Message: &text, Source: new(mesos.SOURCE_MASTER),
+		Reason: &reason, Timestamp: new(seconds(m.now)),
 	}
 	if agent != "" {
 		s.AgentID = &mesos.AgentID{Value: agent}

@@ -13,7 +13,6 @@ type updateStream struct {
 	key     ref
 	pending []mesos.TaskStatus
 	latest  mesos.TaskState
-	sent    bool // the first was sent since the agent registered
 	retryAt time.Time
 	pause   time.Duration
 }

@@ -59,7 +59,7 @@ func newWorld(t *testing.T, agents int) *world {
 }
 
 func (w *world) addAgent(hostname string) *machine {
-	info := mesos.AgentInfo{Hostname: hostname, Port: ptr(int32(5051)), Resources: []mesos.Resource{
+	info := mesos.AgentInfo{Hostname: hostname, Port: new(int32(5051)), Resources: []mesos.Resource{
 		scalarOf("cpus", 4), scalarOf("mem", 2048), scalarOf("disk", 4096),
 		{Name: "ports", Type: mesos.RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: 31000, End: 31099}}}},
 	}}
@@ -292,7 +292,7 @@ type client struct {
 func (w *world) subscribe(roles ...string) *client {
 	w.t.Helper()
 	c := &client{w: w, info: mesos.FrameworkInfo{
-		User: "root", Name: "test", Roles: roles, Checkpoint: ptr(true), FailoverTimeout: ptr(60.0),
+		User: "root", Name: "test", Roles: roles, Checkpoint: new(true), FailoverTimeout: new(60.0),
 		Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}, {Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE},
 			{Type: mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT},
@@ -366,7 +366,7 @@ func commandTask(id, agent string, cpus, mem float64) mesos.TaskInfo {
 	return mesos.TaskInfo{
 		Name: id, TaskID: mesos.TaskID{Value: id}, AgentID: mesos.AgentID{Value: agent},
 		Resources: []mesos.Resource{scalarOf("cpus", cpus), scalarOf("mem", mem)},
-		Command:   &mesos.CommandInfo{Value: ptr("sleep 600")},
+		Command:   &mesos.CommandInfo{Value: new("sleep 600")},
 	}
 }
 
