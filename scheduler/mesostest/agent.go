@@ -88,7 +88,7 @@ func (c *Cluster) newAgent(index int, cfg AgentConfig) (*Agent, error) {
 	a.machine, err = model.NewAgent(model.AgentConfig{
 		Name: randomUUID(), IP: cfg.Address,
 		Info: mesos.AgentInfo{
-			Hostname: cfg.Hostname, Port: ptr(int32(l.Addr().(*net.TCPAddr).Port)),
+			Hostname: cfg.Hostname, Port: new(int32(l.Addr().(*net.TCPAddr).Port)),
 			Resources: resources, Attributes: attributes, Domain: domain(cfg.Region, cfg.Zone),
 		},
 		RegistrationTimeout: cfg.RegistrationTimeout, ShutdownGrace: cfg.ShutdownGrace,

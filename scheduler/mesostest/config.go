@@ -160,7 +160,8 @@ func (a *AgentConfig) validate() error {
 	return nil
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // domain returns a fault domain, or nil.
 func domain(region, zone string) *mesos.DomainInfo {
@@ -203,7 +204,7 @@ func parseResources(s string) ([]mesos.Resource, error) {
 		if hasRole { // reserved by the operator: name(role)
 			kind := mesos.Resource_ReservationInfo_STATIC
 			r.Name = name
-			r.Reservations = []mesos.Resource_ReservationInfo{{Type: &kind, Role: ptr(strings.TrimSuffix(role, ")"))}}
+			r.Reservations = []mesos.Resource_ReservationInfo{{Type: &kind, Role: new(strings.TrimSuffix(role, ")"))}}
 		}
 		switch {
 		case strings.HasPrefix(p[1], "["):

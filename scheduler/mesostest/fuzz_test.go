@@ -63,16 +63,16 @@ func newWorld(t testing.TB) *world {
 	}
 	w.toAgent(model.MasterFound{})
 	w.toMaster(model.Call{Stream: "s", Call: &scheduler.Call{Type: scheduler.Call_SUBSCRIBE, Subscribe: &scheduler.Call_Subscribe{
-		FrameworkInfo: &mesos.FrameworkInfo{User: "root", Name: "f", Checkpoint: ptr(true), FailoverTimeout: ptr(60.0), Roles: []string{"*"}, Capabilities: []mesos.FrameworkInfo_Capability{
+		FrameworkInfo: &mesos.FrameworkInfo{User: "root", Name: "f", Checkpoint: new(true), FailoverTimeout: new(60.0), Roles: []string{"*"}, Capabilities: []mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE}, {Type: mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT},
 		}}}}})
 	launch := mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH, Launch: &mesos.Offer_Operation_Launch{TaskInfos: []mesos.TaskInfo{{
-		Name: "t", TaskID: mesos.TaskID{Value: "t"}, AgentID: w.offer.AgentID, Command: &mesos.CommandInfo{Value: ptr("true")},
+		Name: "t", TaskID: mesos.TaskID{Value: "t"}, AgentID: w.offer.AgentID, Command: &mesos.CommandInfo{Value: new("true")},
 		Resources: []mesos.Resource{{Name: "cpus", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 1}}},
 	}}}}
 	w.toMaster(model.Call{Stream: "s", Call: &scheduler.Call{Type: scheduler.Call_ACCEPT, FrameworkID: &mesos.FrameworkID{Value: w.id},
 		Accept: &scheduler.Call_Accept{OfferIDs: []mesos.OfferID{w.offer.ID}, Operations: []mesos.Offer_Operation{launch},
-			Filters: &mesos.Filters{RefuseSeconds: ptr(0.0)}}}})
+			Filters: &mesos.Filters{RefuseSeconds: new(0.0)}}}})
 	w.now = w.now.Add(2 * time.Second)
 	w.toMaster(model.Tick{})
 	return w

@@ -69,8 +69,8 @@ func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master,
 		return nil, err
 	}
 	info := mesos.MasterInfo{
-		ID: randomUUID(), Port: ptr(uint32(n)), PID: ptr("master@" + l.Addr().String()),
-		Hostname: &host, Version: ptr(version),
+		ID: randomUUID(), Port: new(uint32(n)), PID: new("master@" + l.Addr().String()),
+		Hostname: &host, Version: new(version),
 		Address: &mesos.Address{Hostname: &host, IP: &host, Port: int32(n)},
 		Domain:  domain(c.cfg.Region, c.cfg.Zone),
 		Capabilities: []mesos.MasterInfo_Capability{

@@ -3,6 +3,7 @@ package mesostest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"sort"
 	"strings"
@@ -21,12 +22,8 @@ func newBindings() *bindings { return &bindings{map[string]string{}, map[string]
 
 func (b *bindings) clone() *bindings {
 	c := newBindings()
-	for k, v := range b.value {
-		c.value[k] = v
-	}
-	for k, v := range b.name {
-		c.name[k] = v
-	}
+	maps.Copy(c.value, b.value)
+	maps.Copy(c.name, b.name)
 	return c
 }
 

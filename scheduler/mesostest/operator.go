@@ -184,7 +184,7 @@ func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 		out.Type, out.GetHealth = mesosmaster.Response_GET_HEALTH, &mesosmaster.Response_GetHealth{Healthy: true}
 	case mesosmaster.Call_GET_VERSION:
 		out.Type, out.GetVersion = mesosmaster.Response_GET_VERSION, &mesosmaster.Response_GetVersion{VersionInfo: mesos.VersionInfo{
-			Version: version, BuildDate: ptr(buildDate), BuildTime: ptr(buildTime), BuildUser: ptr("")}}
+			Version: version, BuildDate: new(buildDate), BuildTime: new(buildTime), BuildUser: new("")}}
 	case mesosmaster.Call_GET_MASTER:
 		at := float64(m.started.UnixMilli()) / 1000
 		out.Type, out.GetMaster = mesosmaster.Response_GET_MASTER, &mesosmaster.Response_GetMaster{
@@ -231,14 +231,14 @@ func versionFields() object {
 func (m *master) flags() []mesos.Flag {
 	cfg := &m.c.cfg
 	out := []mesos.Flag{
-		{Name: "agent_ping_timeout", Value: ptr(cfg.PingInterval.String())},
-		{Name: "allocation_interval", Value: ptr(cfg.AllocationInterval.String())},
-		{Name: "authenticate_http_frameworks", Value: ptr(fmt.Sprint(len(cfg.Credentials) > 0))},
-		{Name: "max_agent_ping_timeouts", Value: ptr(fmt.Sprint(cfg.MaxMissedPings))},
-		{Name: "port", Value: ptr(fmt.Sprint(m.info.Port))},
+		{Name: "agent_ping_timeout", Value: new(cfg.PingInterval.String())},
+		{Name: "allocation_interval", Value: new(cfg.AllocationInterval.String())},
+		{Name: "authenticate_http_frameworks", Value: new(fmt.Sprint(len(cfg.Credentials) > 0))},
+		{Name: "max_agent_ping_timeouts", Value: new(fmt.Sprint(cfg.MaxMissedPings))},
+		{Name: "port", Value: new(fmt.Sprint(m.info.Port))},
 	}
 	if cfg.OfferTimeout > 0 {
-		out = append(out, mesos.Flag{Name: "offer_timeout", Value: ptr(cfg.OfferTimeout.Round(time.Millisecond).String())})
+		out = append(out, mesos.Flag{Name: "offer_timeout", Value: new(cfg.OfferTimeout.Round(time.Millisecond).String())})
 	}
 	return out
 }

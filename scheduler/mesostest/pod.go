@@ -2,6 +2,7 @@ package mesostest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -91,7 +92,7 @@ func (p *pod) run(ctx context.Context, m *member) {
 		close(m.launched)
 		p.report(m, mesos.TaskStatus{
 			TaskID: m.info.TaskID, State: mesos.TASK_FAILED.Enum(), Source: mesos.SOURCE_EXECUTOR.Enum(),
-			Message: ptr(err.Error()), UUID: []byte(randomUUID())[:16],
+			Message: new(err.Error()), UUID: []byte(randomUUID())[:16],
 		})
 	} else {
 		p.mu.Lock()
@@ -131,7 +132,7 @@ func (p *pod) report(m *member, s mesos.TaskStatus) {
 		// Only while there is a process does the agent find its status.
 		<-m.launched
 		if m.task != nil {
-			s.ContainerStatus.ExecutorPID = ptr(uint32(m.task.Container().PID()))
+			s.ContainerStatus.ExecutorPID = new(uint32(m.task.Container().PID()))
 		}
 	}
 	p.c.report(s)
@@ -161,12 +162,7 @@ func (p *pod) end(m *member, good bool) {
 	}
 	if !good {
 		p.kill(func(x *member) bool {
-			for _, y := range group {
-				if x == y {
-					return true
-				}
-			}
-			return false
+			return slices.Contains(group, x)
 		}, nil)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -212,9 +213,7 @@ func (r *replay) fills() map[string]any {
 	if r.name == "maintenance_inverse_offers" {
 		out["<time>"] = time.Now().Add(time.Hour).UnixNano()
 	}
-	for k, v := range r.extra {
-		out[k] = v
-	}
+	maps.Copy(out, r.extra)
 	return out
 }
 

@@ -44,7 +44,7 @@ func keepOne(v scheduler.View, _ scheduler.Event) []scheduler.Action {
 			Operations: []mesos.Offer_Operation{{Type: mesos.Offer_Operation_LAUNCH, Launch: &mesos.Offer_Operation_Launch{
 				TaskInfos: []mesos.TaskInfo{{
 					Name: id, TaskID: mesos.TaskID{Value: id}, AgentID: offer.AgentID,
-					Command: &mesos.CommandInfo{Value: ptr("sleep 600")}, Resources: offer.Resources,
+					Command: &mesos.CommandInfo{Value: new("sleep 600")}, Resources: offer.Resources,
 				}},
 			}}},
 		}}

@@ -3,6 +3,7 @@ package mesostest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -55,7 +56,7 @@ func (m *master) serveState(w http.ResponseWriter, _ *http.Request) {
 	m.mu.Lock()
 	unreachable := m.machine.UnreachableAgents()
 	m.mu.Unlock()
-	for k, v := range (object{
+	maps.Copy(out, (object{
 		"id": m.info.ID, "pid": m.info.GetPID(), "hostname": m.info.GetHostname(), "start_time": at, "elected_time": at,
 		"leader":           m.info.GetPID(),
 		"leader_info":      object{"id": m.info.ID, "pid": m.info.GetPID(), "port": m.info.Port, "hostname": m.info.GetHostname()},
@@ -63,9 +64,7 @@ func (m *master) serveState(w http.ResponseWriter, _ *http.Request) {
 		"slaves": slaves(s), "recovered_slaves": []any{}, "frameworks": frameworks(s, s.GetFrameworks.Frameworks),
 		"completed_frameworks": frameworks(s, s.GetFrameworks.CompletedFrameworks),
 		"orphan_tasks":         []any{}, "unregistered_frameworks": []any{}, "flags": m.flagMap(),
-	}) {
-		out[k] = v
-	}
+	}))
 	writeJSON(w, out)
 }
 
