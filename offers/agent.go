@@ -111,7 +111,11 @@ func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
 		if len(room) == cap(room) {
 			room = make([]agent, 0, min(max(16, len(agents)), 1024))
 		}
-		room = append(room, agent{id: o.AgentID.Value, role: allocation(o), key: table.Add(whereOf(o))})
+		role := allocation(o)
+		if n := len(agents); n > 0 && role == agents[n-1].role {
+			role = agents[n-1].role // all in one place, where it is quick to compare
+		}
+		room = append(room, agent{id: o.AgentID.Value, role: role, key: table.Add(whereOf(o))})
 		a := &room[len(room)-1]
 		a.offers = append(a.only[:0], o)
 		a.summarize()

@@ -75,6 +75,9 @@ func (p *Pool) agent(o *mesos.Offer) *agent {
 	a := p.agents[key]
 	if a == nil {
 		a = &agent{id: key.id, role: key.role}
+		if n := len(p.order); n > 0 && a.role == p.order[n-1].role {
+			a.role = p.order[n-1].role // all in one place, where it is quick to compare
+		}
 		a.offers = a.only[:0]
 		p.agents[key] = a
 		p.order = append(p.order, a)
