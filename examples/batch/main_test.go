@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+const patience = 4 * time.Minute
+
 // TestRunsAThousandThroughACrash kills the batch with SIGKILL when a part of it
 // has run, and starts it again.
 func TestRunsAThousandThroughACrash(t *testing.T) {
@@ -64,7 +66,9 @@ func TestRunsAThousandThroughACrash(t *testing.T) {
 }
 
 func start(t *testing.T, args []string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), child+"=1")
 	var log bytes.Buffer
 	cmd.Stderr = &log
