@@ -46,7 +46,16 @@ var whys = [...]struct {
 // Refuse is for how long the master shall not offer the same again, or less of
 // the same. More than that it offers at once: its filter holds for what is
 // contained in what was declined. A revive clears all filters.
-func (w Why) Refuse() time.Duration { return whys[w].refuse }
+func (w Why) Refuse() time.Duration { return whys[w.known()].refuse }
 
 // String is the reason in words.
-func (w Why) String() string { return whys[w].text }
+func (w Why) String() string { return whys[w.known()].text }
+
+// known is w, or Unready, which refuses for the shortest time, for a number
+// that is no reason.
+func (w Why) known() Why {
+	if w < 0 || int(w) >= len(whys) {
+		return Unready
+	}
+	return w
+}

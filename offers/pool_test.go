@@ -103,6 +103,8 @@ func TestWhy(t *testing.T) {
 		assert.Positive(t, w.Refuse(), "%v", w)
 	}
 	assert.Greater(t, Idle.Refuse(), Unfit.Refuse())
+	assert.Equal(t, Unready.Refuse(), Why(99).Refuse())
+	assert.Equal(t, "DiskType(9)", DiskType(9).String())
 }
 
 // BenchmarkPool measures that an offer is rescinded and another one comes.

@@ -120,7 +120,7 @@ func firstFit(t *testing.T, held []mesos.Offer, requests []Request) (n int) {
 
 func TestReserveProperties(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(800) {
+	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		held, requests := cluster(r)
 		matches, report := Reserve(heldAs(held), requests)

@@ -138,7 +138,13 @@ const (
 )
 
 // String is the name that Mesos's documentation uses.
-func (t DiskType) String() string { return [...]string{"root", "PATH", "MOUNT", "BLOCK"}[t] }
+func (t DiskType) String() string {
+	names := [...]string{"root", "PATH", "MOUNT", "BLOCK"}
+	if t < 0 || int(t) >= len(names) {
+		return fmt.Sprintf("DiskType(%d)", int8(t))
+	}
+	return names[t]
+}
 
 func diskTypeOf(r *mesos.Resource) (DiskType, bool) {
 	source := r.GetDisk().GetSource()
