@@ -77,14 +77,18 @@ type batch struct {
 
 // Handle launches what is missing, on whatever is offered.
 func (b batch) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+	if up, ok := ev.(scheduler.Updated); ok && !scheduler.Terminal(up.Status.GetState()) {
+		return nil // nothing is missing that was not before
+	}
 	missing, left := b.missing(v)
 	if left == 0 {
 		return []scheduler.Action{scheduler.Note{Text: "all have finished"}, scheduler.Teardown{}}
 	}
+	actions := []scheduler.Action{scheduler.Want{Offers: len(missing) > 0, Key: strings.Join(missing, " ")}}
 	if _, ok := ev.(scheduler.Offered); ok {
-		return append(b.launch(v, missing), scheduler.Want{Offers: len(missing) > 0, Key: strings.Join(missing, " ")})
+		actions = append(actions, b.launch(v, missing)...)
 	}
-	return []scheduler.Action{scheduler.Want{Offers: len(missing) > 0, Key: strings.Join(missing, " ")}}
+	return actions
 }
 
 // missing are the ids of tasks that are to be launched now. left is how many
