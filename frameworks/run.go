@@ -44,10 +44,12 @@ func (c Config) validate() error {
 // Run runs a service with its API, until ctx ends or the scheduler does. Tasks
 // go on without it. Run returns nil after ctx has ended.
 func Run(ctx context.Context, c Config) error {
+	if c.Listener != nil {
+		defer c.Listener.Close()
+	}
 	if err := c.validate(); err != nil {
 		return fmt.Errorf("frameworks: %w", err)
 	}
-	defer c.Listener.Close()
 	binary, err := OpenOwnBinary()
 	if err != nil {
 		return err
@@ -80,7 +82,10 @@ func Run(ctx context.Context, c Config) error {
 		}
 	})
 	err = scheduler.Run(running, c.Scheduler)
-	if err == nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		err = nil // it was on its way when it was told to end
+	case ctx.Err() == nil && err == nil:
 		err = context.Cause(running) // nil after a teardown
 	}
 	return errors.Join(err, server.Close())
