@@ -82,11 +82,11 @@ func Run(ctx context.Context, c Config) error {
 		}
 	})
 	err = scheduler.Run(running, c.Scheduler)
-	switch {
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		err = nil // it was on its way when it was told to end
-	case ctx.Err() == nil && err == nil:
-		err = context.Cause(running) // nil after a teardown
+	switch failed := context.Cause(running); {
+	case failed != nil && ctx.Err() == nil:
+		err = failed
+	case errors.Is(err, context.Canceled):
+		err = nil // the scheduler was on its way when it was told to end
 	}
 	return errors.Join(err, server.Close())
 }
