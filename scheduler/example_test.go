@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -74,4 +75,30 @@ func Example() {
 	// hello.1 TASK_RUNNING
 	// hello.1 TASK_FINISHED
 	// ended: <nil>
+}
+
+// A policy is tested by stepping a machine: no network, no waiting.
+func ExampleMachine_Step() {
+	m, err := scheduler.NewMachine(once{"echo hello"}, []byte("sixteen bytes or more"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	show := func(e scheduler.Effects) {
+		for _, r := range e.Save {
+			fmt.Println("save", r.Key)
+		}
+		for _, call := range e.Send {
+			fmt.Println("send", call.Type)
+		}
+	}
+	now := time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
+	show(m.Step(now, scheduler.Subscribed{FrameworkID: "fw"}))
+	show(m.Step(now, scheduler.Offered{Offers: []mesos.Offer{{
+		ID: mesos.OfferID{Value: "o1"}, AgentID: mesos.AgentID{Value: "a1"},
+	}}}))
+	// Output:
+	// save identity
+	// save task/hello.1
+	// save status/hello.1
+	// send ACCEPT
 }
