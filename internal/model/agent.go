@@ -67,6 +67,8 @@ type Agent struct {
 	updates    map[ref]*updateStream
 	operations map[string]*operationStream
 
+	draining *DrainAgent // nil unless the agent is being emptied
+
 	nextContainer, nextUUID int
 }
 
@@ -258,6 +260,8 @@ func (a *Agent) masterSaid(msg MasterMessage) {
 		delete(a.operations, string(msg.UUID))
 	case Apply:
 		a.apply(msg)
+	case DrainAgent:
+		a.drainTasks(msg)
 	case TellExecutor:
 		a.tellExecutor(msg)
 	case ShutdownExecutor:
@@ -391,6 +395,15 @@ func (a *Agent) lose(r *run) {
 		delete(a.updates, ref{r.framework, id})
 	}
 	if len(f.runs) == 0 {
-		delete(a.frameworks, r.framework)
+		a.forgetFramework(r.framework)
+	}
+}
+
+// forgetFramework drops a framework without executors. When none is left the
+// agent is drained.
+func (a *Agent) forgetFramework(id string) {
+	delete(a.frameworks, id)
+	if len(a.frameworks) == 0 {
+		a.draining = nil
 	}
 }

@@ -113,6 +113,7 @@ func (m *Master) registerAgent(from string, msg Register) {
 	m.nextAgent++
 	a := m.addAgent(id, from, msg.Agent)
 	a.registered = m.now
+	m.agentAdded(a)
 	m.send(a, Registered{ID: id, Silence: m.silence()})
 }
 
@@ -165,6 +166,7 @@ func (m *Master) reregisterAgent(from string, msg Reregister) {
 		default:
 			m.adopt(a, msg, "Unknown agent reregistered")
 		}
+		m.agentAdded(a)
 	} else {
 		m.rescindAgent(a)
 		m.connect(a, from, msg.Agent)
@@ -175,6 +177,10 @@ func (m *Master) reregisterAgent(from string, msg Reregister) {
 		m.recoverBy = time.Time{}
 	}
 	m.send(a, Registered{ID: a.id, Silence: m.silence(), Reconcile: m.unreported(a, msg)})
+	if d, ok := m.registry.Draining[a.id]; ok {
+		m.send(a, DrainAgent{d.MaxGrace, d.MarkGone})
+		defer m.checkDrained(a)
+	}
 	for _, t := range msg.Tasks {
 		mine := a.tasks[ref{t.Framework, t.Info.TaskID.Value}]
 		if mine != nil && mine.killed && !terminal(t.State) {
@@ -402,6 +408,7 @@ func (m *Master) dropAgent(a *agent) {
 	delete(m.agents, a.id)
 	a.connected = false
 	m.order = slices.DeleteFunc(m.order, func(x *agent) bool { return x == a })
+	m.agentRemoved(a.id)
 	for _, f := range m.framesInOrder() {
 		m.emit(f, &scheduler.Event{Type: scheduler.Event_FAILURE,
 			Failure: &scheduler.Event_Failure{AgentID: &mesos.AgentID{Value: a.id}}})

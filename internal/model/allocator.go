@@ -123,7 +123,7 @@ func (m *Master) allocate(agents []*agent) {
 		}
 		for _, role := range shares.sortedRoles() {
 			for _, f := range shares.sortedFrameworks(role) {
-				o := m.offerTo(f, role, a)
+				o := m.offerTo(f, role, a, shares.headroom(m, role))
 				if o == nil {
 					continue
 				}
@@ -144,8 +144,9 @@ func (m *Master) allocate(agents []*agent) {
 	}
 }
 
-// offerTo makes an offer of what is free for role on a, or returns nil.
-func (m *Master) offerTo(f *framework, role string, a *agent) *offer {
+// offerTo makes an offer of what is free for role on a, or returns nil. Of
+// what is not reserved it takes no more than is left of the role's quota.
+func (m *Master) offerTo(f *framework, role string, a *agent, left map[string]int64) *offer {
 	if f.constraints.excludes(role, &a.info) {
 		return nil
 	}
@@ -164,6 +165,7 @@ func (m *Master) offerTo(f *framework, role string, a *agent) *offer {
 		}
 	}
 	// Reserved and other resources come first, as in Mesos.
+	scalars = shrink(scalars, left)
 	offered := append(reserved, scalars...)
 	if !m.enough(offered) || f.filtered(filterKey{role, a.id}, offered, m.now) {
 		return nil
@@ -177,6 +179,9 @@ func (m *Master) offerTo(f *framework, role string, a *agent) *offer {
 	f.offers[o.id] = o
 	a.offers[o.id] = o
 	a.allocated = a.allocated.Plus(o.resources)
+	for _, r := range scalars {
+		take(left, r)
+	}
 	return o
 }
 
@@ -315,13 +320,28 @@ type shares struct {
 	weights    map[string]float64
 	roleOrder  []string // cached; nil when out of date
 	frameOrder map[string][]*framework
+	left       map[string]map[string]int64 // of the quota of top roles
+}
+
+// headroom is what is left of the quota of the role's top role.
+func (s *shares) headroom(m *Master, role string) map[string]int64 {
+	if len(m.quota) == 0 {
+		return nil
+	}
+	top := topRole(role)
+	left, ok := s.left[top]
+	if !ok {
+		left = m.headroom(top)
+		s.left[top] = left
+	}
+	return left
 }
 
 func (m *Master) newShares() *shares {
 	s := &shares{
 		total: map[string]int64{}, roles: map[string][]*framework{}, weights: m.cfg.Weights,
 		byRole: map[string]map[string]int64{}, byClient: map[filterKey]map[string]int64{},
-		frameOrder: map[string][]*framework{},
+		frameOrder: map[string][]*framework{}, left: map[string]map[string]int64{},
 	}
 	for _, f := range m.framesInOrder() {
 		if f.stream == "" {

@@ -224,6 +224,7 @@ func (m *Master) admit(f *framework, id string, in Call) {
 		MasterInfo:               &m.cfg.Info,
 	}})
 	m.reform(f, sub.FrameworkInfo, sub.SuppressedRoles, in.Constraints)
+	m.frameworkChanged(f, !again)
 }
 
 // reform takes new information of a connected framework into account.
@@ -279,6 +280,7 @@ func (m *Master) updateFramework(f *framework, u *scheduler.Call_UpdateFramework
 	}
 	m.do(Reply{Status: statusOK})
 	m.reform(f, &u.FrameworkInfo, u.SuppressedRoles, c)
+	m.frameworkChanged(f, false)
 }
 
 // streamClosed starts the failover timeout of the stream's framework.
@@ -291,6 +293,7 @@ func (m *Master) streamClosed(stream string) {
 	f.stream = ""
 	m.discardOffers(f)
 	f.removeAt = m.now.Add(f.failoverTimeout())
+	m.frameworkChanged(f, false)
 	if f.failoverTimeout() == 0 {
 		m.removeFramework(f)
 	}
@@ -331,6 +334,7 @@ func (m *Master) removeFramework(f *framework) {
 	f.removeAt, f.unregistered = time.Time{}, m.now
 	delete(m.frameworks, f.id)
 	m.completed[f.id] = f
+	m.frameworkRemoved(f)
 }
 
 func (f *framework) tasksInOrder() []*task { return slices.SortedFunc(maps.Values(f.tasks), bySeq) }

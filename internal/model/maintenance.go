@@ -76,6 +76,10 @@ func (m *Master) operate(in Operate) {
 		m.markGone(r.ID)
 	case Deactivate:
 		m.deactivate(r)
+	case SetQuota:
+		m.setQuota(r)
+	case Drain:
+		m.drain(r)
 	case ChangeResources:
 		m.changeResources(r)
 	}
@@ -118,6 +122,7 @@ func (m *Master) deactivate(r Deactivate) {
 	a.deactivated = !r.On
 	if r.On {
 		delete(m.registry.Deactivated, r.ID)
+		delete(m.registry.Draining, r.ID)
 		m.dirty[a.id] = true
 		return
 	}
@@ -134,6 +139,12 @@ func (m *Master) markGone(id string) {
 		return
 	}
 	m.do(Reply{Status: statusOK})
+	m.gone(id)
+}
+
+// gone takes an agent that will never come back off the books.
+func (m *Master) gone(id string) {
+	a := m.agents[id]
 	m.registry.Gone[id] = m.now
 	delete(m.registry.Admitted, id)
 	delete(m.registry.Unreachable, id)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
@@ -79,6 +80,9 @@ type Master struct {
 	recoverBy      time.Time       // when recovered agents are given up; zero: none waits
 	dirty          map[string]bool // agents to be looked at before the next round
 	schedule       []Window        // maintenance
+	quota          map[string]mesosquota.QuotaConfig
+	watched        bool // somebody wants the events of the operator API
+	started        time.Time
 }
 
 // Registry is what a master remembers over a restart: Mesos keeps it in a
@@ -88,10 +92,11 @@ type Registry struct {
 	Unreachable map[string]time.Time
 	Gone        map[string]time.Time
 	Deactivated map[string]bool
+	Draining    map[string]Drain
 }
 
 func (r Registry) clone() Registry {
-	return Registry{maps.Clone(r.Admitted), maps.Clone(r.Unreachable), maps.Clone(r.Gone), maps.Clone(r.Deactivated)}
+	return Registry{maps.Clone(r.Admitted), maps.Clone(r.Unreachable), maps.Clone(r.Gone), maps.Clone(r.Deactivated), maps.Clone(r.Draining)}
 }
 
 // NewMaster returns a master that starts at now with what an earlier one left
@@ -102,6 +107,7 @@ func NewMaster(cfg Config, registry Registry, now time.Time) *Master {
 		frameworks: map[string]*framework{}, completed: map[string]*framework{}, streams: map[string]*framework{},
 		agents: map[string]*agent{}, links: map[string]*agent{},
 		offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, dirty: map[string]bool{},
+		quota: map[string]mesosquota.QuotaConfig{}, started: now,
 	}
 	if m.registry.Admitted == nil {
 		m.registry.Admitted = map[string]mesos.AgentInfo{}
@@ -114,6 +120,9 @@ func NewMaster(cfg Config, registry Registry, now time.Time) *Master {
 	}
 	if m.registry.Deactivated == nil {
 		m.registry.Deactivated = map[string]bool{}
+	}
+	if m.registry.Draining == nil {
+		m.registry.Draining = map[string]Drain{}
 	}
 	m.nextAllocation = now.Add(m.cfg.AllocationInterval)
 	m.nextPing = now.Add(m.cfg.PingInterval)
@@ -144,6 +153,8 @@ func (m *Master) Step(now time.Time, in Input) []Output {
 		m.agentClosed(in.From)
 	case Operate:
 		m.operate(in)
+	case Watch:
+		m.watched = in.On
 	case Tick:
 	}
 	m.allocateDirty()

@@ -47,6 +47,7 @@ func (m *Master) GetAgents() *mesosmaster.Response_GetAgents {
 
 func (m *Master) reportAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 	r := mesosmaster.Response_GetAgents_Agent{
+		DrainInfo: m.drainInfo(a),
 		AgentInfo: a.info, Active: a.connected, Deactivated: new(a.deactivated), Version: m.cfg.Info.GetVersion(),
 		PID: new(a.pid()), RegisteredTime: timeInfo(a.registered), ReregisteredTime: timeInfo(a.reregister),
 		TotalResources:     reported(a.total),

@@ -70,6 +70,13 @@ func (a *Agent) runTasks(msg RunTasks) {
 		return
 	}
 	fid := msg.Framework.ID.GetValue()
+	if a.draining != nil {
+		for i := range msg.Tasks {
+			a.report(fid, a.agentStatus(msg.Tasks[i].TaskID.Value, "", a.dropped(fid),
+				mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining"), a.dropped(fid))
+		}
+		return
+	}
 	f := a.frameworks[fid]
 	if f == nil {
 		f = &served{runs: map[string]*run{}}
@@ -269,6 +276,7 @@ func (a *Agent) killQueued(r *run, task string) {
 
 // settle records the latest status of a task and reports it.
 func (a *Agent) settle(r *run, s mesos.TaskStatus) {
+	a.drainStatus(r.framework, &s)
 	t := r.tasks[s.TaskID.Value]
 	latest := s.GetState()
 	if t != nil {
@@ -306,7 +314,7 @@ func (a *Agent) forgetRun(r *run) {
 	}
 	delete(f.runs, r.executor)
 	if len(f.runs) == 0 {
-		delete(a.frameworks, r.framework)
+		a.forgetFramework(r.framework)
 	}
 }
 

@@ -54,6 +54,7 @@ func (m *Master) addTask(f *framework, a *agent, info mesos.TaskInfo, rs Resourc
 	f.tasks[info.TaskID.Value] = t
 	a.tasks[ref{f.id, info.TaskID.Value}] = t
 	a.allocated = a.allocated.Plus(rs)
+	m.taskAdded(f, t)
 	return t
 }
 
@@ -63,13 +64,13 @@ func (m *Master) setState(t *task, status *mesos.TaskStatus, latest mesos.TaskSt
 	if len(t.statuses) > maxStatuses {
 		t.statuses = slices.Clone(t.statuses[1:])
 	}
-	if terminal(t.state) {
-		return
+	if !terminal(t.state) {
+		t.state = latest
+		if terminal(latest) {
+			m.release(t)
+		}
 	}
-	t.state = latest
-	if terminal(latest) {
-		m.release(t)
-	}
+	m.taskUpdated(t, status)
 }
 
 func (m *Master) release(t *task) {
@@ -137,6 +138,7 @@ func (m *Master) acknowledge(f *framework, ack *scheduler.Call_Acknowledge) {
 	t := a.tasks[ref{f.id, ack.TaskID.Value}]
 	if t != nil && t.sent != nil && terminal(t.sent.GetState()) && bytes.Equal(t.sent.UUID, ack.UUID) {
 		m.forget(t)
+		defer m.checkDrained(a)
 	}
 	m.send(a, AcknowledgeStatus{f.id, ack.TaskID.Value, ack.UUID})
 }

@@ -298,9 +298,9 @@ func (m *Master) conversionOf(op *mesos.Offer_Operation, a *agent, f *framework)
 	case mesos.Offer_Operation_DESTROY:
 		return destroy(op.GetDestroy().GetVolumes(), a)
 	case mesos.Offer_Operation_GROW_VOLUME:
-		return grow(op.GrowVolume)
+		return growVolume(op.GrowVolume)
 	case mesos.Offer_Operation_SHRINK_VOLUME:
-		return shrink(op.ShrinkVolume)
+		return shrinkVolume(op.ShrinkVolume)
 	}
 	return conversion{}, fmt.Errorf("Operation %s is not supported by agents without resource providers", op.Type)
 }
@@ -432,8 +432,8 @@ func destroy(in []mesos.Resource, a *agent) (conversion, error) {
 	return conversion{rs, rs.mapEach(resource.withoutVolume)}, nil
 }
 
-// grow and shrink change the size of a volume on the agent's own disks.
-func grow(op *mesos.Offer_Operation_GrowVolume) (conversion, error) {
+// growVolume and shrinkVolume change the size of a volume on the agent's own disks.
+func growVolume(op *mesos.Offer_Operation_GrowVolume) (conversion, error) {
 	if op == nil {
 		return conversion{}, errors.New("Expecting 'grow_volume' to be present")
 	}
@@ -457,7 +457,7 @@ func grow(op *mesos.Offer_Operation_GrowVolume) (conversion, error) {
 	return conversion{rs, Resources{grown}}, nil
 }
 
-func shrink(op *mesos.Offer_Operation_ShrinkVolume) (conversion, error) {
+func shrinkVolume(op *mesos.Offer_Operation_ShrinkVolume) (conversion, error) {
 	if op == nil {
 		return conversion{}, errors.New("Expecting 'shrink_volume' to be present")
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/httpcli/httpsched"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
+
+	"github.com/mesokit/mesokit/internal/recordio"
 )
 
 func get(t *testing.T, url string) (int, string, http.Header) {
@@ -215,11 +217,78 @@ func TestOperatorEndpoints(t *testing.T) {
 	if got := dig(state, "slaves", 0, "resources", "ports"); got != "[31000-31009]" {
 		t.Errorf("/state says ports %v", got)
 	}
+	if got := dig(ask("GET_METRICS"), "metrics", 0, "name"); got != "master/cpus_percent" {
+		t.Errorf("the first metric is %v", got)
+	}
+	_, body, _ = get(t, c.URL()+"/metrics/snapshot")
+	var metrics map[string]float64
+	if err := json.Unmarshal([]byte(body), &metrics); err != nil || metrics["master/tasks_running"] != 1 {
+		t.Errorf("/metrics/snapshot: %v, %s", err, body)
+	}
 	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"TEARDOWN","teardown":{"framework_id":{"value":"`+p.id+`"}}}`); status != 200 {
 		t.Errorf("TEARDOWN: %d %s", status, body)
 	}
 	if !p.waitClosed(patience) {
 		t.Error("the framework was torn down, and its stream is open")
+	}
+}
+
+// Who watches hears of agents, frameworks and tasks.
+func TestOperatorEvents(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(1, "cpus:2;mem:1024"))
+	resp, err := client.Post(c.URL()+"/api/v1", typeJSON, strings.NewReader(`{"type":"SUBSCRIBE"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	events := recordio.NewReader(resp.Body, 0)
+	next := func(kind string) any {
+		t.Helper()
+		for {
+			b, err := events.Next()
+			if err != nil {
+				t.Fatalf("wait for %s: %s", kind, err)
+			}
+			var e any
+			if err := json.Unmarshal(b, &e); err != nil {
+				t.Fatal(err)
+			}
+			if text(e, "type") == kind {
+				return e
+			}
+		}
+	}
+	if got := text(next("SUBSCRIBED"), "subscribed", "get_state", "get_agents", "agents", 0, "agent_info", "hostname"); got != c.Agent(0).Hostname() {
+		t.Errorf("the state has agent %q", got)
+	}
+	p := newProbe(t, c, frameworkInfo("*"))
+	if got := text(next("FRAMEWORK_ADDED"), "framework_added", "framework", "framework_info", "id", "value"); got != p.id {
+		t.Errorf("framework %s was added, want %s", got, p.id)
+	}
+	p.launch(dig(p.expect("OFFERS"), "offers", "offers", 0), task("t1", object{"command": object{"value": "true", "shell": true}}))
+	next("TASK_ADDED")
+	if got := text(next("TASK_UPDATED"), "task_updated", "state"); got != "TASK_STARTING" {
+		t.Errorf("the task is %s", got)
+	}
+	c.Agent(0).Stop()
+	next("AGENT_REMOVED")
+}
+
+// Draining kills what runs and says why.
+func TestDrainAgent(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(1, "cpus:2;mem:1024"))
+	p := newProbe(t, c, frameworkInfo("*"))
+	p.launch(dig(p.expect("OFFERS"), "offers", "offers", 0), task("t1", object{"command": object{"value": "sleep 600", "shell": true}}))
+	p.expectUpdate("t1", "TASK_STARTING")
+	p.expectUpdate("t1", "TASK_RUNNING")
+	call := `{"type":"DRAIN_AGENT","drain_agent":{"agent_id":{"value":"` + c.Agent(0).ID() + `"},"max_grace_period":{"seconds":1}}}`
+	if status, body, _ := post(t, c.URL()+"/api/v1", call); status != 200 {
+		t.Fatalf("DRAIN_AGENT: %d %s", status, body)
+	}
+	if reason := text(p.expectUpdate("t1", "TASK_KILLED"), "reason"); reason != "REASON_AGENT_DRAINING" {
+		t.Errorf("the reason is %s", reason)
 	}
 }
 

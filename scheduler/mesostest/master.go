@@ -14,6 +14,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -33,11 +34,12 @@ type master struct {
 	started time.Time
 	server  *http.Server
 
-	mu      sync.Mutex
-	timer   *time.Timer
-	streams map[string]*queue[*scheduler.Event] // open scheduler streams
-	links   map[string]*link                    // connections of agents
-	down    bool
+	mu       sync.Mutex
+	timer    *time.Timer
+	streams  map[string]*queue[*scheduler.Event] // open scheduler streams
+	links    map[string]*link                    // connections of agents
+	watchers map[*queue[*mesosmaster.Event]]bool // open streams of the operator API
+	down     bool
 }
 
 // link is a connection between an agent and the master: two queues, one for
@@ -88,6 +90,7 @@ func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master,
 	m := &master{
 		c: c, info: info, started: time.Now(),
 		streams: map[string]*queue[*scheduler.Event]{}, links: map[string]*link{},
+		watchers: map[*queue[*mesosmaster.Event]]bool{},
 	}
 	m.machine = model.NewMaster(model.Config{
 		Info: info, AllocationInterval: c.cfg.AllocationInterval, OfferTimeout: c.cfg.OfferTimeout,
@@ -125,6 +128,10 @@ func (m *master) stepLocked(in model.Input) model.Reply {
 		case model.Emit:
 			m.c.noteEvent(out.Event)
 			if q := m.streams[out.Stream]; q != nil {
+				q.push(out.Event)
+			}
+		case model.Observed:
+			for q := range m.watchers {
 				q.push(out.Event)
 			}
 		case model.Close:
@@ -202,6 +209,9 @@ func (m *master) stop() model.Registry {
 	m.down = true
 	m.timer.Stop()
 	for _, q := range m.streams {
+		q.close()
+	}
+	for q := range m.watchers {
 		q.close()
 	}
 	for _, l := range m.links {

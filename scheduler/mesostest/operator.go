@@ -2,42 +2,19 @@ package mesostest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gogo/protobuf/proto"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaintenance "github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/mesokit/mesokit/internal/model"
 )
-
-// routes are the endpoints of the master.
-func (m *master) routes() http.Handler {
-	mux := http.NewServeMux()
-	handle := func(path string, h http.HandlerFunc) {
-		mux.HandleFunc(path, h)
-		mux.HandleFunc("/master"+path, h)
-	}
-	handle("/api/v1/scheduler", m.serveScheduler)
-	handle("/api/v1", m.serveOperator)
-	handle("/health", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "") })
-	handle("/version", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionFields()) })
-	handle("/state", m.serveState)
-	handle("/state.json", m.serveState)
-	handle("/slaves", m.serveSlaves)
-	handle("/frameworks", m.serveFrameworks)
-	handle("/tasks", m.serveTasks)
-	handle("/redirect", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Location", "//"+m.c.Master())
-		respond(w, http.StatusTemporaryRedirect, "")
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		respond(w, http.StatusNotFound, fmt.Sprintf("404 Not Found: mesostest does not serve %s", r.URL.Path))
-	})
-	return mux
-}
 
 // serveOperator is the operator API.
 func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +29,10 @@ func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		fail(w, err)
+		return
+	}
+	if call.Type == mesosmaster.Call_SUBSCRIBE {
+		m.serveEvents(w, r, kind)
 		return
 	}
 	if request, err := requestOf(call); err != nil {
@@ -136,6 +117,20 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 			return nil, missing("reactivate_agent")
 		}
 		return model.Deactivate{ID: c.ReactivateAgent.AgentID.Value, On: true}, nil
+	case mesosmaster.Call_DRAIN_AGENT:
+		if c.DrainAgent == nil {
+			return nil, missing("drain_agent")
+		}
+		d := model.Drain{ID: c.DrainAgent.AgentID.Value, MarkGone: c.DrainAgent.GetMarkGone()}
+		if g := c.DrainAgent.MaxGracePeriod; g != nil {
+			d.MaxGrace = new(time.Duration(g.Seconds)*time.Second + time.Duration(g.Nanos))
+		}
+		return d, nil
+	case mesosmaster.Call_UPDATE_QUOTA:
+		if c.UpdateQuota == nil {
+			return nil, missing("update_quota")
+		}
+		return model.SetQuota{Configs: c.UpdateQuota.QuotaConfigs}, nil
 	}
 	return resourceRequest(c, missing)
 }
@@ -205,6 +200,15 @@ func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 		out.Type, out.GetOperations = mesosmaster.Response_GET_OPERATIONS, m.machine.GetOperations()
 	case mesosmaster.Call_GET_ROLES:
 		out.Type, out.GetRoles = mesosmaster.Response_GET_ROLES, m.machine.GetRoles()
+	case mesosmaster.Call_GET_QUOTA:
+		out.Type, out.GetQuota = mesosmaster.Response_GET_QUOTA, &mesosmaster.Response_GetQuota{
+			Status: mesosquota.QuotaStatus{Configs: m.machine.Quota()}}
+	case mesosmaster.Call_GET_METRICS:
+		out.Type, out.GetMetrics = mesosmaster.Response_GET_METRICS, &mesosmaster.Response_GetMetrics{}
+		metrics := m.machine.Metrics()
+		for _, name := range slices.Sorted(maps.Keys(metrics)) {
+			out.GetMetrics.Metrics = append(out.GetMetrics.Metrics, mesos.Metric{Name: name, Value: new(metrics[name])})
+		}
 	case mesosmaster.Call_GET_MAINTENANCE_SCHEDULE:
 		out.Type = mesosmaster.Response_GET_MAINTENANCE_SCHEDULE
 		out.GetMaintenanceSchedule = &mesosmaster.Response_GetMaintenanceSchedule{}

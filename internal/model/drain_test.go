@@ -1,0 +1,98 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
+)
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("mark gone %t", gone), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			c := w.subscribe("*")
+			o := c.offers()[0]
+			c.accept(o, 0, launchOp(commandTask("t1", o.AgentID.Value, 1, 128)))
+			w.settle()
+			c.updates(true)
+			w.settle()
+			want(t, "reply", w.step(Operate{Drain{ID: o.AgentID.Value, MarkGone: gone}}).Status, 200)
+			w.settle()
+			us := c.updates(true)
+			w.settle()
+			state := "TASK_KILLED"
+			if gone {
+				state = "TASK_GONE_BY_OPERATOR"
+			}
+			want(t, "states", strings.Join(states(us, "t1"), " "), state)
+			want(t, "reason", us[0].GetReason(), mesos.REASON_AGENT_DRAINING)
+			w.sleep(5 * time.Second)
+			want(t, "offers of a drained agent", len(c.offers()), 0)
+			if gone {
+				want(t, "agents", len(w.master.GetAgents().Agents), 0)
+				return
+			}
+			want(t, "drained", w.master.GetAgents().Agents[0].DrainInfo.State, mesos.DrainState_DRAINED)
+			w.step(Operate{Deactivate{ID: o.AgentID.Value, On: true}})
+			want(t, "offers when reactivated", len(c.offers()), 1)
+		})
+	}
+}
+
+func TestQuotaLimitsOffers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	limit := func(cpus float64) mesosquota.QuotaConfig {
+		return mesosquota.QuotaConfig{Role: "a", Limits: map[string]mesos.Value_Scalar{"cpus": {Value: cpus}}}
+	}
+	want(t, "reply", w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{limit(5)}}}).Status, 200)
+	c := w.subscribe("a/b", "a")
+	cpus := func() (sum float64) {
+		for _, o := range c.offers() {
+			for i := range o.Resources {
+				if o.Resources[i].Name == "cpus" {
+					sum += o.Resources[i].Scalar.Value
+				}
+			}
+		}
+		return sum
+	}
+	want(t, "cpus offered", cpus(), 5.0)
+	w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{{Role: "a"}}}})
+	w.sleep(2 * time.Second)
+	want(t, "cpus offered without a limit", cpus(), 8.0)
+	reply := w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{{Role: "a/b"}}}})
+	want(t, "nested role", reply.Status, 400)
+	want(t, "negative", w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{limit(-1)}}}).Status, 400)
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	var seen []string
+	watch := func(in Input) {
+		for _, out := range w.master.Step(w.now, in) {
+			switch out := out.(type) {
+			case Observed:
+				seen = append(seen, out.Event.Type.String())
+			case Emit:
+				w.streams[out.Stream] = append(w.streams[out.Stream], out.Event)
+			}
+		}
+	}
+	watch(Watch{On: true})
+	w.subscribe("*") // by the world, which does not look at what is observed
+	seen = nil
+	watch(StreamClosed{Stream: "/*/1"})
+	watch(Operate{MarkGone{ID: "M0-S0"}})
+	want(t, "events", strings.Join(seen, " "), strings.Join([]string{
+		mesosmaster.Event_FRAMEWORK_UPDATED.String(), mesosmaster.Event_AGENT_REMOVED.String()}, " "))
+	want(t, "metrics", w.master.Metrics()["master/slaves_active"], 0.0)
+}
