@@ -23,6 +23,17 @@ import (
 // [Cluster.StopMaster] or [Cluster.StandBy].
 func (c *Cluster) Leads() bool { return c.currentMaster() != nil }
 
+// ActiveAgents counts the agents that are registered and connected.
+func (c *Cluster) ActiveAgents() int {
+	m := c.currentMaster()
+	if m == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.ActiveAgents()
+}
+
 // Up reports whether the agent's process runs: not after [Agent.Kill] or
 // [Agent.Stop].
 func (a *Agent) Up() bool {

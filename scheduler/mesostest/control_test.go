@@ -89,4 +89,14 @@ func TestConditionOfAgentAndMaster(t *testing.T) {
 	}
 	c.StopMaster()
 	check("without a master", false, true, false)
+	if n := c.ActiveAgents(); n != 0 {
+		t.Errorf("%d agents are active without a master", n)
+	}
+	if err := c.StartMaster(); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitAgents(t, 1)
+	if n := c.ActiveAgents(); n != 1 {
+		t.Errorf("%d agents are active, want 1", n)
+	}
 }
