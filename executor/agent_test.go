@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,8 +29,9 @@ type fakeAgent struct {
 	t       testing.TB
 	server  *httptest.Server
 	sandbox string
-	env     map[string]string // of the executor, besides those that start sets
-	stdout  *os.File          // of the executor; nil: the file of the sandbox
+	env     map[string]string   // of the executor, besides those that start sets
+	stdout  *os.File            // of the executor; nil: the file of the sandbox
+	as      *syscall.Credential // whom the executor runs as; nil: as this process
 
 	mu      sync.Mutex
 	changed chan struct{}  // closed and replaced whenever anything below changes
@@ -61,7 +63,13 @@ func newAgent(t testing.TB) *fakeAgent {
 func (a *fakeAgent) start() *exec.Cmd {
 	self, err := os.Executable()
 	require.NoError(a.t, err)
+	if a.as != nil { // who cannot reach the directory that go test builds in
+		reachable := filepath.Join(a.sandbox, "executor.test")
+		require.NoError(a.t, os.Link(self, reachable))
+		self = reachable
+	}
 	cmd := exec.Command(self)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.as}
 	cmd.Dir = a.sandbox
 	cmd.Env = append(os.Environ(),
 		executor.Marker+"=1",

@@ -77,6 +77,7 @@ type envelope struct {
 	Grant    *Grant    `json:"grant,omitempty"`
 	Request  *Request  `json:"request,omitempty"`
 	Response *Response `json:"response,omitempty"`
+	Usage    *Usage    `json:"usage,omitempty"`
 }
 
 // EncodeMessage returns the data of a MESSAGE. It fails only for a Request whose
@@ -96,6 +97,8 @@ func EncodeMessage(m Message) ([]byte, error) {
 		e.Request = &m
 	case Response:
 		e.Response = &m
+	case Usage:
+		e.Usage = &m
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
@@ -132,8 +135,11 @@ func DecodeMessage(data []byte) (Message, error) {
 	if e.Response != nil {
 		found = append(found, *e.Response)
 	}
+	if e.Usage != nil {
+		found = append(found, *e.Usage)
+	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("message holds %d of hello, secret, renew, grant, request, response: want one", len(found))
+		return nil, fmt.Errorf("message holds %d of hello, secret, renew, grant, request, response, usage: want one", len(found))
 	}
 	return found[0], nil
 }

@@ -26,6 +26,7 @@ func TestMessagesTravel(t *testing.T) {
 		executor.Grant{Task: "t", Number: 3},
 		executor.Request{ID: "7", Task: "t", Name: "drain", Body: json.RawMessage(`{"a":1}`), Within: time.Minute},
 		executor.Response{ID: "7", Task: "t", Part: 1, Parts: 2, Body: []byte("x"), Error: "y"},
+		executor.Usage{Task: "t", Processes: 2, CPU: time.Second, Memory: 1 << 30},
 	} {
 		data, err := executor.EncodeMessage(want)
 		require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,12 +40,49 @@ func serve(port string) {
 	os.Exit(1)
 }
 
+// wireVariable says which of the two encodings the executor speaks.
+const wireVariable = "EXECUTOR_TEST_WIRE"
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// racks is a decorator.
+var racks = executor.Decorator{
+	Task: func(mesos.TaskInfo) ([]mesos.Label, map[string]string) {
+		rack := "r1"
+		return []mesos.Label{{Key: "rack", Value: &rack}}, map[string]string{"RACK": rack}
+	},
+	Status: func(_ mesos.TaskInfo, s mesos.TaskStatus) []mesos.Label {
+		state := s.GetState().String()
+		return []mesos.Label{{Key: "state", Value: &state}}
+	},
+}
+
 // TestMain makes this test binary an executor, as a framework's main does.
 func TestMain(m *testing.M) {
 	if port := os.Getenv(serverVariable); port != "" {
 		serve(port)
 	}
-	executor.Main(executor.Config{Steps: map[string]executor.StepFunc{
+	executor.Main(executor.Config{JSON: os.Getenv(wireVariable) == "json", Decorators: []executor.Decorator{racks}, Steps: map[string]executor.StepFunc{
 		"stamp": func(_ context.Context, s executor.Sandbox) error {
 			fmt.Fprintln(s.Log, "stamping", s.TaskID)
 			s.Report("stamped by a function")
@@ -68,6 +107,7 @@ func TestMain(m *testing.M) {
 			return bytes.Repeat([]byte("0123456789"), 100_000), nil
 		},
 		"panic": func(context.Context, executor.Sandbox, json.RawMessage) (any, error) { panic("no") },
+		"pid":   func(context.Context, executor.Sandbox, json.RawMessage) (any, error) { return os.Getpid(), nil },
 		"hang": func(ctx context.Context, _ executor.Sandbox, _ json.RawMessage) (any, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

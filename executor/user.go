@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -36,29 +35,17 @@ func lookupUser(name string) (*identity, error) {
 
 func findUser(name string) (*identity, error) {
 	name, group, grouped := strings.Cut(name, ":")
-	id := &identity{}
-	u, err := user.Lookup(name)
-	if errors.As(err, new(user.UnknownUserError)) {
-		u, err = user.LookupId(name)
-	}
-	uid, parseErr := strconv.ParseUint(name, 10, 32)
-	switch {
-	case err == nil:
-		if id.UID, err = number(u.Uid); err == nil {
-			id.GID, err = number(u.Gid)
-		}
-		if err == nil && !grouped {
-			id.Groups, err = groupsOf(u)
-		}
-	case parseErr == nil && grouped: // the numbers are enough
-		id.UID, err = uint32(uid), nil
+	id, err := findAccount(name)
+	if uid, notNumber := number(name); err != nil && grouped && notNumber == nil {
+		id, err = &identity{UID: uid}, nil // the two numbers are enough
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user %q: %w (want a user of this machine, or uid:gid)", name, err)
+		return nil, fmt.Errorf("user %q: %w: want a user of this machine, or uid:gid", name, err)
 	}
 	if !grouped {
 		return id, nil
 	}
+	id.Groups = nil
 	if id.GID, err = number(group); err == nil {
 		return id, nil
 	}
@@ -67,28 +54,39 @@ func findUser(name string) (*identity, error) {
 		id.GID, err = number(g.Gid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user %q: group %q: %w", name, group, err)
+		return nil, fmt.Errorf("user %q: group %q: %w: want a group of this machine", name, group, err)
 	}
 	return id, nil
+}
+
+// findAccount finds a user, by name or number, with the groups of the account.
+func findAccount(name string) (*identity, error) {
+	find := user.Lookup
+	if _, err := number(name); err == nil {
+		find = user.LookupId
+	}
+	u, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	numbers := []uint32{}
+	for _, text := range append([]string{u.Uid, u.Gid}, groups...) {
+		n, err := number(text)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, n)
+	}
+	return &identity{UID: numbers[0], GID: numbers[1], Groups: numbers[2:]}, nil
 }
 
 func number(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return uint32(n), err
-}
-
-func groupsOf(u *user.User) ([]uint32, error) {
-	names, err := u.GroupIds()
-	if err != nil {
-		return nil, err
-	}
-	groups := make([]uint32, len(names))
-	for i, name := range names {
-		if groups[i], err = number(name); err != nil {
-			return nil, err
-		}
-	}
-	return groups, nil
 }
 
 // credential is what starts a process as this user; nil, as the executor.
