@@ -14,11 +14,9 @@ var ErrStopped = errors.New("the scheduler has stopped")
 // Mailbox takes commands to a running scheduler. The zero value is ready: put
 // its address into Config.Mailbox. Several goroutines may send at once.
 type Mailbox struct {
-	once    sync.Once
-	letters chan letter
-
-	mu    sync.Mutex
-	ended chan struct{} // closed when the scheduler has ended; nil before it began
+	mu      sync.Mutex
+	letters chan letter   // nil before anybody asked for it
+	ended   chan struct{} // closed when the scheduler has ended; made with letters
 }
 
 type letter struct {
@@ -33,9 +31,10 @@ type letter struct {
 // of ctx when it ends first, and ErrStopped when the scheduler does.
 func (b *Mailbox) Send(ctx context.Context, value any) (any, error) {
 	l := letter{ctx, value, make(chan Answer, 1)}
+	letters, ended := b.open()
 	select {
-	case b.inbox() <- l:
-	case <-b.end():
+	case letters <- l:
+	case <-ended:
 		return nil, ErrStopped
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -48,28 +47,32 @@ func (b *Mailbox) Send(ctx context.Context, value any) (any, error) {
 	}
 }
 
-func (b *Mailbox) inbox() chan letter {
-	b.once.Do(func() { b.letters = make(chan letter) })
-	return b.letters
-}
-
-// begin is called when a scheduler starts, close when it has ended.
-func (b *Mailbox) begin() {
+func (b *Mailbox) open() (chan letter, chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = make(chan struct{})
+	if b.letters == nil {
+		b.letters, b.ended = make(chan letter), make(chan struct{})
+	}
+	return b.letters, b.ended
+}
+
+// begin is called when a scheduler starts, and close when it has ended. Who
+// sent before the first start waits for that one.
+func (b *Mailbox) begin() <-chan letter {
+	letters, ended := b.open()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-ended: // of the scheduler before this one
+		b.ended = make(chan struct{})
+	default:
+	}
+	return letters
 }
 
 func (b *Mailbox) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ended)
-}
-
-func (b *Mailbox) end() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ended
+	_, ended := b.open()
+	close(ended)
 }
 
 // correspondence is the commands that wait for an answer.

@@ -73,6 +73,7 @@ type loop struct {
 	events    chan Event     // of the session
 	outbox    *outbox        // of the session
 	shop      *workshop
+	inbox     <-chan letter
 	letters   *correspondence
 	backoff   time.Duration
 	wake      *time.Timer
@@ -84,7 +85,7 @@ func (l *loop) run(ctx context.Context) error {
 	defer cancel() // also when the handler panics; only a return waits
 	l.wake = time.NewTimer(maxBackoff)
 	l.wake.Stop() // nothing is due before the first Step
-	l.Mailbox.begin()
+	l.inbox = l.Mailbox.begin()
 	defer l.Mailbox.close()
 	defer l.letters.close()
 
@@ -113,7 +114,7 @@ func (l *loop) serve(ctx context.Context) error {
 		case news := <-l.shop.news:
 			l.shop.taken(news)
 			err = l.step(ctx, news)
-		case letter := <-l.Mailbox.inbox():
+		case letter := <-l.inbox:
 			err = l.step(ctx, l.letters.open(letter))
 		case <-l.wake.C:
 			err = l.step(ctx, Tick{})

@@ -352,6 +352,36 @@ func TestRunAnswersCommands(t *testing.T) {
 	require.ErrorIs(t, err, scheduler.ErrStopped)
 }
 
+// TestMailboxOutlivesRun holds that a sender who came before Run began is told
+// when it ended without a word, and that the mailbox can be used again.
+func TestMailboxOutlivesRun(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	m.replies(func(*http.Request, *sched.Call) (int, string, string) { return http.StatusUnauthorized, "", "" })
+	box := &scheduler.Mailbox{}
+	silent := scheduler.HandlerFunc(func(scheduler.View, scheduler.Event) []scheduler.Action { return nil })
+	early := make(chan error, 1)
+	go func() {
+		_, err := box.Send(t.Context(), "early")
+		early <- err
+	}()
+	require.ErrorIs(t, start(t, scheduler.Config{Master: m.address(), Handler: silent, Mailbox: box}).end(), scheduler.ErrRefused)
+	require.ErrorIs(t, <-early, scheduler.ErrStopped)
+
+	m.replies(func(*http.Request, *sched.Call) (int, string, string) { return 0, "", "" })
+	start(t, scheduler.Config{Master: m.address(), Mailbox: box, Handler: scheduler.HandlerFunc(
+		func(_ scheduler.View, ev scheduler.Event) []scheduler.Action {
+			if c, ok := ev.(scheduler.Command); ok {
+				return []scheduler.Action{scheduler.Answer{Command: c.ID, Value: c.Value}}
+			}
+			return nil
+		})})
+	m.subscribed() // it has begun
+	got, err := box.Send(t.Context(), "again")
+	require.NoError(t, err)
+	assert.Equal(t, "again", got)
+}
+
 // worker is a handler whose commands become jobs.
 type worker struct {
 	work func(context.Context, scheduler.Job) ([]byte, error)
