@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/executor"
@@ -38,7 +39,8 @@ func node(index int, address string, client, controller uint64) frameworks.Node 
 		Name: fmt.Sprintf("%s-%d", pod, index), Pod: pod, Index: index, Generation: 1, Founding: 1,
 		Place: &frameworks.Place{
 			Agent: fmt.Sprintf("agent-%d", index), Hostname: fmt.Sprintf("host-%d", index), Address: address,
-			Ports: map[string]uint64{clientPort: client, controllerPort: controller},
+			Ports:     map[string]uint64{clientPort: client, controllerPort: controller},
+			Resources: []mesos.Resource{{Name: "mem", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 2048}}},
 		},
 	}
 }

@@ -133,13 +133,21 @@ func (c Cluster) Validate() error {
 	if c.Grace < 0 {
 		bad("Grace", c.Grace, "wants 0 or more")
 	}
-	if p := c.ClientPort; p.Begin == p.End && p.Begin > 0 && p == (frameworks.Port{Name: p.Name, Begin: c.ControllerPort.Begin, End: c.ControllerPort.End}) {
-		bad("ControllerPort", p.Begin, "wants a port other than ClientPort")
+	if p := only(c.ClientPort); p != 0 && p == only(c.ControllerPort) {
+		bad("ControllerPort", p, "wants a port other than ClientPort")
 	}
 	if c.Distribution.Classpath == "" {
 		bad("Distribution.Classpath", `""`, "wants the paths of Kafka's jars on the agents, separated by colons")
 	}
 	return errors.Join(append(errs, c.checkOptions()...)...)
+}
+
+// only is the port that leaves no choice, or 0.
+func only(p frameworks.Port) uint64 {
+	if p.Begin == p.End {
+		return p.Begin
+	}
+	return 0
 }
 
 func (c Cluster) checkOptions() []error {

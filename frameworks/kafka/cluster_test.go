@@ -172,6 +172,16 @@ func TestTaskWithoutAddress(t *testing.T) {
 	require.EqualError(t, err, "node broker-0: has no address yet")
 }
 
+func TestHeapBeyondThePlace(t *testing.T) {
+	t.Parallel()
+	n := node(0, "10.0.0.1", 9092, 9093) // with 2048 MiB
+	d := frameworks.Deployment{Nodes: []frameworks.Node{n}, First: map[string]int{pod: 1}}
+	_, err := Cluster{Mem: 4096, Heap: 1920}.withDefaults().task(d, n)
+	require.NoError(t, err)
+	_, err = Cluster{Mem: 4096, Heap: 1921}.withDefaults().task(d, n)
+	require.EqualError(t, err, "heap of 1921 MiB and 128 beside it do not fit the 2048 MiB reserved for broker-0: replace the broker, or lower Heap")
+}
+
 func TestService(t *testing.T) {
 	t.Parallel()
 	s := valid(Cluster{

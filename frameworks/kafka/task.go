@@ -41,6 +41,9 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 	if err != nil {
 		return executor.Task{}, err
 	}
+	if err := c.checkHeap(n); err != nil {
+		return executor.Task{}, err
+	}
 	java := strings.ReplaceAll(c.Distribution.Java, "$", "$$") // the executor expands $NAME; a path is meant as it is
 	return executor.Task{
 		Files: []executor.File{
@@ -61,6 +64,21 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 		Stop:  executor.Stop{Grace: c.Grace},
 		Logs:  executor.Logs{MaxBytes: 64 << 20, Keep: 2},
 	}, nil
+}
+
+// checkHeap refuses a heap that was raised beyond what the node's place has.
+func (c Cluster) checkHeap(n frameworks.Node) error {
+	var mem float64
+	for _, r := range n.Place.Resources {
+		if r.Name == "mem" {
+			mem += r.GetScalar().GetValue()
+		}
+	}
+	if float64(c.Heap+jvmBeside) > mem {
+		return fmt.Errorf("heap of %d MiB and %d beside it do not fit the %g MiB reserved for %s: replace the broker, or lower Heap",
+			c.Heap, jvmBeside, mem, n.Name)
+	}
+	return nil
 }
 
 // arguments is the argument file of the JVM: one in quotation marks per line,

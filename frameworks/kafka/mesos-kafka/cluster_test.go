@@ -248,6 +248,14 @@ func stoppedAndStarted(t *testing.T, s *saga) {
 	assert.Equal(t, residence(before), residence(after))
 	assert.Greater(t, after.Incarnation, before.Incarnation)
 
+	s.operate("broker", "restart", "3")
+	again := s.awaitNode(3, "restarted", func(n frameworks.NodeStatus) bool {
+		return n.Phase == frameworks.Ready && n.Incarnation > after.Incarnation
+	})
+	assert.Equal(t, residence(before), residence(again))
+	assert.Zero(t, again.Failures)
+	assert.Contains(t, s.operate("broker", "list"), again.Task)
+
 	_, complaint, status := mesosKafka(t, "broker", "stop", "9", "--api", s.URL)
 	assert.Equal(t, 1, status)
 	assert.Equal(t, `mesos-kafka: stop 9: node "broker-9": not found; there are broker-0, broker-1, broker-2, broker-3`+"\n", complaint)

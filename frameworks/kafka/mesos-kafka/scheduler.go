@@ -44,7 +44,10 @@ func schedulerCommand() *cobra.Command {
 		Long: `Run the scheduler: it declares a Kafka cluster, brings it about, and keeps it so.
 
 SIGINT and SIGTERM end it and leave the brokers running; so does a crash.
-Started again with the same --state it goes on where it was.`,
+Started again with the same --state it goes on where it was. Flags that were
+changed meanwhile hold for each broker from its next start on (broker restart),
+and those for cpus, memory, disk, ports and constraints from its next place on
+(broker replace).`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context()) },
 	}
