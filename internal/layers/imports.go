@@ -27,9 +27,12 @@ var layers = []layer{
 	{"examples", []string{"frameworks/*", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 }
 
-// mayTestOn are the layers whose tests may start an embedded Mesos. Those below
-// are tested without one.
+// mayTestOn are the layers whose tests may start an embedded Mesos, and run a
+// scheduler on it. Those below are tested without one.
 var mayTestOn = []string{"executor", "scheduler", "frameworks", "frameworks/*"}
+
+// onMesos is what such a test takes for it.
+var onMesos = []string{"scheduler/mesostest", "scheduler", "scheduler/state"}
 
 // Imports checks that imports within the module follow the layers, and that what
 // is made for tests (package testing, packages named after it) stays out of programs.
@@ -92,7 +95,7 @@ func layerOf(dir string) (place, bool) {
 
 func (from place) mayImport(to place, test bool) bool {
 	return from.unit == to.unit || to.folder == "internal" || slices.Contains(from.uses, to.folder) ||
-		test && to.folder == "scheduler/mesostest" && slices.Contains(mayTestOn, from.folder)
+		test && slices.Contains(onMesos, to.folder) && slices.Contains(mayTestOn, from.folder)
 }
 
 // forTests says whether a package exists for tests: mesostest, statetest and so
