@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// TestMain makes this test binary the example where an agent or an executor
+// starts it.
+func TestMain(m *testing.M) {
+	if os.Getenv(executor.Marker) != "" || len(os.Args) > 1 && os.Args[1] == "serve" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestSupervised(t *testing.T) {
+	t.Parallel()
+	c := mesostest.New(t, mesostest.Agents(1, "cpus:1;mem:256;ports:[31000-31099]"))
+	var log bytes.Buffer
+	cfg := config(c.Master(), os.Args[0])
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	require.NoError(t, scheduler.Run(t.Context(), cfg))
+	assert.Contains(t, log.String(), "GET /", "the log of the server")
+
+	task := c.WaitTask(t, "web", mesos.TASK_KILLED)
+	var stages []string
+	for _, s := range task.Statuses {
+		stage, _, _ := strings.Cut(s.GetMessage(), " pid")
+		stage, _, _ = strings.Cut(stage, ";")
+		stages = append(stages, stage)
+	}
+	assert.Equal(t, []string{
+		"files written", "started", "ready",
+		"stopping: drain", "drained", "sent SIGTERM, SIGKILL after 10s", "server was ended by SIGTERM",
+	}, stages)
+	last := task.Statuses[len(task.Statuses)-1].GetMessage()
+	assert.Contains(t, last, "takes no more requests")
+}
