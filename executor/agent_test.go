@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type fakeAgent struct {
 	sandbox string
 	env     map[string]string   // of the executor, besides those that start sets
 	stdout  *os.File            // of the executor; nil: the file of the sandbox
+	program string              // that is the executor; empty: this test binary
 	as      *syscall.Credential // whom the executor runs as; nil: as this process
 
 	mu      sync.Mutex
@@ -63,6 +65,7 @@ func newAgent(t testing.TB) *fakeAgent {
 func (a *fakeAgent) start() *exec.Cmd {
 	self, err := os.Executable()
 	require.NoError(a.t, err)
+	self = cmp.Or(a.program, self)
 	if a.as != nil { // who cannot reach the directory that go test builds in
 		reachable := filepath.Join(a.sandbox, "executor.test")
 		require.NoError(a.t, os.Link(self, reachable))

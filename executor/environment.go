@@ -11,6 +11,8 @@ import (
 	"time"
 
 	mesostime "github.com/mesos/mesos-go/api/v1/lib/time"
+
+	"github.com/mesokit/mesokit/executor/internal/guard"
 )
 
 // environment is what an agent tells an executor through variables. Their names
@@ -46,7 +48,7 @@ const (
 // token is a secret; the others would make a Mesos program that the server
 // starts believe that it is this executor.
 var private = []string{
-	Marker, guardVariable,
+	Marker, guard.Variable,
 	"MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "MESOS_EXECUTOR_ID", "MESOS_AGENT_ENDPOINT",
 	"MESOS_DOMAIN_SOCKET", "MESOS_HTTP_COMMAND_EXECUTOR", "MESOS_SLAVE_PID", "MESOS_CHECKPOINT", "MESOS_RECOVERY_TIMEOUT",
 	"MESOS_SUBSCRIPTION_BACKOFF_MAX", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/executor/internal/guard"
 )
 
 // places are the directories that a task may write to: its sandbox and its
@@ -69,7 +71,7 @@ func (p places) exists(path string) (bool, error) {
 // write puts content into the file at path, relative to the sandbox, so that
 // it is there whole and durably or not at all. It makes missing directories.
 // The file and they belong to owner; nil: to the executor.
-func (p places) write(path string, content []byte, mode fs.FileMode, owner *identity) error {
+func (p places) write(path string, content []byte, mode fs.FileMode, owner *guard.User) error {
 	root, rest, err := p.root(path)
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func (p places) write(path string, content []byte, mode fs.FileMode, owner *iden
 	return syncDir(root, dir)
 }
 
-func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode, owner *identity) error {
+func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode, owner *guard.User) error {
 	// Nobody but the owner until the mode is set: the content may be a secret.
 	f, err := root.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -97,7 +99,7 @@ func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode, owne
 	}
 	_, err = f.Write(content)
 	if err == nil {
-		err = owner.give(f.Chown)
+		err = owner.Give(f.Chown)
 	}
 	if err == nil {
 		err = f.Chmod(mode)
@@ -109,7 +111,7 @@ func writeNew(root *os.Root, path string, content []byte, mode fs.FileMode, owne
 }
 
 // makeDirs makes dir and those above it that are not there.
-func makeDirs(root *os.Root, dir string, owner *identity) error {
+func makeDirs(root *os.Root, dir string, owner *guard.User) error {
 	if dir == "." {
 		return nil
 	}
@@ -123,14 +125,14 @@ func makeDirs(root *os.Root, dir string, owner *identity) error {
 	if err != nil {
 		return err
 	}
-	return owner.give(func(uid, gid int) error { return root.Chown(dir, uid, gid) })
+	return owner.Give(func(uid, gid int) error { return root.Chown(dir, uid, gid) })
 }
 
 // give makes the sandbox and the volumes, not what is in them, ones of id.
-func (p places) give(id *identity) error {
+func (p places) give(id *guard.User) error {
 	for _, dir := range append([]string{"."}, p.volumes...) {
 		path := filepath.Join(p.sandbox, dir)
-		if err := id.give(func(uid, gid int) error { return os.Chown(path, uid, gid) }); err != nil {
+		if err := id.Give(func(uid, gid int) error { return os.Chown(path, uid, gid) }); err != nil {
 			return err
 		}
 	}
@@ -155,7 +157,7 @@ func syncDir(root *os.Root, dir string) error {
 }
 
 // writeFiles writes the files of a task.
-func (p places) writeFiles(files []File, env []string, user *identity) error {
+func (p places) writeFiles(files []File, env []string, user *guard.User) error {
 	for _, f := range files {
 		owner := user
 		if f.Owner != "" {

@@ -21,6 +21,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
 func TestReadEnvironment(t *testing.T) {
@@ -414,4 +416,17 @@ func TestRestartBacksOff(t *testing.T) {
 		assert.Equal(t, min(want*time.Minute, 5*time.Minute), Restart{Backoff: time.Minute}.wait(restarts))
 	}
 	assert.Equal(t, 5*time.Minute, Restart{Backoff: time.Minute}.wait(1000))
+}
+
+func TestUsageOf(t *testing.T) {
+	t.Parallel()
+	all := []proc.Process{
+		{PID: 9, Parent: 5, CPU: 100, Memory: 1 << 20},                // a grandchild, listed first
+		{PID: 1, Parent: 0, CPU: 1e6, Memory: 1 << 30},                // not ours
+		{PID: 3, Parent: 2, CPU: 10, Reaped: 1000, Memory: 2},         // the server
+		{PID: 2, Parent: 1, CPU: 1e5, Reaped: 10000, Memory: 1 << 25}, // the guard
+		{PID: 5, Parent: 3, CPU: 1, Memory: 3},
+	}
+	assert.Equal(t, Usage{Processes: 3, CPU: 11111, Memory: 1<<20 + 5}, usageOf(all, 2))
+	assert.Equal(t, Usage{}, usageOf(all, 77))
 }

@@ -88,7 +88,7 @@ func checkCommand(ctx context.Context, path string, c command) error {
 	cmd := exec.CommandContext(ctx, path, c.args[1:]...)
 	cmd.Args[0] = c.args[0]
 	cmd.Env, cmd.Dir = c.env, c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.user.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.user.Credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var said limitedBuffer

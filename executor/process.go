@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mesokit/mesokit/executor/internal/guard"
 )
 
 // process is a program that runs under a guard.
@@ -32,7 +34,7 @@ type command struct {
 	env    []string
 	dir    string
 	limits Limits
-	user   *identity // nil: as the executor
+	user   *guard.User // nil: as the executor
 	stdout io.Writer
 	stderr io.Writer
 	hold   time.Duration // as process.hold, from the start
@@ -56,10 +58,10 @@ func startProcess(c command) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start a guard: %w", err), controlRead.Close(), control.Close())
 	}
-	guard := &exec.Cmd{
+	cmd := &exec.Cmd{
 		Path:   self,
 		Args:   []string{"mesokit-guard"},
-		Env:    []string{guardVariable + "=1", "GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")},
+		Env:    []string{guard.Variable + "=1", "GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")},
 		Dir:    c.dir,
 		Stdout: c.stdout,
 		Stderr: c.stderr,
@@ -70,26 +72,26 @@ func startProcess(c command) (*process, error) {
 		// A group of its own: what is sent to the executor's must not reach it.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
-	err = guard.Start()
+	err = cmd.Start()
 	_ = controlRead.Close() // the guard's ends
 	_ = reportsWrite.Close()
 	if err != nil {
 		_, _ = control.Close(), reports.Close()
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
-	p := &process{guard: guard.Process.Pid, control: control}
-	spec := guardSpec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: c.limits, User: c.user, Hold: c.hold}
-	if err := p.attach(guard, reports, spec); err != nil {
+	p := &process{guard: cmd.Process.Pid, control: control}
+	spec := guard.Spec{Path: path, Args: c.args, Env: c.env, Dir: c.dir, Limits: guard.Limits(c.limits), User: c.user, Hold: c.hold}
+	if err := p.attach(cmd, reports, spec); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
 // attach tells the guard what to run, and follows it to its end.
-func (p *process) attach(guard *exec.Cmd, reports io.ReadCloser, spec guardSpec) error {
+func (p *process) attach(cmd *exec.Cmd, reports io.ReadCloser, spec guard.Spec) error {
 	dec := json.NewDecoder(reports)
-	finish := func() error { return errors.Join(p.close(), guard.Wait(), reports.Close()) }
-	var first guardReport
+	finish := func() error { return errors.Join(p.close(), cmd.Wait(), reports.Close()) }
+	var first guard.Report
 	err := json.NewEncoder(p.control).Encode(spec)
 	if err == nil {
 		err = dec.Decode(&first)
@@ -105,29 +107,30 @@ func (p *process) attach(guard *exec.Cmd, reports io.ReadCloser, spec guardSpec)
 	done := make(chan exit, 1)
 	p.exit = done
 	go func() {
-		var last guardReport
-		if err := dec.Decode(&last); err != nil || last.Exit == nil {
-			last.Exit = &exit{Lost: true}
+		var last guard.Report
+		x := exit{Lost: true}
+		if err := dec.Decode(&last); err == nil && last.Exit != nil {
+			x = exit{Code: last.Exit.Code, Signal: last.Exit.Signal, Core: last.Exit.Core, CPU: last.Exit.CPU}
 		}
 		_ = finish() // what can fail here says no more than the report
-		done <- *last.Exit
+		done <- x
 	}()
 	return nil
 }
 
 // signal sends s to the process group.
-func (p *process) signal(s syscall.Signal) { p.command(guardCommand{Signal: s}) }
+func (p *process) signal(s syscall.Signal) { p.command(guard.Command{Signal: s}) }
 
 // kill ends the process and everything that it has started.
-func (p *process) kill() { p.command(guardCommand{Signal: syscall.SIGKILL}) }
+func (p *process) kill() { p.command(guard.Command{Signal: syscall.SIGKILL}) }
 
 // hold has the guard kill all after d, in place of what was said before; zero
 // means never.
-func (p *process) hold(d time.Duration) { p.command(guardCommand{Hold: &d}) }
+func (p *process) hold(d time.Duration) { p.command(guard.Command{Hold: &d}) }
 
 // command tells the guard something. A guard that has gone, and the process with
 // it, does not hear it, which is no error.
-func (p *process) command(c guardCommand) {
+func (p *process) command(c guard.Command) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = json.NewEncoder(p.control).Encode(c)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/executor/internal/guard"
 )
 
 // supervisor takes one task through its life: files, steps, server, end. Its
@@ -23,7 +25,7 @@ type supervisor struct {
 	places places
 	env    []string     // of the task's processes
 	envErr error        // why there is none
-	user   *identity    // of the task's processes and files; nil: as the executor
+	user   *guard.User  // of the task's processes and files; nil: as the executor
 	guard  atomic.Int64 // the pid of the server's guard; 0: the server does not run
 	// patience is the grace period when the supervisor itself stops the server.
 	patience time.Duration

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
 // Usage is what the server of a task, with all that it has started, uses of the
@@ -30,40 +33,36 @@ func (s *supervisor) usage() (Usage, error) {
 	if guard == 0 {
 		return Usage{}, errors.New("usage: the server does not run")
 	}
-	u, err := usageBelow(int(guard))
+	all, err := proc.All()
+	if err != nil {
+		return Usage{}, fmt.Errorf("usage: %w", err)
+	}
+	u := usageOf(all, int(guard))
 	u.Task = s.id
-	return u, err
+	return u, nil
 }
 
 func (s *supervisor) answerUsage(context.Context, Sandbox, json.RawMessage) (any, error) {
 	return s.usage()
 }
 
-// processStat is a line of the process table.
-type processStat struct {
-	pid, parent int
-	cpu         time.Duration // of itself
-	reaped      time.Duration // of its children that have ended and been waited for
-	memory      int64         // resident bytes
-}
-
 // usageOf adds up the descendants of guard. The guard itself counts for nothing
 // but the children that it has waited for.
-func usageOf(all []processStat, guard int) Usage {
-	children := map[int][]processStat{}
+func usageOf(all []proc.Process, guard int) Usage {
+	children := map[int][]proc.Process{}
 	var u Usage
 	for _, p := range all {
-		children[p.parent] = append(children[p.parent], p)
-		if p.pid == guard {
-			u.CPU += p.reaped
+		children[p.Parent] = append(children[p.Parent], p)
+		if p.PID == guard {
+			u.CPU += p.Reaped
 		}
 	}
 	for next := children[guard]; len(next) > 0; {
 		p := next[0]
-		next = append(next[1:], children[p.pid]...)
+		next = append(next[1:], children[p.PID]...)
 		u.Processes++
-		u.CPU += p.cpu + p.reaped
-		u.Memory += p.memory
+		u.CPU += p.CPU + p.Reaped
+		u.Memory += p.Memory
 	}
 	return u
 }

@@ -6,20 +6,14 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
-	"syscall"
-)
 
-// identity is who a process runs as and a file belongs to.
-type identity struct {
-	UID    uint32
-	GID    uint32
-	Groups []uint32 `json:",omitempty"` // supplementary
-}
+	"github.com/mesokit/mesokit/executor/internal/guard"
+)
 
 // lookupUser finds "name", "name:group" or the same in numbers in the user
 // database of this machine; nil for an empty name, which is whoever the executor
 // is. Only root may become or give a file to somebody else.
-func lookupUser(name string) (*identity, error) {
+func lookupUser(name string) (*guard.User, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -33,11 +27,11 @@ func lookupUser(name string) (*identity, error) {
 	return id, nil
 }
 
-func findUser(name string) (*identity, error) {
+func findUser(name string) (*guard.User, error) {
 	name, group, grouped := strings.Cut(name, ":")
 	id, err := findAccount(name)
 	if uid, notNumber := number(name); err != nil && grouped && notNumber == nil {
-		id, err = &identity{UID: uid}, nil // the two numbers are enough
+		id, err = &guard.User{UID: uid}, nil // the two numbers are enough
 	}
 	if err != nil {
 		return nil, fmt.Errorf("user %q: %w: want a user of this machine, or uid:gid", name, err)
@@ -60,7 +54,7 @@ func findUser(name string) (*identity, error) {
 }
 
 // findAccount finds a user, by name or number, with the groups of the account.
-func findAccount(name string) (*identity, error) {
+func findAccount(name string) (*guard.User, error) {
 	find := user.Lookup
 	if _, err := number(name); err == nil {
 		find = user.LookupId
@@ -81,26 +75,10 @@ func findAccount(name string) (*identity, error) {
 		}
 		numbers = append(numbers, n)
 	}
-	return &identity{UID: numbers[0], GID: numbers[1], Groups: numbers[2:]}, nil
+	return &guard.User{UID: numbers[0], GID: numbers[1], Groups: numbers[2:]}, nil
 }
 
 func number(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return uint32(n), err
-}
-
-// credential is what starts a process as this user; nil, as the executor.
-func (id *identity) credential() *syscall.Credential {
-	if id == nil || os.Geteuid() != 0 {
-		return nil
-	}
-	return &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
-}
-
-// give makes a file, named or open, one of this user.
-func (id *identity) give(chown func(uid, gid int) error) error {
-	if id == nil || os.Geteuid() != 0 {
-		return nil
-	}
-	return chown(int(id.UID), int(id.GID))
 }

@@ -1,4 +1,4 @@
-package executor
+package proc
 
 import (
 	"bytes"
@@ -12,18 +12,9 @@ import (
 // every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// usageBelow samples the descendants of guard.
-func usageBelow(guard int) (Usage, error) {
-	all, err := processes()
-	if err != nil {
-		return Usage{}, err
-	}
-	return usageOf(all, guard), nil
-}
-
-// processes are all that /proc shows, found as ps finds them: not every kernel
+// All are the processes that /proc shows, found as ps finds them: not every kernel
 // has /proc/<pid>/task/<tid>/children.
-func processes() ([]processStat, error) {
+func All() ([]Process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -32,7 +23,7 @@ func processes() ([]processStat, error) {
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}
-	var all []processStat
+	var all []Process
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
@@ -41,20 +32,20 @@ func processes() ([]processStat, error) {
 		if err != nil {
 			continue // it has ended meanwhile
 		}
-		if p, ok := parseStat(stat); ok {
+		if p, ok := parse(stat); ok {
 			all = append(all, p)
 		}
 	}
 	return all, nil
 }
 
-// parseStat reads /proc/<pid>/stat, see proc_pid_stat(5). The second field is the
+// parse reads /proc/<pid>/stat, see proc_pid_stat(5). The second field is the
 // name of the program in parentheses and may itself hold spaces and parentheses.
-func parseStat(stat []byte) (processStat, bool) {
+func parse(stat []byte) (Process, bool) {
 	pid, rest, _ := bytes.Cut(stat, []byte(" ("))
 	fields := bytes.Fields(rest[bytes.LastIndexByte(rest, ')')+1:])
 	if len(fields) < 22 || !bytes.Contains(rest, []byte{')'}) {
-		return processStat{}, false
+		return Process{}, false
 	}
 	ok := true
 	number := func(field []byte) int64 {
@@ -65,10 +56,10 @@ func parseStat(stat []byte) (processStat, bool) {
 	ticks := func(first int) time.Duration { // numbered from 3, the state
 		return time.Duration(number(fields[first-3])+number(fields[first-2])) * clockTick
 	}
-	p := processStat{
-		pid: int(number(pid)), parent: int(number(fields[4-3])),
-		cpu: ticks(14), reaped: ticks(16),
-		memory: number(fields[24-3]) * int64(os.Getpagesize()),
+	p := Process{
+		PID: int(number(pid)), Parent: int(number(fields[4-3])),
+		CPU: ticks(14), Reaped: ticks(16),
+		Memory: number(fields[24-3]) * int64(os.Getpagesize()),
 	}
 	return p, ok
 }

@@ -1,4 +1,4 @@
-package executor
+package guard
 
 import (
 	"encoding/json"
@@ -13,40 +13,29 @@ import (
 	"time"
 )
 
-// A guard is a small process between the executor and one server. It exists for
-// the moment when the executor dies without a chance to clean up (SIGKILL, out
-// of memory): the guard then finds its control pipe closed and ends the server
-// with everything that the server has started. It is also the parent that
-// orphans fall to, so that daemons which left the server's process group end
-// with it, and no zombies are left. Should the guard itself be killed, the
-// kernel kills the server (on Linux; see system_linux.go).
-//
-// The guard is this same binary, started again with guardVariable set: init
-// below takes over before main runs. It reads one guardSpec from its control
-// pipe, then guardCommands until the pipe is closed; on its report pipe it
-// writes one guardReport when the server was started, or was not, and one when
-// nothing of it is left.
+// Variable in the environment makes a process a guard.
+const Variable = "MESOKIT_EXECUTOR_GUARD"
 
-// guardVariable in the environment makes a process a guard.
-const guardVariable = "MESOKIT_EXECUTOR_GUARD"
-
+// The descriptors of the two pipes in the guard: the first of os/exec's
+// ExtraFiles.
 const (
 	controlFD = 3
 	reportFD  = 4
 )
 
-type guardSpec struct {
+// Spec says what to run.
+type Spec struct {
 	Path   string // of the program, absolute or relative to Dir
 	Args   []string
 	Env    []string
 	Dir    string
 	Limits Limits
-	User   *identity     // nil: as the executor
-	Hold   time.Duration // as guardCommand.Hold, from the start
+	User   *User         // nil: as the executor
+	Hold   time.Duration // as Command.Hold, from the start
 }
 
-// guardCommand holds exactly one of its fields.
-type guardCommand struct {
+// Command is what the executor says later. It holds exactly one of its fields.
+type Command struct {
 	// Signal goes to the server's process group, SIGKILL to every descendant.
 	Signal syscall.Signal `json:",omitempty"`
 	// Hold is the time after which the guard by itself kills all, unless it is told
@@ -54,40 +43,23 @@ type guardCommand struct {
 	Hold *time.Duration `json:",omitempty"`
 }
 
-// guardReport holds exactly one of its fields.
-type guardReport struct {
+// Report is what the guard says. It holds exactly one of its fields.
+type Report struct {
 	PID   int    `json:",omitempty"` // the server runs
 	Error string `json:",omitempty"` // it could not be started
-	Exit  *exit  `json:",omitempty"` // it has ended, and so has all that it started
+	Exit  *Exit  `json:",omitempty"` // it has ended, and so has all that it started
 }
 
-// exit is how a process ended.
-type exit struct {
+// Exit is how the program ended.
+type Exit struct {
 	Code   int            // when it ended by itself
 	Signal syscall.Signal // when a signal ended it; zero otherwise
 	Core   bool           // it dumped core
-	OOM    bool           // the kernel ended it because the container's memory was used up
-	Lost   bool           // nobody knows: the guard was killed, and the server with it
 	CPU    time.Duration  // processor time that it and its waited-for children used
 }
 
-// String says it in the words of a status message.
-func (x exit) String() string {
-	switch {
-	case x.Lost:
-		return "was killed together with its guard process"
-	case x.OOM:
-		return "was ended by the kernel: the memory of its container is used up"
-	case x.Signal != 0 && x.Core:
-		return fmt.Sprintf("was ended by %s and dumped core", signalName(x.Signal))
-	case x.Signal != 0:
-		return "was ended by " + signalName(x.Signal)
-	}
-	return fmt.Sprintf("exited with status %d", x.Code)
-}
-
 func init() {
-	if os.Getenv(guardVariable) == "" {
+	if os.Getenv(Variable) == "" {
 		return
 	}
 	// The kernel sends the parent-death signal when the thread that started the
@@ -99,7 +71,7 @@ func init() {
 	syscall.CloseOnExec(controlFD)
 	syscall.CloseOnExec(reportFD)
 	code := 0
-	if err := runGuard(control, json.NewEncoder(reports)); err != nil {
+	if err := run(control, json.NewEncoder(reports)); err != nil {
 		fmt.Fprintln(os.Stderr, "guard:", err)
 		code = 1
 	}
@@ -108,20 +80,20 @@ func init() {
 	syscall.Exit(code)
 }
 
-func runGuard(control io.Reader, reports *json.Encoder) error {
+func run(control io.Reader, reports *json.Encoder) error {
 	// A signal to the guard would only get between the executor and its server.
 	// Caught rather than ignored: what is ignored stays so in the server.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	commands := json.NewDecoder(control)
-	var spec guardSpec
+	var spec Spec
 	if err := commands.Decode(&spec); err != nil {
 		return fmt.Errorf("read what to run: %w", err)
 	}
 	pid, err := spec.start()
 	if err != nil {
-		return reports.Encode(guardReport{Error: err.Error()})
+		return reports.Encode(Report{Error: err.Error()})
 	}
-	if err := reports.Encode(guardReport{PID: pid}); err != nil {
+	if err := reports.Encode(Report{PID: pid}); err != nil {
 		killDescendants(pid)
 	}
 	var ending atomic.Bool
@@ -134,12 +106,12 @@ func runGuard(control io.Reader, reports *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	return reports.Encode(guardReport{Exit: &x})
+	return reports.Encode(Report{Exit: &x})
 }
 
 // start becomes the parent of orphans, sets the limits, which the server
 // inherits, and starts it.
-func (s guardSpec) start() (pid int, err error) {
+func (s Spec) start() (pid int, err error) {
 	if err := adoptOrphans(); err != nil {
 		return 0, err
 	}
@@ -148,9 +120,9 @@ func (s guardSpec) start() (pid int, err error) {
 	}
 	// A server of another user can then open /dev/stdout too. One that only
 	// writes, as most do, needs nothing of the kind, so an error means little.
-	_ = errors.Join(s.User.give(os.Stdout.Chown), s.User.give(os.Stderr.Chown))
+	_ = errors.Join(s.User.Give(os.Stdout.Chown), s.User.Give(os.Stderr.Chown))
 	attributes := childAttributes()
-	attributes.Credential = s.User.credential()
+	attributes.Credential = s.User.Credential()
 	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
@@ -166,7 +138,7 @@ func (s guardSpec) start() (pid int, err error) {
 // obey carries out commands until the executor closes the pipe or is gone.
 func obey(commands *json.Decoder, pid int, end func(), held *time.Timer) {
 	for {
-		var c guardCommand
+		var c Command
 		if err := commands.Decode(&c); err != nil {
 			c.Signal = syscall.SIGKILL
 		}
@@ -198,8 +170,8 @@ func newHold(d time.Duration, end func()) *time.Timer {
 // reap waits for all children, the server and whatever orphans came to the
 // guard. Once the server has ended the others are killed. It returns when none
 // is left, with the end of the server.
-func reap(server int, ending *atomic.Bool) (exit, error) {
-	var x exit
+func reap(server int, ending *atomic.Bool) (Exit, error) {
+	var x Exit
 	for {
 		var status syscall.WaitStatus
 		var usage syscall.Rusage
@@ -210,7 +182,7 @@ func reap(server int, ending *atomic.Bool) (exit, error) {
 		case errors.Is(err, syscall.ECHILD):
 			return x, nil
 		case err != nil:
-			return exit{}, fmt.Errorf("wait for the server: %w", err)
+			return Exit{}, fmt.Errorf("wait for the server: %w", err)
 		}
 		if pid == server {
 			x = exitOf(status, usage)
@@ -223,8 +195,8 @@ func reap(server int, ending *atomic.Bool) (exit, error) {
 	}
 }
 
-func exitOf(status syscall.WaitStatus, usage syscall.Rusage) exit {
-	x := exit{CPU: time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}
+func exitOf(status syscall.WaitStatus, usage syscall.Rusage) Exit {
+	x := Exit{CPU: time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}
 	if status.Signaled() {
 		x.Signal = status.Signal()
 		x.Core = status.CoreDump()
@@ -232,23 +204,4 @@ func exitOf(status syscall.WaitStatus, usage syscall.Rusage) exit {
 	}
 	x.Code = status.ExitStatus()
 	return x
-}
-
-// apply sets the limits for this process and all that it starts.
-func (l Limits) apply() error {
-	if l.OpenFiles > 0 {
-		limit := syscall.Rlimit{Cur: l.OpenFiles, Max: l.OpenFiles}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-			return fmt.Errorf("limits.open_files %d: %w (more than the hard limit needs root)", l.OpenFiles, err)
-		}
-	}
-	if l.NoCore {
-		if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-			return fmt.Errorf("limits.no_core: %w", err)
-		}
-	}
-	if l.Umask != nil {
-		syscall.Umask(*l.Umask)
-	}
-	return nil
 }

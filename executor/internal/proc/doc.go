@@ -1,0 +1,12 @@
+// Package proc reads the process table, on Linux.
+package proc
+
+import "time"
+
+// Process is a line of it.
+type Process struct {
+	PID, Parent int
+	CPU         time.Duration // of itself
+	Reaped      time.Duration // of its children that have ended and been waited for
+	Memory      int64         // resident, in bytes
+}
