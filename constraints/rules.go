@@ -55,6 +55,10 @@ type rule struct {
 // IsZero reports whether the rules allow every agent and prefer none.
 func (r Rules) IsZero() bool { return len(r.hard) == 0 && len(r.soft) == 0 }
 
+// Prefers reports whether the rules rank agents, so that it is worth asking
+// [Placement.Score] about those that they allow.
+func (r Rules) Prefers() bool { return len(r.soft) > 0 }
+
 // Dialect returns the dialect in which the rules were written.
 func (r Rules) Dialect() Dialect { return r.dialect }
 

@@ -17,7 +17,7 @@ import (
 type agent struct {
 	id, role string          // role is empty where offers carry no allocation
 	offers   []*mesos.Offer  // ordered by id once settled
-	key      constraints.Key // in the table of the batch or the pool
+	key      constraints.Key // in the table of the batch or the pool, once known
 
 	// parts are what is in the offers, and what is left of it; nil until they
 	// are asked for. A value of its own: placing replaces the slice.
@@ -26,8 +26,8 @@ type agent struct {
 	summary summary
 
 	only  [1]*mesos.Offer // where offers points to, most of the time
-	known bool            // key is valid
-	stale bool            // key and parts are to be made again
+	known bool            // a rule looked at it, so that it has a key
+	stale bool            // offers are to be put in order, and summary and parts made again
 	last  *mesos.Offer    // the one that a pool held last, once offers is empty
 }
 
@@ -102,20 +102,16 @@ func (p *part) revocable() bool { return !p.plain && p.of.Revocable != nil }
 func (p *part) divisible() bool { return p.plain || divisible(p.of) }
 
 // agentsOf groups the offers by agent and role, ordered by them, whatever the
-// order of the offers, and enters the agents into the table. It reads every
-// offer once and in the order in which they lie in memory: that is what costs.
-func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
+// order of the offers. It reads every offer once and in the order in which they
+// lie in memory: that is what costs.
+func agentsOf(held iter.Seq[*mesos.Offer]) []*agent {
 	var agents []*agent
 	var room []agent
 	for o := range held {
 		if len(room) == cap(room) {
 			room = make([]agent, 0, min(max(16, len(agents)), 1024))
 		}
-		role := allocation(o)
-		if n := len(agents); n > 0 && role == agents[n-1].role {
-			role = agents[n-1].role // all in one place, where it is quick to compare
-		}
-		room = append(room, agent{id: o.AgentID.Value, role: role, key: table.Add(whereOf(o))})
+		room = append(room, agent{id: o.AgentID.Value, role: allocation(o)})
 		a := &room[len(room)-1]
 		a.offers = append(a.only[:0], o)
 		a.summarize()
@@ -126,7 +122,6 @@ func agentsOf(held iter.Seq[*mesos.Offer], table *constraints.Agents) []*agent {
 	for _, a := range agents {
 		if n := len(merged); n > 0 && merged[n-1].id == a.id && merged[n-1].role == a.role {
 			merged[n-1].merge(a)
-			table.Drop(a.key)
 			continue
 		}
 		merged = append(merged, a)

@@ -108,6 +108,15 @@ func (b *batch) agentsFor(id string) (from, to int) {
 	return from, to
 }
 
+// key is the agent's in the table of rules. Only what a rule looks at is
+// entered there: of most agents nobody asks where they are.
+func (b *batch) key(a *agent) constraints.Key {
+	if !a.known {
+		a.key, a.known = b.table.Add(whereOf(a.latest())), true
+	}
+	return a.key
+}
+
 // read enters an agent, on which nothing is placed, into the columns.
 func (b *batch) read(i int) {
 	a := b.agents[i]
@@ -246,9 +255,9 @@ func (b *batch) commit(request, agent int) {
 	b.state++
 	for _, s := range b.shapes {
 		if s.of.Pod == w.Pod {
-			s.rules.PlaceKey(a.key)
+			s.rules.PlaceKey(b.key(a))
 		} else {
-			s.rules.PlaceOther(w.Pod, b.table.Agent(a.key))
+			s.rules.PlaceOther(w.Pod, whereOf(a.latest()))
 		}
 	}
 }
@@ -261,9 +270,9 @@ func (b *batch) undo(left int) {
 		b.update(p.agent)
 		for _, s := range b.shapes {
 			if s.of.Pod == w.Pod {
-				s.rules.RemoveKey(a.key)
+				s.rules.RemoveKey(b.key(a))
 			} else {
-				s.rules.RemoveOther(w.Pod, b.table.Agent(a.key))
+				s.rules.RemoveOther(w.Pod, whereOf(a.latest()))
 			}
 		}
 	}

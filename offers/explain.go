@@ -90,7 +90,7 @@ func (b *batch) explain(w *want) Refusal {
 // look counts one agent.
 func (e *explanation) look(agent int) {
 	e.agents++
-	if rule := e.w.rules.Refusal(e.b.agents[agent].key); rule >= 0 {
+	if rule := e.w.rules.Refusal(e.b.key(e.b.agents[agent])); rule >= 0 {
 		e.refuse(agent, rule)
 	} else {
 		e.lack(agent)
@@ -237,7 +237,7 @@ func (e *explanation) refusal() Refusal {
 		if rule.agents == 0 {
 			continue
 		}
-		violation, _ := e.w.rules.CheckKey(e.b.agents[rule.first].key)
+		violation, _ := e.w.rules.CheckKey(e.b.key(e.b.agents[rule.first]))
 		r.Reasons = append(r.Reasons, Reason{Agents: rule.agents, Violation: &violation})
 		if rule.fits >= 0 {
 			r.Changes = append(r.Changes, Change{Violation: &violation})
@@ -271,7 +271,7 @@ func (e *explanation) onlyLack(s shortage) *Lack {
 func (e *explanation) miss(agent int) Miss {
 	a := e.b.agents[agent]
 	m := Miss{Agent: a.id, Hostname: a.latest().Hostname}
-	if violation, ok := e.w.rules.CheckKey(a.key); !ok {
+	if violation, ok := e.w.rules.CheckKey(e.b.key(a)); !ok {
 		m.Violation = &violation
 	}
 	for _, l := range e.lacksOf(agent) {

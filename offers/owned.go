@@ -5,8 +5,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler/calls"
-
-	"github.com/mesokit/mesokit/constraints"
 )
 
 // Holding is what is reserved on one agent, and offered.
@@ -21,7 +19,7 @@ type Holding struct {
 // never asked for.
 func Owned(held iter.Seq[*mesos.Offer], match func(labels []mesos.Label) bool) []Holding {
 	var holdings []Holding
-	for _, a := range agentsOf(held, new(constraints.Agents)) {
+	for _, a := range agentsOf(held) {
 		var found []mesos.Resource
 		for r := range a.resources {
 			if labels := labelsOf(r); len(labels) > 0 && match(labels) {

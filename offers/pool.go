@@ -114,8 +114,8 @@ func (p *Pool) renew(a *agent) {
 	slices.SortFunc(a.offers, compareOffers)
 	if a.known {
 		p.table.Drop(a.key)
+		a.known = false
 	}
-	a.key, a.known = p.table.Add(whereOf(a.latest())), true
 }
 
 // Remove forgets an offer: it was rescinded, accepted or declined. It says
@@ -191,6 +191,9 @@ func (p *Pool) Clear() {
 	p.queue = nil
 	for _, a := range p.order {
 		if len(a.offers) > 0 {
+			if len(a.offers) > 1 {
+				p.touch(a) // of which one is remembered
+			}
 			a.last, a.offers = a.offers[0], a.offers[:0]
 		}
 	}

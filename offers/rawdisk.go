@@ -21,15 +21,14 @@ func MakeDisk(held iter.Seq[*mesos.Offer], r Request, volume Volume) (Accept, bo
 	if volume.Disk != MountDisk && volume.Disk != BlockDisk || r.Unreserved || r.Validate() != nil {
 		return Accept{}, false
 	}
-	b := batch{table: new(constraints.Agents)}
-	b.agents = agentsOf(held, b.table)
+	b := batch{agents: agentsOf(held), table: new(constraints.Agents)}
 	rules := b.placement(&r)
 	var on *agent
 	var best *part
 	for _, a := range b.agents {
 		role := cmp.Or(r.Role, a.role)
 		if r.Agent != "" && a.id != r.Agent || role == "" || role == "*" || a.role != "" && a.role != role ||
-			rules.Refusal(a.key) >= 0 {
+			rules.Refusal(b.key(a)) >= 0 {
 			continue
 		}
 		a.gather()

@@ -22,7 +22,6 @@ import (
 //
 // A [Pool] does the same for offers that come and go.
 func Reserve(held iter.Seq[*mesos.Offer], requests []Request) ([]Match, Report) {
-	table := new(constraints.Agents)
-	b := batch{agents: agentsOf(held, table), table: table}
+	b := batch{agents: agentsOf(held), table: new(constraints.Agents)}
 	return b.reserve(requests)
 }

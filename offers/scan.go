@@ -37,8 +37,8 @@ func (b *batch) rank(w *want, agent int) rank {
 	if w.gpus {
 		r.penalty &^= hasGPUs
 	}
-	if !w.plain {
-		r.soft = -w.rules.ScoreKey(a.key)
+	if w.Place.Prefers() {
+		r.soft = -w.rules.ScoreKey(b.key(a))
 	}
 	if !w.prefers {
 		return r
@@ -93,7 +93,7 @@ func (b *batch) bestPlain(w *want, best rank) rank {
 			continue
 		}
 		best = r
-		if !w.plain || best.penalty > 0 {
+		if w.ranked || best.penalty > 0 {
 			continue
 		}
 		switch w.Prefer {
@@ -143,7 +143,7 @@ func (b *batch) first(request int) int {
 func (b *batch) candidates(request int) int {
 	w, n := &b.wants[request], 0
 	for i := w.from; i < w.to; i++ {
-		if b.covers(w, i) && w.rules.Refusal(b.agents[i].key) < 0 {
+		if b.covers(w, i) && w.rules.Refusal(b.key(b.agents[i])) < 0 {
 			n++
 		}
 	}
@@ -163,5 +163,5 @@ func (b *batch) covers(w *want, agent int) bool {
 // fits says for sure; fit then holds what would be taken.
 func (b *batch) fits(w *want, agent int) bool {
 	a := b.agents[agent]
-	return w.rules.Refusal(a.key) < 0 && b.fit.try(a, w.Request)
+	return w.rules.Refusal(b.key(a)) < 0 && b.fit.try(a, w.Request)
 }

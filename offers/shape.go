@@ -13,7 +13,7 @@ type shape struct {
 	of      *Request
 	demands []demand // the lead resource first, if there is one
 	prefers bool     // Prefer ranks by the lead resource
-	plain   bool     // penalty, free amount and id decide alone
+	ranked  bool     // more than penalty, free amount and id decides
 	gpus    bool     // GPUs are asked for
 
 	from, to int                    // the agents to look at
@@ -47,7 +47,7 @@ func (b *batch) shapeOf(r *Request) *shape {
 	s := &shape{of: r, ruleText: text, rules: b.placement(r), demands: b.demands(r)}
 	s.from, s.to = b.agentsFor(r.Agent)
 	s.gpus = r.Needs.Amount("gpus") > 0
-	s.plain = r.Place.IsZero() && r.Last == "" && !s.gpus
+	s.ranked = r.Place.Prefers() || r.Last != ""
 	s.prefers = r.Prefer != Any && len(s.demands) > 0
 	b.shapes = append(b.shapes, s)
 	return s
