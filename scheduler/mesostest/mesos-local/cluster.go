@@ -119,7 +119,7 @@ func (c *cluster) addText(text string) error {
 func (c *cluster) addCredential(text string) error {
 	principal, secret, ok := strings.Cut(text, "=")
 	if !ok {
-		return fmt.Errorf("is %q: want principal=secret", text)
+		return errors.New("has no equals sign: want principal=secret")
 	}
 	if c.Credentials == nil {
 		c.Credentials = map[string]string{}

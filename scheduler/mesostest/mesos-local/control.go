@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -146,7 +147,12 @@ func (c *control) serveMaster(w http.ResponseWriter, r *http.Request) {
 	case "restart":
 		err = c.cluster.RestartMaster()
 	case "standby":
-		err = c.cluster.StandBy(r.FormValue("leader"))
+		leader := r.FormValue("leader")
+		if _, _, bad := net.SplitHostPort(leader); leader != "" && bad != nil {
+			refuse(w, http.StatusBadRequest, "leader is %q: want host:port, such as 127.0.0.1:5051", leader)
+			return
+		}
+		err = c.cluster.StandBy(leader)
 	default:
 		refuse(w, http.StatusNotFound, "action is %q: want kill, start, restart or standby", action)
 		return

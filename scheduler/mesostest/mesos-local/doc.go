@@ -56,7 +56,7 @@
 //	POST /agents/{hostname}/kill     end the agent's process; what it runs goes on
 //	POST /agents/{hostname}/stop     take the machine away with all that it runs; its disk stays
 //	POST /agents/{hostname}/start    start it after kill (it finds what it ran) or stop (as after a reboot)
-//	POST /agents/{hostname}/restart  kill and start: tasks go on
+//	POST /agents/{hostname}/restart  kill and start: tasks of frameworks that checkpoint go on
 //	POST /agents/{hostname}/reset    stop and start as a new agent, with an empty disk and another ID
 //	POST /agents/{hostname}/partition  lose all that agent and master say to each other; tasks go on
 //	POST /agents/{hostname}/heal     end that

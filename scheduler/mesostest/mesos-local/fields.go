@@ -96,7 +96,7 @@ func listField(name string, item func(at string, n *yaml.Node) error, want, help
 // the top. All that is wrong is reported.
 func assign(fields []field, at string, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
-		return invalid(n, cmp.Or(at, "the file"), "a mapping with any of "+strings.Join(names(fields), ", "))
+		return invalid(n, cmp.Or(at, "it"), "a mapping with any of "+strings.Join(names(fields), ", "))
 	}
 	var all error
 	seen := map[string]bool{}
