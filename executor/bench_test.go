@@ -84,3 +84,21 @@ func BenchmarkMemory(b *testing.B) {
 		b.ReportMetric(sum/float64(b.N), unit)
 	}
 }
+
+// BenchmarkFlood measures how fast the output of a server passes, and is rotated.
+func BenchmarkFlood(b *testing.B) {
+	const size = 1 << 30
+	program := realProgram(b)
+	for b.Loop() {
+		a := newAgent(b)
+		a.program = program
+		cmd := a.start()
+		a.launch("t1", executor.Task{
+			Command: shell("yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c " + strconv.Itoa(size)),
+			Logs:    executor.Logs{MaxBytes: 10 << 20},
+		})
+		a.await("t1", "FINISHED")
+		require.NoError(b, cmd.Wait())
+	}
+	b.SetBytes(size)
+}

@@ -18,7 +18,14 @@
 // environment. Each TaskInfo carries a [Task] as JSON in its data: the files, the
 // steps before the start, the command, the probes, and how to stop it. An
 // executor ends when the last of its tasks has ended, so one executor, with an
-// identifier of its own, belongs to one pod.
+// identifier of its own, belongs to one pod. Tasks of one LAUNCH_GROUP start
+// together or not at all, and when one of them ends otherwise than by finishing the
+// others are stopped.
+//
+// The executor needs no rights that its server does not need. As root it can
+// give a server, its files and its secrets to another user (Task.User,
+// File.Owner), and raise the hard limit of open files; without root these, and
+// only these, are refused, before anything is written.
 //
 // # What the scheduler hears
 //
@@ -41,17 +48,19 @@
 //
 // Before TASK_RUNNING comes also "secrets written" for a task with secrets, and
 // "lease granted" for one with a lease; a task with Task.Restart tells each new
-// start of its server with TASK_RUNNING, unhealthy.
+// start of its server with TASK_RUNNING, unhealthy. A [Decorator] adds labels to
+// all of these, and labels and variables to the task itself.
 //
 // # A conversation
 //
 // Scheduler and executor send each other a [Message] in the data of MESSAGE. The
 // executor says [Hello] while a task waits for its secrets, and gets each as a
 // [Secret]. For a task with a [Lease] it says [Renew] and is answered with [Grant];
-// the server starts only then. A [Request] asks for a function of Config.Requests or for the tail
-// of the output; an [Answer] collects the [Response]. Mesos may lose messages, so
-// who wants an answer repeats the request under the same ID; it is still carried
-// out once.
+// the server starts only then. A [Request] asks for a function of Config.Requests,
+// for the [Tail] of the output, or for the [Usage] of processor and memory, which
+// also comes by itself where Task.Sample is set; an [Answer] collects the [Response].
+// Mesos may lose messages, so who wants an answer repeats the request under the
+// same ID; it is still carried out once.
 //
 // # What can be relied upon
 //
@@ -66,6 +75,9 @@
 // this same binary again, waits for that moment. Linux makes this complete, for
 // daemons that have left the process group too; on other systems those survive.
 //
+// Waiting goes by the monotonic clock: a step of the machine's clock ends and
+// delays nothing.
+//
 // A server writes to the stdout and stderr of the sandbox through the executor,
 // which never stops reading: a full disk loses output and does not block the
 // server.
@@ -75,5 +87,6 @@
 // core decides, without a clock, a network or a goroutine: it takes events and
 // returns effects. runner carries them out. A subscription is one connection to
 // the agent, a supervisor takes one task through its life, and a process is a
-// program under its guard.
+// program under its guard. The connection is over TCP, TLS or the agent's domain
+// socket, as the environment says, in protocol buffers or JSON (Config.JSON).
 package executor

@@ -1,6 +1,8 @@
 package executor_test
 
 import (
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,6 +75,57 @@ func TestRestartedExecutorLosesNoUpdate(t *testing.T) {
 	require.Len(t, history, 3)
 	assert.Equal(t, "STARTING: files written", history[0])
 	assert.Contains(t, history[1], "RUNNING healthy: started pid")
+}
+
+// Whenever the executor is killed after an update of the task has left, the one
+// that is started after it tells all updates in their order, and then the end.
+func TestExecutorKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	for calls := 2; calls <= 6; calls++ { // SUBSCRIBE, then updates
+		t.Run(strconv.Itoa(calls), func(t *testing.T) {
+			t.Parallel()
+			a := newAgent(t)
+			first := a.start()
+			a.launch("t1", executor.Task{
+				Init:    []executor.Step{{Name: "a", Command: []string{"true"}}, {Name: "b", Command: []string{"true"}}},
+				Command: []string{"sleep", "1000"}, Ready: &executor.Probe{Command: []string{"true"}, Interval: time.Hour},
+			})
+			a.wait("so many calls", func() bool { return len(a.calls) >= calls })
+			require.NoError(t, first.Process.Kill())
+			_ = first.Wait() // it was killed
+			a.disconnect()
+			second := a.start()
+			a.await("t1", "FAILED: the executor ended and was started again")
+			exited(t, second)
+			history := a.history("t1")
+			whole := []string{"STARTING: files written", "STARTING: a done", "STARTING: b done", "RUNNING unhealthy: started pid", "RUNNING healthy: ready"}
+			require.GreaterOrEqual(t, len(history), calls)
+			for i, got := range history[:len(history)-1] {
+				assert.Contains(t, got, whole[i])
+			}
+		})
+	}
+}
+
+// An agent that serves its executors on a socket file is reached there.
+func TestDomainSocket(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	path := filepath.Join(a.sandbox, "agent.sock")
+	socket, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	server := &http.Server{Handler: a}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(socket) }()
+	a.env["MESOS_DOMAIN_SOCKET"] = path
+	a.env["MESOS_AGENT_ENDPOINT"] = "127.0.0.1:1"
+	cmd := a.start()
+	a.launch("t1", executor.Task{Command: shell("echo socket [${MESOS_DOMAIN_SOCKET-}]")})
+	a.await("t1", "FINISHED: server exited with status 0; last lines:\nsocket []")
+	exited(t, cmd)
+	a.disconnect()
+	require.NoError(t, server.Close())
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
 func TestTokenIsSent(t *testing.T) {

@@ -94,7 +94,7 @@ type runner struct {
 	core    core
 	events  chan event
 	others  sync.WaitGroup         // the goroutines that send events
-	tasks   map[string]*supervisor // all that were ever started
+	tasks   map[string]*supervisor // those that have not ended
 
 	stdout *logFile
 	stderr *logFile
@@ -128,6 +128,9 @@ func (e *runner) run(ctx context.Context) error {
 		select {
 		case ev = <-e.events:
 			e.note(ev)
+			if p, ok := ev.(progress); ok && terminal(p.state) {
+				delete(e.tasks, p.task)
+			}
 		case <-timer.C:
 			ev = tick{}
 		case <-ended:
