@@ -18,7 +18,7 @@ const Marker = "MESOKIT_EXECUTOR"
 // Config is what a binary adds to the executor. The zero value runs tasks that
 // use no functions.
 type Config struct {
-	// Steps are the functions that Step.Func may name.
+	// Steps are the functions that Step.Func and Probe.Func may name.
 	Steps map[string]StepFunc
 	// Requests are the functions that a Request may name, besides "tail".
 	Requests map[string]RequestFunc
@@ -46,7 +46,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// A StepFunc does the work of a Step. It ends early, with an error, when ctx
+// A StepFunc does the work of a Step, or asks for a Probe how the server is. It ends early, with an error, when ctx
 // does. What was done may be repeated: a step runs again when the task is
 // launched again.
 type StepFunc func(ctx context.Context, s Sandbox) error

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/mesokit/mesokit/executor"
 )
 
@@ -51,5 +53,45 @@ func ExampleTask_Validate() {
 	// command is empty: want a program and its arguments
 	// files[0].path "../../etc/my.cnf": want a path relative to the sandbox that stays inside it
 	// stop.signal "TERM": want one of SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
-	// ready.tcp, http, command, log: 0 of them are set: want exactly one
+	// ready.tcp, http, command, func, log: 0 of them are set: want exactly one
+}
+
+// What only the place knows comes to a task by a decorator: in a scheduler by
+// Decorate, in an executor by Config.Decorators.
+func ExampleDecorate() {
+	rack := "r1"
+	place := executor.Decorator{
+		Task: func(mesos.TaskInfo) ([]mesos.Label, map[string]string) {
+			return []mesos.Label{{Key: "rack", Value: &rack}}, map[string]string{"RACK": rack}
+		},
+	}
+	info, err := executor.Decorate(mesos.TaskInfo{Data: []byte(`{"command":["mysqld"]}`)}, place)
+	fmt.Println(info.Labels.Labels[0].GetValue(), string(info.Data), err)
+	// Output: r1 {"command":["mysqld"],"env":{"RACK":"r1"}} <nil>
+}
+
+// A scheduler asks for the log of a server and puts the answer together.
+func ExampleAnswer() {
+	request := executor.Request{ID: "42", Task: "mysql.0.1", Name: "tail", Body: json.RawMessage(`{"lines":2}`)}
+	data, err := executor.EncodeMessage(request) // for MESSAGE; again until the answer is complete
+	fmt.Println(string(data), err)
+
+	var answer executor.Answer
+	for _, data := range []string{
+		`{"response":{"id":"42","task":"mysql.0.1","part":1,"parts":2,"body":"eWVhcgo="}}`,
+		`{"response":{"id":"42","task":"mysql.0.1","part":0,"parts":2,"body":"aGFwcHkgbmV3IA=="}}`,
+	} {
+		m, err := executor.DecodeMessage([]byte(data))
+		if r, ok := m.(executor.Response); ok && err == nil && r.ID == request.ID {
+			fmt.Println("complete:", answer.Add(r))
+		}
+	}
+	body, err := answer.Body()
+	fmt.Print(string(body), err)
+	// Output:
+	// {"request":{"id":"42","task":"mysql.0.1","name":"tail","body":{"lines":2}}} <nil>
+	// complete: false
+	// complete: true
+	// happy new year
+	// <nil>
 }

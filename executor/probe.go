@@ -16,7 +16,7 @@ import (
 // check is one attempt of a probe: nil means that it passed.
 type check func(ctx context.Context) error
 
-// newCheck prepares a probe of any kind but Log, which the supervisor's output
+// newCheck prepares a probe of any kind but Func and Log, which the supervisor
 // answers.
 func newCheck(p Probe, c command) (check, error) {
 	lookup := environLookup(c.env)

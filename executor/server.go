@@ -153,12 +153,22 @@ func (r *serverRun) started(ctx context.Context) (within <-chan time.Time) {
 
 // probe watches one of the two probes until ctx ends.
 func (r *serverRun) probe(ctx context.Context, p Probe, live bool) {
-	c, err := newCheck(p, command{env: r.env, dir: r.places.sandbox, user: r.user})
+	c, err := r.check(p)
 	if err != nil {
 		r.fail(ctx, fmt.Sprintf("probe: %v", err))
 		return
 	}
 	go watch(ctx, p, c, live, func(v verdict) { r.verdict(ctx, probed{live, v}) })
+}
+
+func (r *serverRun) check(p Probe) (check, error) {
+	if p.Func == "" {
+		return newCheck(p, command{env: r.env, dir: r.dir(), user: r.user})
+	}
+	return func(ctx context.Context) error {
+		_, err := r.call(ctx, r.steps[p.Func], "")
+		return err
+	}, nil
 }
 
 func (r *serverRun) verdict(ctx context.Context, p probed) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -90,6 +91,7 @@ func (s *supervisor) run(ctx context.Context) {
 func (s *supervisor) serve(ctx context.Context, args []string) (last report, again bool) {
 	lines := newLogProbe(s.task.Ready, &s.output)
 	c, closeStreams := s.command(args)
+	c.dir = s.dir()
 	if s.task.Lease != nil {
 		c.hold = s.leaseLeft()
 	}
@@ -109,6 +111,9 @@ func (s *supervisor) serve(ctx context.Context, args []string) (last report, aga
 	last = run.outcome(x)
 	return last, last.state == mesos.TASK_FAILED && !run.killed
 }
+
+// dir is where the server runs.
+func (s *supervisor) dir() string { return filepath.Join(s.places.sandbox, s.task.Dir) }
 
 // pause waits before the next start of a server that has failed. It returns
 // false when the task is asked to stop meanwhile.
@@ -174,9 +179,9 @@ func (s *supervisor) prepare(ctx context.Context) error {
 }
 
 func (s *supervisor) prepareSteps(ctx context.Context) error {
-	for _, step := range s.task.steps() {
-		if step.Func != "" && s.steps[step.Func] == nil {
-			return fmt.Errorf("step %s: func %q: this executor has no such function", step.Name, step.Func)
+	for use, name := range s.task.functions() {
+		if s.steps[name] == nil {
+			return fmt.Errorf("%s: func %q: this executor has no such function", use, name)
 		}
 	}
 	if s.envErr != nil {

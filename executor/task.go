@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"net/url"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 // A Task says how one server is run. It travels as JSON in TaskInfo.Data, from
 // the scheduler that renders it to the executor that carries it out.
 //
-// The server runs in the sandbox, in a process group of its own. In Command,
+// The server runs in a process group of its own. In Command,
 // Env, the commands of steps and probes, and the addresses of probes, $NAME and
 // ${NAME} stand for variables of the task's environment and $$ for a dollar
 // sign; a name that is not set is an error. The environment is what the agent
@@ -44,6 +45,9 @@ type Task struct {
 	// Command is the server: the program, looked up in PATH, and its arguments.
 	// No shell takes part; for one, start "sh", "-c".
 	Command []string `json:"command"`
+	// Dir is where the server and the commands of probes run, relative to the
+	// sandbox; empty: there. It must exist when the server starts.
+	Dir string `json:"dir,omitempty"`
 	// Env are variables of the server, the steps and the command probes.
 	Env map[string]string `json:"env,omitempty"`
 	// Ready tells when the server can do its work; nil: as soon as it has started.
@@ -100,8 +104,8 @@ type Step struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
-// A Probe asks a server how it is. Exactly one of TCP, HTTP, Command and Log
-// is set.
+// A Probe asks a server how it is. Exactly one of TCP, HTTP, Command, Func and
+// Log is set.
 type Probe struct {
 	// TCP is an address, host:port, that must accept a connection.
 	TCP string `json:"tcp,omitempty"`
@@ -109,6 +113,8 @@ type Probe struct {
 	HTTP string `json:"http,omitempty"`
 	// Command is a program and its arguments that must exit with 0.
 	Command []string `json:"command,omitempty"`
+	// Func is the name of a function in Config.Steps that must return nil.
+	Func string `json:"func,omitempty"`
 	// Log is a regular expression; the probe passes for good once a line of the
 	// server's output matches.
 	Log string `json:"log,omitempty"`
@@ -168,8 +174,8 @@ type Stop struct {
 	Grace time.Duration `json:"grace,omitempty"`
 }
 
-// Limits bound what the server, with its steps and command probes, may use of
-// the machine.
+// Limits bound what the server and the commands of steps may use of the machine.
+// The commands of probes have those of the executor.
 type Limits struct {
 	// OpenFiles is the number of open files (RLIMIT_NOFILE, soft and hard); zero:
 	// as the executor found it. More than the executor's hard limit needs root.
@@ -249,6 +255,11 @@ func (t Task) Validate() error {
 			return fmt.Errorf("env: name %q: want a name without '='", name)
 		}
 	}
+	if t.Dir != "" {
+		if err := validatePath(t.Dir); err != nil {
+			return fmt.Errorf("dir %w", err)
+		}
+	}
 	if err := validateSteps("init", t.Init); err != nil {
 		return err
 	}
@@ -270,7 +281,7 @@ func (t Task) Validate() error {
 func (t Task) validateRest() error {
 	switch {
 	case t.Live != nil && t.Live.Log != "":
-		return fmt.Errorf("live.log %q: a log line that was once seen says nothing about later: want tcp, http or command", t.Live.Log)
+		return fmt.Errorf("live.log %q: a log line that was once seen says nothing about later: want tcp, http, command or func", t.Live.Log)
 	case t.Restart.Max < 0:
 		return fmt.Errorf("restart.max %d: want zero or more", t.Restart.Max)
 	case t.Restart.Backoff < 0 || t.Restart.Backoff > maxRestart:
@@ -315,13 +326,24 @@ func (t Task) ShutdownGrace() time.Duration {
 	return (grace*4 + 2) / 3
 }
 
-// steps are all the steps of t.
-func (t Task) steps() []Step {
-	steps := slices.Concat(t.Init, t.Stop.Before)
-	if t.Lease != nil && t.Lease.End != nil {
-		steps = append(steps, *t.Lease.End)
+// functions are the names in Config.Steps that t uses, by what uses them.
+func (t Task) functions() iter.Seq2[string, string] {
+	return func(yield func(use, name string) bool) {
+		steps := slices.Concat(t.Init, t.Stop.Before)
+		if t.Lease != nil && t.Lease.End != nil {
+			steps = append(steps, *t.Lease.End)
+		}
+		for _, s := range steps {
+			if s.Func != "" && !yield("step "+s.Name, s.Func) {
+				return
+			}
+		}
+		for i, p := range []*Probe{t.Ready, t.Live} {
+			if p != nil && p.Func != "" && !yield([]string{"ready", "live"}[i], p.Func) {
+				return
+			}
+		}
 	}
-	return steps
 }
 
 // validatePath refuses what cannot be the path of a file in a sandbox.
@@ -372,14 +394,14 @@ func (p *Probe) validate() error {
 		return nil
 	}
 	kinds := 0
-	for _, set := range []bool{p.TCP != "", p.HTTP != "", len(p.Command) > 0, p.Log != ""} {
+	for _, set := range []bool{p.TCP != "", p.HTTP != "", len(p.Command) > 0, p.Func != "", p.Log != ""} {
 		if set {
 			kinds++
 		}
 	}
 	switch {
 	case kinds != 1:
-		return fmt.Errorf("tcp, http, command, log: %d of them are set: want exactly one", kinds)
+		return fmt.Errorf("tcp, http, command, func, log: %d of them are set: want exactly one", kinds)
 	case p.Delay < 0, p.Interval < 0, p.Timeout < 0, p.Within < 0:
 		return fmt.Errorf("delay %v, interval %v, timeout %v, within %v: want zero or more", p.Delay, p.Interval, p.Timeout, p.Within)
 	case p.Failures < 0:

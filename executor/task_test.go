@@ -15,9 +15,12 @@ func TestTaskTravelsAsJSON(t *testing.T) {
 	t.Parallel()
 	umask := 0o027
 	want := executor.Task{
-		Files:   []executor.File{{Path: "conf/server.properties", Content: []byte("node.id=1\n\xff"), Mode: 0o600, Expand: true}},
+		Files:   []executor.File{{Path: "conf/server.properties", Content: []byte("node.id=1\n\xff"), Mode: 0o600, Owner: "root", Expand: true}},
 		Secrets: []executor.SecretFile{{Name: "key", Path: "key.pem"}},
 		Init:    []executor.Step{{Name: "format", Done: "formatted", Command: []string{"bin/format"}, Unless: "data/meta", Timeout: time.Minute}},
+		User:    "mysql:adm",
+		Sample:  time.Minute,
+		Dir:     "data",
 		Command: []string{"bin/server", "$PORT"},
 		Env:     map[string]string{"PORT": "9092"},
 		Lease:   &executor.Lease{Within: time.Minute, End: &executor.Step{Name: "freeze", Func: "freeze", Timeout: time.Second}},
@@ -57,8 +60,11 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"step without work", `{"command":["true"],"init":[{"name":"format"}]}`, "want exactly one of the two (step format)"},
 		{"step with two works", `{"command":["true"],"stop":{"before":[{"name":"drain","func":"f","command":["g"]}]}}`, "stop.before[0].command"},
 		{"step outside", `{"command":["true"],"init":[{"name":"format","func":"f","unless":"../x"}]}`, `init[0].unless "../x"`},
-		{"empty probe", `{"command":["true"],"ready":{}}`, "ready.tcp, http, command, log: 0 of them are set"},
+		{"empty probe", `{"command":["true"],"ready":{}}`, "ready.tcp, http, command, func, log: 0 of them are set"},
 		{"double probe", `{"command":["true"],"ready":{"tcp":":1","log":"x"}}`, "2 of them are set"},
+		{"function and command", `{"command":["true"],"ready":{"func":"f","command":["x"]}}`, "2 of them are set"},
+		{"directory outside", `{"command":["true"],"dir":"../x"}`, `dir "../x"`},
+		{"negative sample", `{"command":["true"],"sample":-1}`, "sample -1ns: want zero or more"},
 		{"bad expression", `{"command":["true"],"ready":{"log":"("}}`, `ready.log "("`},
 		{"bad URL", `{"command":["true"],"ready":{"http":"localhost/health"}}`, `ready.http "localhost/health"`},
 		{"live log", `{"command":["true"],"live":{"log":"x"}}`, `live.log "x"`},
