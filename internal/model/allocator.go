@@ -121,12 +121,17 @@ func (m *Master) allocate(agents []*agent) {
 		if !a.active() {
 			continue
 		}
+		free := a.free()
 		for _, role := range shares.sortedRoles() {
 			for _, f := range shares.sortedFrameworks(role) {
-				o := m.offerTo(f, role, a, shares.headroom(m, role))
+				if len(free) == 0 {
+					break
+				}
+				o := m.offerTo(f, role, a, free, shares.headroom(m, role))
 				if o == nil {
 					continue
 				}
+				free = a.free()
 				if made[f] == nil {
 					whom = append(whom, f)
 				}
@@ -146,12 +151,8 @@ func (m *Master) allocate(agents []*agent) {
 
 // offerTo makes an offer of what is free for role on a, or returns nil. Of
 // what is not reserved it takes no more than is left of the role's quota.
-func (m *Master) offerTo(f *framework, role string, a *agent, left map[string]int64) *offer {
+func (m *Master) offerTo(f *framework, role string, a *agent, free Resources, left map[string]int64) *offer {
 	if f.constraints.excludes(role, &a.info) {
-		return nil
-	}
-	free := a.free()
-	if len(free) == 0 {
 		return nil
 	}
 	var reserved, scalars Resources

@@ -18,8 +18,7 @@ type Format struct {
 	Allocation bool
 }
 
-// operatorFormat is how operator endpoints write resources: both formats of a
-// reservation, for clients of any age.
+// wholeFormat leaves nothing out; agents and masters use it among themselves.
 var wholeFormat = Format{Stack: true, Allocation: true}
 
 // Wire converts to messages of the given format. A stack of more than one

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -47,6 +47,8 @@ type Agent struct {
 	pending    []func() // to be done when the agent is up again
 
 	cut atomic.Bool // off the network
+
+	connecting sync.Mutex // held to make a connection to the master
 }
 
 // newAgent prepares an agent that is down.
@@ -77,24 +79,7 @@ func (c *Cluster) newAgent(index int, cfg AgentConfig) (*Agent, error) {
 		return nil, err
 	}
 	a.address = l.Addr().String()
-	resources, err := parseResources(cfg.Resources)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	attributes, err := parseAttributes(cfg.Attributes)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	a.machine, err = model.NewAgent(model.AgentConfig{
-		Name: randomUUID(), IP: cfg.Address,
-		Info: mesos.AgentInfo{
-			Hostname: cfg.Hostname, Port: new(int32(l.Addr().(*net.TCPAddr).Port)),
-			Resources: resources, Attributes: attributes, Domain: domain(cfg.Region, cfg.Zone),
-		},
-		RegistrationTimeout: cfg.RegistrationTimeout, ShutdownGrace: cfg.ShutdownGrace,
-		ReregistrationTimeout: cfg.ReregistrationTimeout, RetryMin: cfg.RetryMin,
-	}, time.Now())
-	if err != nil {
+	if a.machine, err = a.another(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mesostest: Agents[%d]: Resources: %w", index, err), l.Close())
 	}
 	a.timer = time.AfterFunc(time.Hour, func() { a.step(model.Tick{}) })
@@ -112,7 +97,11 @@ func (a *Agent) listen() (net.Listener, error) {
 		}
 		address = net.JoinHostPort(a.cfg.Address, fmt.Sprint(port))
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := listen(address)
+	if errors.Is(err, syscall.EADDRINUSE) && a.address == "" {
+		// Somebody listens there on all addresses, perhaps a real agent.
+		l, err = listen(net.JoinHostPort(a.cfg.Address, "0"))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("mesostest: agent %d: %w", a.index, err)
 	}
@@ -209,6 +198,8 @@ func (a *Agent) closeStream(name string) {
 
 // connect makes a connection to the master m, if the agent is up.
 func (a *Agent) connect(m *master) {
+	a.connecting.Lock()
+	defer a.connecting.Unlock()
 	a.disconnect(false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -303,10 +294,13 @@ func (a *Agent) Start() error {
 		return err
 	}
 	a.c.note("agent %s started", a.cfg.Hostname)
+	// The machine must know of the restart before executors come back.
+	a.mu.Lock()
+	a.up = true
+	a.stepLocked(model.AgentRestarted{Alive: len(a.containers) > 0})
+	a.mu.Unlock()
 	a.serve(l)
 	a.mu.Lock()
-	alive := len(a.containers) > 0
-	a.stepLocked(model.AgentRestarted{Alive: alive})
 	commands, pending := a.commands(), a.pending
 	a.pending = nil
 	a.mu.Unlock()

@@ -2,14 +2,19 @@ package mesostest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -155,7 +160,7 @@ func (c *Cluster) StartMaster() error {
 		return nil
 	}
 	c.endStandby()
-	l, err := net.Listen("tcp", c.Master())
+	l, err := listen(c.Master())
 	if err != nil {
 		return fmt.Errorf("mesostest: Address: %w", err)
 	}
@@ -178,6 +183,19 @@ func (c *Cluster) RestartMaster() error {
 	return c.StartMaster()
 }
 
+// listen listens on an address that was perhaps in use a moment ago. A process
+// that is being started while a listener is closed keeps it open until it has
+// executed its program, so one may have to wait a little.
+func listen(address string) (net.Listener, error) {
+	const patience, pause = 2 * time.Second, 5 * time.Millisecond
+	for start := time.Now(); ; time.Sleep(pause) {
+		l, err := net.Listen("tcp", address)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(start) > patience {
+			return l, err
+		}
+	}
+}
+
 // leaseAddress finds a loopback address that no other cluster on this machine
 // uses and keeps it until Close.
 func (c *Cluster) leaseAddress() (string, error) {
@@ -185,11 +203,16 @@ func (c *Cluster) leaseAddress() (string, error) {
 		return "127.0.0.1", nil
 	}
 	// A listener on a port of its own marks the address as taken, also
-	// while the agent is down.
+	// while the agent is down. What a cluster that was killed left behind may
+	// still listen there without it, until its executors have given up.
 	const leasePort = 5052
+	taken := listening()
 	for x := 2; x < 250; x++ {
 		for y := 1; y < 250; y++ {
 			address := fmt.Sprintf("127.0.%d.%d", x, y)
+			if taken[address] {
+				continue
+			}
 			l, err := net.Listen("tcp", net.JoinHostPort(address, fmt.Sprint(leasePort)))
 			if err == nil {
 				c.leases = append(c.leases, l)
@@ -253,4 +276,31 @@ func (c *Cluster) noteCall(call *scheduler.Call) {
 	default:
 		c.note("call %s", call.Type)
 	}
+}
+
+// listening are the IPv4 addresses on which something listens, from the
+// kernel's table: address and port in hexadecimal in the second column, the
+// address in the machine's byte order, and the state, 0A for listening, in the
+// fourth (proc(5), /proc/net/tcp).
+func listening() map[string]bool {
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return nil // the leases alone have to do
+	}
+	addresses := map[string]bool{}
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[3] != "0A" {
+			continue
+		}
+		local, _, _ := strings.Cut(fields[1], ":")
+		number, err := strconv.ParseUint(local, 16, 32)
+		if err != nil {
+			continue
+		}
+		var ip [4]byte
+		binary.NativeEndian.PutUint32(ip[:], uint32(number))
+		addresses[netip.AddrFrom4(ip).String()] = true
+	}
+	return addresses
 }

@@ -26,8 +26,9 @@ type container struct {
 	id    string
 	start model.StartContainer
 
-	ctx    context.Context // ends the launch
-	cancel context.CancelFunc
+	ctx      context.Context // ends the launch
+	cancel   context.CancelFunc
+	finished chan struct{} // closed when nothing of it is left
 
 	mu      sync.Mutex
 	process *sandbox.Container // of a custom executor
@@ -79,7 +80,7 @@ func (a *Agent) contain(out model.AgentOutput) {
 	switch out := out.(type) {
 	case model.StartContainer:
 		ctx, cancel := context.WithCancel(a.c.ctx)
-		c := &container{a: a, id: out.Container, start: out, ctx: ctx, cancel: cancel, subscribed: newGate()}
+		c := &container{a: a, id: out.Container, start: out, ctx: ctx, cancel: cancel, finished: make(chan struct{}), subscribed: newGate()}
 		a.containers[c.id] = c
 		a.c.work.Go(c.run)
 	case model.StopContainer:
@@ -137,6 +138,7 @@ func (a *Agent) commands() []*container {
 func (c *container) run() {
 	defer c.cancel()
 	status, err := c.launch()
+	close(c.finished)
 	var failed *sandbox.LaunchError
 	switch {
 	case errors.As(err, &failed):
@@ -287,7 +289,9 @@ func (c *container) resubscribe() {
 	if !ready {
 		return // it will, when it has started
 	}
-	reply := c.a.subscribe("command-"+c.id, c.call(executor.Call_SUBSCRIBE, mesos.TaskStatus{}), c.event, func() { c.subscribed.set(false) })
+	// Each subscription has a name of its own: the end of the last one must
+	// not end this one.
+	reply := c.a.subscribe(randomUUID(), c.call(executor.Call_SUBSCRIBE, mesos.TaskStatus{}), c.event, func() { c.subscribed.set(false) })
 	if reply.Status == 200 {
 		c.subscribed.set(true)
 	}
@@ -311,13 +315,14 @@ func (c *container) event(e *executor.Event) {
 	}
 }
 
-// stop kills the container.
+// stop kills the container and waits until nothing of it is left.
 func (c *container) stop() {
 	c.mu.Lock()
 	c.stopped = true
 	c.mu.Unlock()
 	c.cancel()
 	c.destroy()
+	<-c.finished
 }
 
 // destroy kills all processes.

@@ -132,7 +132,7 @@ func (x *probeExecutor) handle(e any) (done bool, err error) {
 		}
 		// The recorded executor, in Python, took its time to end, so that what
 		// its tasks had was offered before what it had itself.
-		<-time.After(time.Second)
+		<-time.After(700 * time.Millisecond)
 		return true, nil
 	}
 	return false, nil

@@ -21,7 +21,7 @@ func (c *Cluster) StandBy(leader string) error {
 	}
 	c.StopMaster()
 	c.endStandby()
-	l, err := net.Listen("tcp", c.Master())
+	l, err := listen(c.Master())
 	if err != nil {
 		return fmt.Errorf("mesostest: Address: %w", err)
 	}

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-
-	"github.com/mesokit/mesokit/internal/model"
 )
 
 // patience bounds a wait in a test that has no deadline of its own.
@@ -183,5 +181,3 @@ func limit(t testing.TB) time.Duration {
 	}
 	return min(patience, max(time.Until(at)-5*time.Second, time.Second))
 }
-
-var _ = Task(model.TaskView{}) // the same fields
