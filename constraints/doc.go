@@ -78,7 +78,8 @@
 //
 //	[["hostname","UNIQUE"],
 //	 {"any": ["rack:IS:a", {"not": "disk:LIKE:hdd.*"}]},
-//	 {"prefer": "rack:GROUP_BY:3", "weight": 10}]
+//	 {"prefer": "rack:GROUP_BY:3", "weight": 10},
+//	 {"fieldName": "rack", "operator": "like", "value": "r.*", "dialect": "kafka"}]
 //
 // [Rules.String] prints rules in the form in which they were written.
 //
@@ -90,6 +91,8 @@
 //	dialect         what                          there                          here, and why
 //	marathon        operator in lower case        passed validation, then failed refused, with the right word
 //	marathon        LIKE, UNLIKE without pattern  never matched, with a warning  refused: could never be placed
+//	dcos            LIKE, UNLIKE with an empty    of the empty value only        refused: surely not meant
+//	                pattern
 //	marathon        GROUP_BY inf                  refused by validation only     refused
 //	marathon-quota  GROUP_BY without number, < 1  division by zero               refused, number demanded
 //	marathon        IS_NOT                        unknown                        the negation of IS

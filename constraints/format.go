@@ -8,8 +8,8 @@ import (
 )
 
 // String prints the rules in the form in which they were written, so that
-// parsing it again in the same dialect gives equal rules. A tree, and a
-// preference, is printed as JSON.
+// parsing it again in the same dialect gives equal rules. A tree, a preference
+// and what combines several dialects is printed as JSON.
 func (r Rules) String() string {
 	if r.IsZero() {
 		return ""
@@ -20,7 +20,7 @@ func (r Rules) String() string {
 			rows = append(rows, leaf)
 		}
 	}
-	if len(r.soft) > 0 || len(rows) < len(r.hard) {
+	if len(r.soft) > 0 || len(rows) < len(r.hard) || r.mixed() {
 		return toJSON(r.tree())
 	}
 	switch r.form {
@@ -42,6 +42,13 @@ func (r Rules) String() string {
 		return toJSON(objects)
 	}
 	return toJSON(lists(rows))
+}
+
+// mixed reports whether some rules are in another dialect than the whole.
+func (r Rules) mixed() bool {
+	found := false
+	r.rules(func(rule *rule) { found = found || rule.dialect != r.dialect })
+	return found
 }
 
 // written is the JSON of rules in a dialect other than Marathon's.
@@ -148,7 +155,7 @@ func escape(s, special string) string {
 	return b.String()
 }
 
-func (r *rule) object() any {
+func (r *rule) object() object {
 	o := object{FieldName: &r.field, Operator: &r.word}
 	if r.hasValue {
 		o.Value = &r.value
@@ -168,45 +175,50 @@ func lists(rows []*rule) [][]string {
 func (r Rules) tree() any {
 	var out []any
 	for _, e := range r.hard {
-		out = append(out, node(e))
+		out = append(out, r.dialect.node(e))
 	}
 	for _, p := range r.soft {
 		out = append(out, struct {
 			Prefer any `json:"prefer"`
 			Weight int `json:"weight"`
-		}{node(p.expr), p.weight})
+		}{r.dialect.node(p.expr), p.weight})
 	}
 	return out
 }
 
-// node is the JSON of an expression.
-func node(e expr) any {
+// node is the JSON of an expression, inside what is in dialect d.
+func (d Dialect) node(e expr) any {
 	nodes := func(kids []expr) []any {
 		out := make([]any, len(kids))
 		for i, kid := range kids {
-			out[i] = node(kid)
+			out[i] = d.node(kid)
 		}
 		return out
 	}
 	switch e := e.(type) {
 	case *rule:
+		if e.dialect != d {
+			o := e.object()
+			o.Dialect = &e.dialect
+			return o
+		}
 		return e.row()
 	case all:
 		return map[string]any{"all": nodes(e)}
 	case anyOf:
 		return map[string]any{"any": nodes(e)}
 	case not:
-		return map[string]any{"not": node(e.expr)}
+		return map[string]any{"not": d.node(e.expr)}
 	}
 	return nil
 }
 
 // show is how an expression appears in a refusal.
-func show(e expr) string {
+func (d Dialect) show(e expr) string {
 	if r, ok := e.(*rule); ok {
 		return r.String()
 	}
-	return toJSON(node(e))
+	return toJSON(d.node(e))
 }
 
 // toJSON writes what only holds texts, numbers, lists and maps of such.

@@ -262,6 +262,8 @@ type object struct {
 	FieldName *string `json:"fieldName,omitempty"`
 	Operator  *string `json:"operator,omitempty"`
 	Value     *string `json:"value,omitempty"`
+	// Dialect of the constraint, if it is not that of what stands around it.
+	Dialect *Dialect `json:"dialect,omitempty"`
 
 	All    []json.RawMessage `json:"all,omitempty"`
 	Any    []json.RawMessage `json:"any,omitempty"`
@@ -307,7 +309,7 @@ func (d Dialect) element(out *Rules, raw json.RawMessage) error {
 func (o *object) branches() int {
 	n := 0
 	for _, said := range []bool{
-		o.FieldName != nil || o.Operator != nil || o.Value != nil,
+		o.FieldName != nil || o.Operator != nil || o.Value != nil || o.Dialect != nil,
 		o.All != nil, o.Any != nil, o.Not != nil, o.Prefer != nil,
 	} {
 		if said {
@@ -389,6 +391,9 @@ func (d Dialect) branch(o *object) (expr, error) {
 	row := []string{*o.FieldName, *o.Operator}
 	if o.Value != nil {
 		row = append(row, *o.Value)
+	}
+	if o.Dialect != nil {
+		d = *o.Dialect
 	}
 	return d.pair(row)
 }

@@ -235,6 +235,46 @@ func TestParseCombinesTexts(t *testing.T) {
 	require.ErrorContains(t, err, "dialect 9 is unknown")
 }
 
+func TestDialectsCombine(t *testing.T) {
+	t.Parallel()
+	parse := func(d constraints.Dialect, text string) constraints.Rules {
+		rules, err := d.Parse(text)
+		require.NoError(t, err)
+		return rules
+	}
+	tests := []struct {
+		name  string
+		rules constraints.Rules
+		want  string
+	}{
+		{"one", constraints.And(parse(kafka, `hostname=unique`), parse(kafka, `rack=groupBy:2`)), `hostname=unique,rack=groupBy:2`},
+		{"two", constraints.And(parse(marathon, `hostname:UNIQUE`), parse(kafka, `rack=like:a|b`)),
+			`[["hostname","UNIQUE"],{"fieldName":"rack","operator":"like","value":"a|b","dialect":"kafka"}]`},
+		{"two under a dialect", constraints.And(parse(kafka, `rack=cluster`), parse(dcos, `rack:is:a`)),
+			`[["rack","cluster"],{"fieldName":"rack","operator":"is","value":"a","dialect":"dcos"}]`},
+		{"inside a tree", constraints.Or(parse(quota, `rack:GROUP_BY:2`), constraints.Not(parse(marathon, `rack:UNIQUE`))),
+			`[{"any":[["rack","GROUP_BY","2"],{"not":{"fieldName":"rack","operator":"UNIQUE","dialect":"marathon"}}]}]`},
+		{"preferred", constraints.And(parse(marathon, `a:UNIQUE`), constraints.Prefer(2, parse(kafka, `a=unique`))),
+			`[["a","UNIQUE"],{"prefer":{"fieldName":"a","operator":"unique","dialect":"kafka"},"weight":2}]`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, tt.rules.String())
+			requireRoundTrip(t, tt.rules)
+			again, err := tt.rules.Dialect().Parse(tt.want)
+			require.NoError(t, err)
+			require.Equal(t, tt.rules.Dialect(), again.Dialect())
+		})
+	}
+	both := constraints.And(parse(marathon, `rack:LIKE:a.`), parse(kafka, `rack=like:a|b`)).Placement()
+	require.True(t, allows(t, both, host("h", "rack", "ax")), "each as in its own dialect")
+	_, err := marathon.Parse(`[{"fieldName":"rack","operator":"UNIQUE","dialect":"dc"}]`)
+	require.ErrorContains(t, err, `did you mean "dcos"?`)
+	_, err = marathon.Parse(`[{"any":["rack:UNIQUE"],"dialect":"dcos"}]`)
+	require.ErrorContains(t, err, "an object has fieldName")
+}
+
 func TestUnmarshalJSON(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, data, want, fails string }{

@@ -169,7 +169,7 @@ func (p *Placement) check(k Key, a *Agent) (Violation, bool) {
 
 // Constraint returns the rule of an index that [Placement.Refusal] returned, as
 // it was written.
-func (p *Placement) Constraint(i int) string { return show(p.hard[i].expr) }
+func (p *Placement) Constraint(i int) string { return p.rules.dialect.show(p.hard[i].expr) }
 
 // Refusal returns the index of the first rule that refuses an agent of the
 // table, in the order of writing, or a negative number if it may take one more

@@ -59,7 +59,7 @@ func (p *Placement) violation(t *term, k Key, a *Agent) Violation {
 	if _, ok := t.expr.(*rule); ok {
 		return p.leaves[t.leaf].violation(k, a)
 	}
-	v := Violation{Constraint: show(t.expr)}
+	v := Violation{Constraint: p.rules.dialect.show(t.expr)}
 	for i := range t.kids {
 		if _, negated := t.expr.(not); negated || !p.holds(&t.kids[i], k) {
 			v.Causes = append(v.Causes, p.violation(&t.kids[i], k, a))
