@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
 	"testing"
@@ -20,12 +21,17 @@ import (
 // wish.
 func TestFaultsThenQuiet(t *testing.T) {
 	t.Parallel()
-	for seed := range int64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			c := &chaos{world: newWorld(t, quorum(3), 5, agentResources), random: rand.New(rand.NewSource(seed))}
-			c.run(80)
-		})
+	for name, service := range map[string]func() *Service{
+		"together": func() *Service { return quorum(3) },
+		"two pods": func() *Service { return twoPods(1, 3) },
+	} {
+		for seed := range int64(10) {
+			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
+				t.Parallel()
+				c := &chaos{world: newWorld(t, service(), 5, agentResources), random: rand.New(rand.NewSource(seed))}
+				c.run(80)
+			})
+		}
 	}
 }
 
@@ -90,7 +96,7 @@ func (c *chaos) fault() {
 	agent := c.agents[c.random.Intn(len(c.agents))]
 	nodes := c.status().Nodes
 	node := nodes[c.random.Intn(len(nodes))]
-	switch c.random.Intn(9) {
+	switch c.random.Intn(10) {
 	case 0, 1, 2:
 		c.dieAt = c.points + 1 + c.random.Intn(30)
 	case 3:
@@ -111,10 +117,26 @@ func (c *chaos) fault() {
 			c.replaced[c.service.resourceID(&node.Node)+".data"] = true
 		}
 		c.operate(ReplaceNode{node.Name})
+	case 9:
+		if len(nodes) < 5 {
+			c.operate(ScalePod{node.Pod, podSize(nodes, node.Pod) + 1})
+		}
 	}
+}
+
+func podSize(nodes []NodeStatus, pod string) int {
+	count := 0
+	for _, n := range nodes {
+		if n.Pod == pod {
+			count++
+		}
+	}
+	return count
 }
 
 func (c *chaos) operate(command any) {
 	_, err := c.command(command)
-	assert.NoError(c.t, err)
+	if !errors.Is(err, ErrRefused) { // a node that is stopped is not restarted
+		assert.NoError(c.t, err)
+	}
 }

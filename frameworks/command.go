@@ -1,8 +1,10 @@
 package frameworks
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,8 +28,8 @@ type (
 	StopNode struct{ Node string }
 	// RestartNode ends a node's task and launches the next in the same place.
 	RestartNode struct{ Node string }
-	// ReplaceNode gives the node a new place. The data in the old one is
-	// destroyed, as soon as its agent can be reached.
+	// ReplaceNode gives the node a new place, which may be on the same agent.
+	// The data in the old one is destroyed, as soon as its agent is offered.
 	ReplaceNode struct{ Node string }
 	// ScalePod changes the number of nodes.
 	ScalePod struct {
@@ -41,26 +43,34 @@ func (d *decision) command(c any) error {
 	case AskStatus:
 		return nil
 	case StartNode:
-		return d.operate(c.Node, func(n *Node) { n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now })
+		return d.operate(c.Node, func(n *Node) error {
+			n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now
+			return nil
+		})
 	case StopNode:
-		return d.operate(c.Node, func(n *Node) { n.Goal = GoalStop })
+		return d.operate(c.Node, func(n *Node) error { n.Goal = GoalStop; return nil })
 	case RestartNode:
-		return d.operate(c.Node, func(n *Node) { n.Restart, n.Failures, n.Retry = true, 0, d.now })
+		return d.operate(c.Node, func(n *Node) error {
+			if n.Goal == GoalStop {
+				return fmt.Errorf("restart %s: %w: it is stopped; start it", n.Name, ErrRefused)
+			}
+			n.Restart, n.Failures, n.Retry = true, 0, d.now
+			return nil
+		})
 	case ReplaceNode:
-		return d.operate(c.Node, func(n *Node) { n.Replace = true })
+		return d.operate(c.Node, func(n *Node) error { n.Replace = true; return nil })
 	case ScalePod:
 		return d.scale(c)
 	}
 	return fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
 }
 
-func (d *decision) operate(node string, change func(*Node)) error {
+func (d *decision) operate(node string, change func(*Node) error) error {
 	n := d.node(node)
 	if n == nil {
 		return unknownNode(node, d.status())
 	}
-	change(n)
-	return nil
+	return change(n)
 }
 
 func (d *decision) scale(c ScalePod) error {
@@ -68,6 +78,8 @@ func (d *decision) scale(c ScalePod) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("pod %q: %w; there are %s", c.Pod, ErrUnknown, strings.Join(sortedKeys(d.pods), ", "))
+	case c.Count > maxNodes:
+		return fmt.Errorf("count %d: %w: wants at most %d", c.Count, ErrRefused, maxNodes)
 	case c.Count < record.Count:
 		return fmt.Errorf("count %d: %w: pod %s has %d nodes, and what the last ones hold would be lost; wants %[4]d or more",
 			c.Count, ErrRefused, c.Pod, record.Count)
@@ -76,6 +88,8 @@ func (d *decision) scale(c ScalePod) error {
 		d.nodes = append(d.nodes, newNode(c.Pod, i))
 	}
 	record.Count = c.Count
+	order := func(pod string) int { return slices.IndexFunc(d.Pods, func(p Pod) bool { return p.Name == pod }) }
+	slices.SortStableFunc(d.nodes, func(a, b *Node) int { return cmp.Compare(order(a.Pod), order(b.Pod)) })
 	return nil
 }
 

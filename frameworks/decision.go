@@ -96,10 +96,36 @@ func (d *decision) react(ev scheduler.Event) error {
 		d.updated(ev.Status)
 	case scheduler.JobDone:
 		d.jobDone(ev)
+	case scheduler.AgentLost:
+		d.agentLost(ev.Agent)
+	case scheduler.Subscribed, scheduler.Removed:
+		d.recount()
 	case scheduler.Command:
 		return d.command(ev.Value)
 	}
 	return nil
+}
+
+// agentLost gives up the places of an agent that is gone in which nothing ever
+// began: no data can be lost, and the node's peers may wait for it.
+func (d *decision) agentLost(agent string) {
+	delete(d.seen, agent)
+	for _, n := range d.nodes {
+		if _, live := d.live(n); live || n.Place == nil || n.Place.Used || n.Place.Agent != agent {
+			continue
+		}
+		d.note(n, "lost its place before it was used", slog.String("agent", n.Place.Hostname))
+		d.giveUp(n)
+	}
+}
+
+// recount takes in what became of tasks while nobody was told.
+func (d *decision) recount() {
+	for t := range d.view.Tasks() {
+		if scheduler.Terminal(t.Status.GetState()) {
+			d.updated(t.Status)
+		}
+	}
 }
 
 func (d *decision) answer(c scheduler.Command, err error) {
@@ -124,7 +150,11 @@ func (d *decision) updated(status mesos.TaskStatus) {
 			}
 			d.do(scheduler.Forget{Task: status.TaskID.Value})
 		} else {
-			d.do(scheduler.Kill{Task: status.TaskID.Value, Reason: "no node of this service runs it"})
+			kill := scheduler.Kill{Task: status.TaskID.Value, Reason: "no node of this service runs it"}
+			if n != nil {
+				kill.Grace = d.pod(n.Pod).grace()
+			}
+			d.do(kill)
 		}
 		return
 	}
@@ -143,6 +173,7 @@ func (d *decision) updated(status mesos.TaskStatus) {
 			d.ended(n, status)
 			return
 		}
+		n.Ready = n.Ready && state != mesos.TASK_KILLING
 		words := strings.ToLower(strings.TrimPrefix(state.String(), "TASK_"))
 		switch {
 		case status.GetSource() != mesos.SOURCE_MASTER:
@@ -190,7 +221,8 @@ func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
 // asked for counts as a failure, whoever is to blame: it paces the next try.
 func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.do(scheduler.Forget{Task: status.TaskID.Value})
-	asked := n.Goal == GoalStop || n.Restart || n.Replace
+	task, _ := d.view.Task(status.TaskID.Value)
+	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
 	attrs := []slog.Attr{
 		slog.String("state", status.GetState().String()),
@@ -210,11 +242,26 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 // settle takes the next step for every node, as far as the offers held allow.
 func (d *decision) settle() {
 	for _, n := range d.nodes {
+		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
 		d.check(n)
+		d.steady(n)
 	}
-	d.deployed()
 	d.place()
+}
+
+// steady forgives a node its failures once it has been ready for as long as
+// the longest pause. Until then one that gets ready and dies soon backs off.
+func (d *decision) steady(n *Node) {
+	if !n.Ready || n.Failures == 0 {
+		return
+	}
+	steady := n.ReadySince.Add(d.pod(n.Pod).Backoff.withDefaults().Max)
+	if d.now.Before(steady) {
+		d.wakeAt(steady)
+		return
+	}
+	n.Failures, n.LastFailure = 0, ""
 }
 
 // end kills the task of a node that is not to run it, and gives up the place
@@ -230,7 +277,7 @@ func (d *decision) end(n *Node) {
 		case n.Restart:
 			reason = "restart"
 		}
-		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.pod(n.Pod).Grace, Reason: reason})
+		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.pod(n.Pod).grace(), Reason: reason})
 		d.note(n, "stopping", slog.String("reason", reason))
 	}
 	if !live {
@@ -241,20 +288,18 @@ func (d *decision) end(n *Node) {
 		if live {
 			n.Left = append(n.Left, d.taskID(n))
 		}
+		if n.Place != nil {
+			d.note(n, "gave up its place", slog.String("agent", n.Place.Hostname))
+		}
 		d.giveUp(n)
 		n.Incarnation++ // so that a late update of the old task finds no owner
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
-		d.note(n, "gave up its place")
 	}
 }
 
 // check asks the gate of a node that runs and has not passed it.
 func (d *decision) check(n *Node) {
-	task, live := d.live(n)
-	if !live || n.Ready || task.Killing || task.Status.GetState() != mesos.TASK_RUNNING {
-		return
-	}
-	if h := task.Status.Healthy; h != nil && !*h {
+	if !d.serving(n) || n.Ready {
 		return
 	}
 	if d.pod(n.Pod).Ready == nil {
@@ -277,9 +322,15 @@ func (d *decision) check(n *Node) {
 	d.do(scheduler.Start{Job: job})
 }
 
+// serving says whether the node runs and its own probe, if it has one, passes.
+func (d *decision) serving(n *Node) bool {
+	task, live := d.live(n)
+	h := task.Status.Healthy
+	return live && !task.Killing && task.Status.GetState() == mesos.TASK_RUNNING && (h == nil || *h)
+}
+
 func (d *decision) ready(n *Node) {
-	n.Ready, n.Waits, n.Failures, n.LastFailure, n.Retry = true, "", 0, "", time.Time{}
-	n.Progress = "ready"
+	n.Ready, n.ReadySince, n.Waits, n.Progress = true, d.now, "", "ready"
 	attrs := []slog.Attr{slog.String("agent", n.Place.Hostname)}
 	for _, p := range d.pod(n.Pod).Ports {
 		attrs = append(attrs, slog.String(p.Name, n.Address(p.Name)))
@@ -294,9 +345,8 @@ func (d *decision) jobDone(ev scheduler.JobDone) {
 		return // of an incarnation that is gone
 	}
 	n := d.nodes[i]
-	task, live := d.live(n)
 	switch {
-	case !live || n.Ready || task.Status.GetState() != mesos.TASK_RUNNING:
+	case !d.serving(n) || n.Ready:
 	case ev.Err != "":
 		n.Waits = ev.Err
 	default:
@@ -309,12 +359,12 @@ func (d *decision) jobDone(ev scheduler.JobDone) {
 func (d *decision) deployed() {
 	for _, p := range d.Pods {
 		record := d.pods[p.Name]
-		if record.Deployed || slices.ContainsFunc(d.nodes, func(n *Node) bool {
+		if record.Deployed || record.Count == 0 || slices.ContainsFunc(d.nodes, func(n *Node) bool {
 			return n.Pod == p.Name && (n.Place == nil || !n.Place.Reserved)
 		}) {
 			continue
 		}
-		record.Deployed = true
+		record.Deployed, record.First = true, record.Count
 		for _, n := range d.nodes {
 			if n.Pod == p.Name {
 				n.Founding = n.Generation

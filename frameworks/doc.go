@@ -26,9 +26,10 @@
 //
 // A node that fails is launched again in the same place, on the same volume
 // and ports, after a pause that doubles with each failure in a row. It never
-// moves by itself: an agent that does not answer may still run it. Only an
-// operator's [ReplaceNode] gives it another place, and only then, and only
-// that place's volumes are destroyed.
+// moves by itself once it has run: an agent that does not answer may still run
+// it. Only an operator's [ReplaceNode] then gives it another place, and destroys
+// the volumes of the one it left. (A place that was lost before anything ran in
+// it is given up, and another found.)
 //
 // Phases, as [Status] shows them: placing, reserving, reserved, launched,
 // starting, started, ready; backing off after a failure; unreachable while its

@@ -26,6 +26,6 @@ func Example() {
 	// Output:
 	// <nil>
 	// 2 errors occurred:
-	// 	* Service.Pods[0].Count: -1: wants 0 or more
+	// 	* Service.Pods[0].Count: -1: wants 0 to 1000
 	// 	* Service.Pods[0].Volumes[0].Path: "/data": wants a path inside the sandbox, such as "data"
 }

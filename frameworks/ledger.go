@@ -28,7 +28,8 @@ type ledger struct {
 	discards []*discard
 	// seen is what each agent offered last, by agent; empty while every node
 	// has its place.
-	seen map[string]*mesos.Offer
+	// The records are read only when somebody asks.
+	seen map[string][]byte
 }
 
 // formatVersion is written into every record. A record of a later version was
@@ -44,8 +45,8 @@ type podRecord struct {
 	Deployed bool `json:"deployed"`
 }
 
-// discard is a place that is no longer wanted, by the operator's wish alone.
-// Its volumes are destroyed and its reservations given back whenever they are
+// discard is a place that is no longer wanted: by the operator's wish, or
+// because its reservation did not come about and nothing ever ran there. Its volumes are destroyed and its reservations given back whenever they are
 // offered; it is forgotten a day after that was last done.
 type discard struct {
 	ID    string    `json:"id"` // resource id
@@ -67,7 +68,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 		prefix: s.Name + "/",
 		view:   v,
 		pods:   map[string]*podRecord{},
-		seen:   map[string]*mesos.Offer{},
+		seen:   map[string][]byte{},
 	}
 	nodes := map[string]*Node{}
 	for key, value := range v.Records(l.prefix) {
@@ -83,7 +84,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 			d, err = decode[discard](value)
 			l.discards = append(l.discards, d)
 		case "seen":
-			l.seen[id], err = decode[mesos.Offer](value)
+			l.seen[id] = value
 		default:
 			err = errors.New("unknown kind of record")
 		}
@@ -93,7 +94,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 	}
 	for _, pod := range sortedKeys(l.pods) {
 		if s.pod(pod) == nil {
-			return nil, fmt.Errorf("pod %s is deployed and no longer declared: declare it, with Count 0 if it is to go", pod)
+			return nil, fmt.Errorf("pod %s is deployed and no longer declared, and this version cannot remove it: declare it", pod)
 		}
 	}
 	for _, p := range s.Pods {
@@ -125,24 +126,31 @@ func decode[T any](value []byte) (*T, error) {
 	return out, json.Unmarshal(record.Value, out)
 }
 
+func encode(value any) ([]byte, error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(versioned{Version: formatVersion, Value: body})
+}
+
 // changes are the records that differ from the store's.
 func (l *ledger) changes() ([]scheduler.Action, error) {
 	var out []scheduler.Action
 	want := map[string]bool{}
-	put := func(key string, value any) error {
+	keep := func(key string, record []byte) {
 		key = l.prefix + key
 		want[key] = true
-		body, err := json.Marshal(value)
-		if err != nil {
-			return fmt.Errorf("record %s: %w", key, err)
-		}
-		record, err := json.Marshal(versioned{Version: formatVersion, Value: body})
-		if err != nil {
-			return fmt.Errorf("record %s: %w", key, err)
-		}
 		if old, ok := l.view.Record(key); !ok || !bytes.Equal(old, record) {
 			out = append(out, scheduler.Remember{Key: key, Value: record})
 		}
+	}
+	put := func(key string, value any) error {
+		record, err := encode(value)
+		if err != nil {
+			return fmt.Errorf("record %s%s: %w", l.prefix, key, err)
+		}
+		keep(key, record)
 		return nil
 	}
 	var errs []error
@@ -156,7 +164,7 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 		errs = append(errs, put("discard/"+d.ID, d))
 	}
 	for _, agent := range sortedKeys(l.seen) {
-		errs = append(errs, put("seen/"+agent, l.seen[agent]))
+		keep("seen/"+agent, l.seen[agent])
 	}
 	for key := range l.view.Records(l.prefix) {
 		if !want[key] {

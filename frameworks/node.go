@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -41,12 +42,14 @@ type Node struct {
 	Incarnation int `json:"incarnation"`
 	// Progress is the last that the task said of itself: "formatted".
 	Progress string `json:"progress,omitempty"`
-	// Ready holds only while the task of this incarnation runs.
-	Ready bool `json:"ready"`
+	// Ready holds only while the task of this incarnation runs. ReadySince is
+	// when the gate let it pass.
+	Ready      bool      `json:"ready"`
+	ReadySince time.Time `json:"ready_since,omitzero"`
 	// Waits says why the gate has not let it pass yet.
 	Waits string `json:"waits,omitempty"`
 
-	// Failures in a row, until it is ready again.
+	// Failures in a row, until it has been ready for the longest pause.
 	Failures    int       `json:"failures,omitempty"`
 	LastFailure string    `json:"last_failure,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"` // not launched before
@@ -114,7 +117,7 @@ func (n Node) Address(port string) string {
 	if n.Place == nil || n.Place.Ports[port] == 0 {
 		return ""
 	}
-	return n.Place.Address + ":" + strconv.FormatUint(n.Place.Ports[port], 10)
+	return net.JoinHostPort(n.Place.Address, strconv.FormatUint(n.Place.Ports[port], 10))
 }
 
 func newNode(pod string, index int) *Node {

@@ -3,6 +3,7 @@ package frameworks
 import (
 	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,10 +53,13 @@ func (d *decision) accept(a offers.Accept, used map[string]bool) {
 	d.do(scheduler.Accept{Offers: a.Offers, Operations: a.Operations})
 }
 
-// release gives back what an operator's wish discarded, and nothing else:
-// what only looks like ours may hold data that somebody wants.
+// release gives back what was discarded, and nothing else: what only looks
+// like ours may hold data that somebody wants.
 func (d *decision) release(free iter.Seq[*mesos.Offer], used map[string]bool) {
-	ours := func(labels []mesos.Label) bool { return d.discarded(labels) != nil }
+	ours := func(labels []mesos.Label) bool {
+		gone := d.discarded(labels)
+		return gone != nil && !d.within(settleTime, gone.Sent)
+	}
 	for _, h := range offers.Owned(free, ours) {
 		for _, r := range h.Resources {
 			for _, reservation := range r.Reservations {
@@ -72,7 +76,7 @@ func (d *decision) release(free iter.Seq[*mesos.Offer], used map[string]bool) {
 func (d *decision) forgetDiscards() {
 	kept := d.discards[:0]
 	for _, gone := range d.discards {
-		if gone.Sent.IsZero() || d.now.Sub(gone.Sent) < discardKept {
+		if gone.Sent.IsZero() || d.within(discardKept, gone.Sent) {
 			kept = append(kept, gone)
 		}
 	}
@@ -82,7 +86,7 @@ func (d *decision) forgetDiscards() {
 // idle are the nodes that are to run, and do not.
 func (d *decision) idle(yield func(*Node) bool) {
 	for _, n := range d.nodes {
-		if _, live := d.live(n); live || n.Goal != GoalRun || n.Replace {
+		if _, live := d.live(n); live || n.Replace || n.Goal != GoalRun && d.together(n) {
 			continue
 		}
 		if !yield(n) {
@@ -95,7 +99,6 @@ func (d *decision) idle(yield func(*Node) bool) {
 // not bring about is asked for again, or given up.
 func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[*Node]offers.Claimed {
 	claims := map[*Node]offers.Claimed{}
-	var again []offers.Accept
 	for n := range d.idle {
 		if n.Place == nil {
 			continue
@@ -108,21 +111,20 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
 			}
-		case n.Place.Used || len(claimed.Offers) == 0 || d.now.Before(n.Place.Asked.Add(settleTime)):
+		case n.Place.Used || len(claimed.Offers) == 0 || d.within(settleTime, n.Place.Asked):
 			// It comes with another offer, or it is on its way.
-		case len(claimed.Operations) > 0:
+		case n.Place.Reserved:
+			// It was there. It may be in another offer: what was refused is
+			// asked for again before anything is concluded.
 			n.Place.Asked, n.Place.Reserved = d.now, false
-			again = append(again, offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: claimed.Operations})
+		case len(claimed.Operations) > 0:
+			n.Place.Asked = d.now
 			d.note(n, "reserving again", slog.String("agent", n.Place.Hostname))
+			d.accept(offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: claimed.Operations}, used)
 		default:
 			d.note(n, "lost its place before it was reserved",
 				slog.String("agent", n.Place.Hostname), slog.String("short", claimed.Short.String()))
 			d.giveUp(n)
-		}
-	}
-	for _, a := range again {
-		if !used[a.Agent] {
-			d.accept(a, used)
 		}
 	}
 	return claims
@@ -143,11 +145,11 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 	byAgent := map[string]int{}
 	for n := range d.idle {
 		claimed, ok := claims[n]
-		if !ok || used[n.Place.Agent] || n.Retry.After(d.now) || !d.together(n) || d.haunted(n) {
+		if !ok || used[n.Place.Agent] || d.backsOff(n) || !d.together(n) || d.haunted(n) {
 			continue
 		}
 		n.Incarnation++
-		n.Progress, n.Waits, n.Ready = "launched", "", false
+		n.Progress, n.Waits, n.Ready = "", "", false
 		task, err := d.task(n, n.Place.Resources)
 		if err != nil {
 			n.Failures++
@@ -156,6 +158,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 			d.note(n, "failed", slog.String("error", err.Error()), slog.Time("retry", n.Retry))
 			continue
 		}
+		n.Progress = "launched"
 		i, ok := byAgent[n.Place.Agent]
 		if !ok {
 			i = len(accepts)
@@ -168,6 +171,19 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 	for _, a := range accepts {
 		d.accept(a, used)
 	}
+}
+
+// within says whether since lies in the last d. A time to come, which a clock
+// that was set back leaves, does not.
+func (d *decision) within(last time.Duration, since time.Time) bool {
+	ago := d.now.Sub(since)
+	return ago >= 0 && ago < last
+}
+
+// backsOff says whether the node waits after a failure. A retry further away
+// than its own pause is one of a clock that was set back.
+func (d *decision) backsOff(n *Node) bool {
+	return n.Retry.After(d.now) && !n.Retry.After(d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures)))
 }
 
 // together says whether the node may be launched as far as its peers go.
@@ -183,7 +199,7 @@ func (d *decision) reserve(free iter.Seq[*mesos.Offer], used map[string]bool) {
 		return
 	}
 	d.see(free)
-	matches, _ := offers.Reserve(free, requests)
+	matches, _ := offers.Reserve(d.reservable(free), requests)
 	for _, m := range matches {
 		n := d.node(m.Node)
 		n.Place = d.placeOf(m)
@@ -198,6 +214,30 @@ func (d *decision) reserve(free iter.Seq[*mesos.Offer], used map[string]bool) {
 	}
 }
 
+// reservable are the offers without what an operator reserved for the role
+// itself: such resources carry no label, so that one could not tell whose they
+// are, nor give them back.
+func (d *decision) reservable(free iter.Seq[*mesos.Offer]) iter.Seq[*mesos.Offer] {
+	static := func(r mesos.Resource) bool {
+		if n := len(r.Reservations); n > 0 {
+			return r.Reservations[n-1].GetType() == mesos.Resource_ReservationInfo_STATIC && r.Reservations[n-1].GetRole() == d.role()
+		}
+		return r.Reservation == nil && r.GetRole() == d.role()
+	}
+	return func(yield func(*mesos.Offer) bool) {
+		for o := range free {
+			if slices.ContainsFunc(o.Resources, static) {
+				less := *o
+				less.Resources = slices.DeleteFunc(slices.Clone(o.Resources), static)
+				o = &less
+			}
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
 // requests are what the nodes without a place ask for.
 func (d *decision) requests() []offers.Request {
 	var out []offers.Request
@@ -207,8 +247,8 @@ func (d *decision) requests() []offers.Request {
 		}
 		pod := d.pod(n.Pod)
 		r := offers.Request{
-			Node: n.Name, Role: d.role(), Principal: d.Principal, Labels: d.labels(n),
-			Needs: pod.Needs, Place: pod.Place, Placed: d.placed(n.Pod),
+			Node: n.Name, Pod: n.Pod, Instances: d.pods[n.Pod].Count, Role: d.role(), Principal: d.Principal, Labels: d.labels(n),
+			Needs: pod.Needs, Place: pod.Place, Placed: d.placed(n.Pod), Others: d.others(n.Pod),
 		}
 		for _, p := range pod.Ports {
 			r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})
@@ -227,6 +267,20 @@ func (d *decision) placed(pod string) []constraints.Agent {
 	for _, n := range d.nodes {
 		if n.Pod == pod && n.Place != nil {
 			out = append(out, n.Place.agent())
+		}
+	}
+	return out
+}
+
+// others are the agents of the other pods' nodes that have a place.
+func (d *decision) others(pod string) []offers.Other {
+	var out []offers.Other
+	for _, p := range d.Pods {
+		if p.Name == pod {
+			continue
+		}
+		for _, where := range d.placed(p.Name) {
+			out = append(out, offers.Other{Pod: p.Name, Agent: where})
 		}
 	}
 	return out
@@ -252,18 +306,22 @@ func (d *decision) placeOf(m offers.Match) *Place {
 // see keeps what each agent offered last, while a node looks for a place: for
 // the operator who asks why it finds none.
 func (d *decision) see(free iter.Seq[*mesos.Offer]) {
-	var last *mesos.Offer
+	last := map[string]*mesos.Offer{}
 	for o := range free {
-		if last != nil && last.AgentID.Value == o.AgentID.Value {
-			last.Resources = offers.Plus(last.Resources, o.Resources)
+		if l := last[o.AgentID.Value]; l != nil {
+			l.Resources = offers.Plus(l.Resources, o.Resources)
 			continue
 		}
-		last = &mesos.Offer{
+		last[o.AgentID.Value] = &mesos.Offer{
 			ID: mesos.OfferID{Value: o.AgentID.Value}, FrameworkID: o.FrameworkID, AgentID: o.AgentID,
 			Hostname: o.Hostname, Attributes: o.Attributes, Domain: o.Domain,
 			AllocationInfo: o.AllocationInfo, Resources: o.Resources,
 		}
-		d.seen[o.AgentID.Value] = last
+	}
+	for agent, offer := range last {
+		if record, err := encode(offer); err == nil { // else nobody is told of this agent
+			d.seen[agent] = record
+		}
 	}
 }
 
@@ -274,13 +332,13 @@ func (d *decision) refusals() map[string]string {
 	if len(requests) == 0 {
 		return nil
 	}
-	_, report := offers.Reserve(func(yield func(*mesos.Offer) bool) {
+	_, report := offers.Reserve(d.reservable(func(yield func(*mesos.Offer) bool) {
 		for _, agent := range sortedKeys(d.seen) {
-			if !yield(d.seen[agent]) {
+			if offer, err := decode[mesos.Offer](d.seen[agent]); err == nil && !yield(offer) {
 				return
 			}
 		}
-	}, requests)
+	}), requests)
 	out := map[string]string{}
 	for _, r := range report.Refusals {
 		out[r.Node] = r.String()
@@ -294,7 +352,11 @@ func (d *decision) decline(free iter.Seq[*mesos.Offer]) {
 		rest = append(rest, o.ID)
 	}
 	if len(rest) > 0 {
-		d.do(scheduler.Decline{Offers: rest, Refuse: refuseTime, Reason: "no node can use it"})
+		refuse := refuseTime
+		if len(slices.Collect(d.idle)) == 0 {
+			refuse = time.Hour // only for what an agent brings that comes back
+		}
+		d.do(scheduler.Decline{Offers: rest, Refuse: refuse, Reason: "no node can use it"})
 	}
 }
 
@@ -302,9 +364,12 @@ func (d *decision) decline(free iter.Seq[*mesos.Offer]) {
 func (d *decision) want() {
 	var wants []string
 	for n := range d.idle {
-		if n.Retry.After(d.now) {
+		switch {
+		case d.backsOff(n):
 			d.wakeAt(n.Retry)
 			continue
+		case n.Place != nil && d.haunted(n):
+			continue // until the task that was left behind has ended
 		}
 		want := n.Name + " " + string(d.phase(n))
 		if n.Place != nil && !n.Place.Reserved {
@@ -319,7 +384,7 @@ func (d *decision) want() {
 		wants = append(wants, want)
 	}
 	for _, gone := range d.discards {
-		if gone.Sent.IsZero() || d.now.Before(gone.Sent.Add(releaseTime)) {
+		if gone.Sent.IsZero() || d.within(releaseTime, gone.Sent) {
 			wants = append(wants, "release "+gone.ID)
 			d.wakeAt(gone.Sent.Add(releaseTime))
 		}

@@ -1,8 +1,11 @@
 package frameworks
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +50,9 @@ type Binary struct {
 
 // Pod is a kind of node: so many servers that differ by their index only.
 type Pod struct {
-	Name  string
+	Name string
+	// Count is how many nodes there are at the first deployment; from then on
+	// the store knows, and ScalePod changes it. At most 1000.
 	Count int
 	// Needs are the scalars of each node, such as "cpus:1;mem:2048" (MiB).
 	Needs   offers.Resources
@@ -92,13 +97,12 @@ type Volume struct {
 // twice as long each time up to Max. Zero: 1 second and 5 minutes.
 type Backoff struct{ First, Max time.Duration }
 
+func (b Backoff) withDefaults() Backoff {
+	return Backoff{First: cmp.Or(b.First, time.Second), Max: cmp.Or(b.Max, 5*time.Minute)}
+}
+
 func (b Backoff) after(failures int) time.Duration {
-	if b.First == 0 {
-		b.First = time.Second
-	}
-	if b.Max == 0 {
-		b.Max = 5 * time.Minute
-	}
+	b = b.withDefaults()
 	if failures < 1 {
 		return 0
 	}
@@ -155,8 +159,8 @@ func (p Pod) validate(field string) []error {
 	if !name.MatchString(p.Name) {
 		bad("Name", p.Name, "wants lower case letters, digits and hyphens, such as \"broker\"")
 	}
-	if p.Count < 0 {
-		bad("Count", p.Count, "wants 0 or more")
+	if p.Count < 0 || p.Count > maxNodes {
+		bad("Count", p.Count, fmt.Sprintf("wants 0 to %d", maxNodes))
 	}
 	if (p.Command == "") == (p.Task == nil) {
 		bad("Command", p.Command, "wants either Command or Task, not both and not neither")
@@ -169,8 +173,8 @@ func (p Pod) validate(field string) []error {
 	}
 	ports := map[string]bool{}
 	for i, port := range p.Ports {
-		if port.Name == "" || ports[port.Name] {
-			bad(fmt.Sprintf("Ports[%d].Name", i), port.Name, "wants a name that no other port of the pod has")
+		if !name.MatchString(port.Name) || ports[port.Name] {
+			bad(fmt.Sprintf("Ports[%d].Name", i), port.Name, "wants lower case letters, digits and hyphens, and a name that no other port of the pod has")
 		}
 		ports[port.Name] = true
 		if port.Begin > port.End || port.End > 65535 {
@@ -186,12 +190,21 @@ func (p Pod) validate(field string) []error {
 		if vol.Path == "" || strings.HasPrefix(vol.Path, "/") || strings.Contains(vol.Path, "..") {
 			bad(fmt.Sprintf("Volumes[%d].Path", i), vol.Path, "wants a path inside the sandbox, such as \"data\"")
 		}
+		if slices.ContainsFunc(p.Volumes[:i], func(v Volume) bool { return path.Clean(v.Path) == path.Clean(vol.Path) }) {
+			bad(fmt.Sprintf("Volumes[%d].Path", i), vol.Path, "wants a path that no other volume of the pod has")
+		}
 		if vol.Size <= 0 {
 			bad(fmt.Sprintf("Volumes[%d].Size", i), vol.Size.String(), "wants a size in MiB")
 		}
 	}
 	return errs
 }
+
+// maxNodes bounds a pod: more would be a slip of the hand, which could not be
+// undone, since a pod is not made smaller.
+const maxNodes = 1000
+
+func (p *Pod) grace() time.Duration { return cmp.Or(p.Grace, 30*time.Second) }
 
 func (s *Service) role() string {
 	if s.Role == "" {

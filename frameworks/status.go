@@ -96,7 +96,7 @@ func (d *decision) phase(n *Node) Phase {
 		return Placing
 	case !n.Place.Reserved:
 		return Reserving
-	case n.Retry.After(d.now):
+	case d.backsOff(n):
 		return BackingOff
 	}
 	return Reserved

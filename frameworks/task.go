@@ -28,9 +28,7 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	if pod.Command != "" {
 		command := mesos.CommandInfo{Value: &pod.Command, Environment: variables(env)}
 		info.Command = &command
-		if pod.Grace > 0 {
-			info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.Grace.Nanoseconds()}}
-		}
+		info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.grace().Nanoseconds()}}
 		return info, nil
 	}
 	spec, err := pod.Task(d.deployment(), *n)
@@ -39,9 +37,7 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	}
 	maps.Copy(env, spec.Env)
 	spec.Env = env
-	if pod.Grace > 0 {
-		spec.Stop.Grace = pod.Grace
-	}
+	spec.Stop.Grace = pod.grace()
 	if info.Data, err = json.Marshal(spec); err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
