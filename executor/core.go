@@ -123,7 +123,8 @@ func (c *core) restore(now time.Time, saved *executor.Call_Subscribe, eff *effec
 	}
 	c.ever = true // else nothing would have been saved
 	for _, info := range saved.UnacknowledgedTasks {
-		c.tasks = append(c.tasks, &task{info: info})
+		labels, _, _ := c.decorators.task(info) // one that panics adds nothing
+		c.tasks = append(c.tasks, &task{info: info, labels: labels})
 	}
 	for _, u := range saved.UnacknowledgedUpdates {
 		t := c.task(u.Status.TaskID.Value)

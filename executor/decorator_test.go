@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -43,6 +44,11 @@ func TestDecoratedInTheExecutor(t *testing.T) {
 		got := w.step(is("t", state)).send[0].Update.Status.Labels.Labels
 		assert.Equal(t, []mesos.Label{label("rack", "r1"), label("was", state.String())}, got)
 	}
+	restored := newWorld(t, testEnvironment())
+	restored.core.decorators = w.core.decorators
+	saved := &executor.Call_Subscribe{UnacknowledgedTasks: []mesos.TaskInfo{info}}
+	failed := restored.step(begin{saved}).subscribe.Subscribe.UnacknowledgedUpdates[0].Status
+	assert.Equal(t, []mesos.Label{label("rack", "r1"), label("was", "TASK_FAILED")}, failed.Labels.Labels)
 	assert.Equal(t, info, w.core.saved().UnacknowledgedTasks[0], "the agent knows it as it came")
 }
 

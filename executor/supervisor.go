@@ -160,19 +160,19 @@ func (s *supervisor) withTail(message string) string {
 func (s *supervisor) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watching := make(chan struct{})
+	stopped := make(chan bool, 1)
 	go func() {
-		defer close(watching)
 		select {
 		case <-s.stops:
 			cancel(errStopped)
+			stopped <- true
 		case <-ctx.Done():
+			stopped <- false
 		}
 	}()
 	err := s.prepareSteps(ctx)
 	cancel(nil)
-	<-watching
-	if errors.Is(context.Cause(ctx), errStopped) {
+	if <-stopped { // perhaps when all was done: nobody will ask again
 		return errStopped
 	}
 	return err

@@ -118,9 +118,13 @@ func (s Spec) start() (pid int, err error) {
 	if err := s.Limits.apply(); err != nil {
 		return 0, err
 	}
-	// A server of another user can then open /dev/stdout too. One that only
-	// writes, as most do, needs nothing of the kind, so an error means little.
-	_ = errors.Join(s.User.Give(os.Stdout.Chown), s.User.Give(os.Stderr.Chown))
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		// A server of another user can then open /dev/stdout too. One that only
+		// writes, as most do, needs nothing of the kind, so an error means little.
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+			_ = s.User.Give(f.Chown)
+		}
+	}
 	attributes := childAttributes()
 	attributes.Credential = s.User.Credential()
 	pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
