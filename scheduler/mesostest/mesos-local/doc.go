@@ -11,8 +11,8 @@
 //	 "control":"http://127.0.0.1:5055","dir":"/tmp/mesos-1","agents":[
 //	 {"number":0,"hostname":"127.0.2.1","ip":"127.0.2.1","id":"…-S0","up":true,"partitioned":false,"work_dir":"…"}]}
 //
-// What happens is told on the standard error. Ctrl-C or SIGTERM ends it, and
-// leaves no process and no file. A script sends SIGTERM to the pid of that line:
+// What happens is told on the standard error. Ctrl-C, SIGTERM or SIGHUP ends
+// it, and leaves no process and no file. A script sends SIGTERM to the pid of that line:
 // go run does not pass it on. The exit status is 0 after a signal, 1 if the
 // cluster failed, and 2 if the command line or the cluster file cannot be right.
 //

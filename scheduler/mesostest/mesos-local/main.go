@@ -15,7 +15,7 @@ import (
 func main() {
 	// A signal ends the cluster; another does not end that, which would leave
 	// processes.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "mesos-local: %v\n", err)
@@ -46,8 +46,8 @@ three. The keys of an agent:
 
 %s
 When the cluster is ready its addresses are printed as one line of JSON, and
-nothing else is ever printed to the standard output. Ctrl-C (SIGINT) or SIGTERM
-ends it with all processes and files.`
+nothing else is ever printed to the standard output. Ctrl-C (SIGINT), SIGTERM
+or SIGHUP ends it with all processes and files.`
 
 // root is the command.
 func root() *cobra.Command {

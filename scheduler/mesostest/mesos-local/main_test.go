@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -321,7 +322,7 @@ func TestWorkDirIsClearedAtTheEnd(t *testing.T) {
 	f := subscribe(t, l.URL, "")
 	f.launch("host1.test", "t1", "echo hello")
 	f.state("t1", "TASK_FINISHED")
-	l.end(syscall.SIGTERM)
+	l.end(syscall.SIGHUP)
 	assertEmpty(t, work)
 }
 
@@ -392,6 +393,36 @@ func TestControlRefuses(t *testing.T) {
 	var s status
 	l.ask("GET", "/", &s)
 	assert.Equal(t, 2, s.ActiveAgents, "nothing was done")
+}
+
+func TestManyControlAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := start(t, "--agent", "{count: 2}", "--dir", dir, "--agent_ping_timeout", "100ms")
+	paths := []string{"/master/kill", "/master/start", "/master/restart", "/master/standby", "/master/start"}
+	for name := range actions {
+		paths = append(paths, "/agents/0/"+name, "/agents/1/"+name)
+	}
+	slices.Sort(paths)
+	var all sync.WaitGroup
+	for first := range 4 {
+		all.Go(func() {
+			for i := range paths {
+				path := paths[(first+i*(2*first+1))%len(paths)]
+				code, body := l.try("POST", path)
+				assert.Equal(t, http.StatusOK, code, "%s: %s", path, body)
+				code, body = l.try("GET", "/processes")
+				assert.Equal(t, http.StatusOK, code, "%s", body)
+			}
+		})
+	}
+	all.Wait()
+	for _, path := range []string{"/master/start", "/agents/0/start", "/agents/0/heal", "/agents/1/start", "/agents/1/heal"} {
+		l.ask("POST", path, nil)
+	}
+	l.active(2)
+	l.end(syscall.SIGTERM)
+	assertEmpty(t, dir)
 }
 
 // TestBuiltBinary runs what a user runs: the others run the test's own binary,
