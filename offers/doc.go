@@ -29,7 +29,8 @@
 //   - [Claim] finds these very resources when the agent offers them again, and
 //     completes them if the operations were lost half way. [Launch] starts a
 //     task on them.
-//   - [Owned] finds all that carries a label, and [Release] gives it back.
+//   - [Owned] finds all that carries a label, [OwnedVolumes] also what lies on
+//     disk that the operator reserved, and [Release] gives it back.
 //
 // A node that has something reserved goes back to it, whatever else is free: to
 // its volumes and its ports. A task that keeps nothing needs none of this, and

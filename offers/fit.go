@@ -105,9 +105,13 @@ func (f *fit) try(a *agent, r *Request) bool {
 
 func (f *fit) failed() bool { return len(f.lacks) > 0 && !f.all }
 
-// own says whether the node has something reserved on the agent already.
+// own says whether the node has something on the agent already: what is
+// reserved with its labels, or a volume of its, which may lie on disk that the
+// operator reserved.
 func (f *fit) own() bool {
-	return slices.ContainsFunc(f.takes, func(t take) bool { return f.owners[t.part] == ours })
+	return slices.ContainsFunc(f.takes, func(t take) bool {
+		return f.owners[t.part] == ours || t.of == ownVolumeTake
+	})
 }
 
 // takeVolume takes the volume itself where it exists, else the disk to make it

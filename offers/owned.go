@@ -18,11 +18,28 @@ type Holding struct {
 // those with service=kafka, ordered by agent. A resource without labels is
 // never asked for.
 func Owned(held iter.Seq[*mesos.Offer], match func(labels []mesos.Label) bool) []Holding {
+	return holdings(held, func(r *mesos.Resource) bool {
+		labels := labelsOf(r)
+		return len(labels) > 0 && match(labels)
+	})
+}
+
+// OwnedVolumes finds the persistent volumes of ids that match chooses, ordered
+// by agent. It also finds those on disk that the operator reserved, which have
+// no labels.
+func OwnedVolumes(held iter.Seq[*mesos.Offer], match func(id string) bool) []Holding {
+	return holdings(held, func(r *mesos.Resource) bool {
+		persistence := r.GetDisk().GetPersistence()
+		return persistence != nil && match(persistence.ID)
+	})
+}
+
+func holdings(held iter.Seq[*mesos.Offer], match func(*mesos.Resource) bool) []Holding {
 	var holdings []Holding
 	for _, a := range agentsOf(held) {
 		var found []mesos.Resource
 		for r := range a.resources {
-			if labels := labelsOf(r); len(labels) > 0 && match(labels) {
+			if match(r) {
 				found = plusOne(found, r)
 			}
 		}

@@ -1,6 +1,7 @@
 package offers
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -89,6 +90,120 @@ func TestNodeGoesBackToWhatItHas(t *testing.T) {
 	assert.Equal(t, matches[0].Ports, again[0].Ports)
 	assert.Empty(t, again[0].Operations)
 	assert.Equal(t, "host1", again[1].Hostname)
+}
+
+// What the operator reserved has no labels: there the volume is what is the
+// node's.
+func TestNodeGoesBackToVolumeOnStaticDisk(t *testing.T) {
+	t.Parallel()
+	held := []mesos.Offer{offer("a", 1, "cpus:4;disk:500"), with(offer("b", 2, "cpus:1"), reservedStatically("db", "cpus:1;disk:500")...)}
+	request := plain("node", "cpus:1")
+	request.Volumes = []Volume{{ID: "v", Path: "data", Size: 100_000}}
+	request.Agent = "agent-2"
+	matches, report := Reserve(heldAs(held), []Request{request})
+	require.Len(t, matches, 1, report.String())
+	require.Len(t, matches[0].Operations, 1, "it is reserved already: %v", matches[0].Operations)
+	after := newLedger()
+	after.put(t, held[1].Resources...)
+	after.apply(t, matches[0].Operations[0])
+	held[1].Resources = after.resources(t)
+
+	request.Agent, request.Prefer = "", Spread
+	again, report := Reserve(heldAs(held), []Request{request})
+	require.Len(t, again, 1, report.String())
+	assert.Equal(t, "host2", again[0].Hostname)
+	assert.Empty(t, again[0].Operations)
+
+	assert.Empty(t, Owned(heldAs(held), func([]mesos.Label) bool { return true }))
+	owned := OwnedVolumes(heldAs(held), func(id string) bool { return id == "v" })
+	require.Len(t, owned, 1)
+	assert.Equal(t, "agent-2", owned[0].Agent)
+	assert.Equal(t, "disk:100", Sum(owned[0].Resources).String())
+	release := Release(owned[0].Resources)
+	require.Len(t, release, 1, "the reservation stays")
+	assert.Equal(t, mesos.Offer_Operation_DESTROY, release[0].Type)
+	assert.Empty(t, OwnedVolumes(heldAs(held), func(id string) bool { return id == "w" }))
+}
+
+func TestHomeRegion(t *testing.T) {
+	t.Parallel()
+	at := func(o mesos.Offer, region, zone string) mesos.Offer {
+		o.Domain = &mesos.DomainInfo{FaultDomain: &mesos.DomainInfo_FaultDomain{}}
+		o.Domain.FaultDomain.Region.Name, o.Domain.FaultDomain.Zone.Name = region, zone
+		return o
+	}
+	held := []mesos.Offer{
+		at(offer("a", 1, "cpus:4"), "us", "us-1"), at(offer("b", 2, "cpus:4"), "eu", "eu-1"), offer("c", 3, "cpus:4"),
+	}
+	cases := map[string]struct {
+		held  []mesos.Offer
+		home  string
+		rules string
+		want  string
+	}{
+		"nobody asks":                   {held, "", "", "host1"},
+		"only at home":                  {held, "eu", "", "host2"},
+		"no domain is at home":          {held[2:], "eu", "", "host3"},
+		"not away":                      {held[:1], "eu", "", ""},
+		"not away, with other rules":    {held[:1], "eu", "hostname:UNIQUE", ""},
+		"away where a rule says so":     {held, "eu", "@region:IS:us", "host1"},
+		"away where a zone is named":    {held, "eu", "@zone:LIKE:us.*", "host1"},
+		"at home beside what is wanted": {held, "eu", "hostname:UNLIKE:host2", "host3"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			request := plain("node", "cpus:1")
+			request.Home, request.Place = c.home, constraints.MustParse(c.rules)
+			hosts, report := placeOn(t, c.held, request)
+			assert.Equal(t, c.want, hosts["node"], report.String())
+			if c.want == "" {
+				assert.Contains(t, report.String(), `home region eu: @region is "us"`)
+			}
+		})
+	}
+}
+
+// A batch counts itself: in what rules prefer, and in what each dialect allows.
+func TestBatchCountsItself(t *testing.T) {
+	t.Parallel()
+	var held []mesos.Offer // racks r0 and r1 in turn; the first agents have most
+	for n := range 4 {
+		held = append(held, offer(fmt.Sprint("o", n), n, fmt.Sprintf("cpus:%d", 9-n)))
+	}
+	parse := func(d constraints.Dialect, text string) constraints.Rules {
+		rules, err := d.Parse(text)
+		require.NoError(t, err)
+		return rules
+	}
+	cases := map[string]struct {
+		rules constraints.Rules
+		want  []string // hosts of the nodes; empty where one is not placed
+	}{
+		"no rule":            {constraints.Rules{}, []string{"host0", "host0", "host0"}},
+		"preferred spread":   {constraints.Prefer(1, parse(constraints.Marathon, "hostname:UNIQUE")), []string{"host0", "host1", "host2"}},
+		"preferred racks":    {constraints.Prefer(1, parse(constraints.Marathon, "rack:GROUP_BY:2")), []string{"host0", "host1", "host0"}},
+		"avoided":            {constraints.Prefer(-1, parse(constraints.Marathon, "rack:IS:r0")), []string{"host1", "host1", "host1"}},
+		"demanded racks":     {parse(constraints.Marathon, "rack:GROUP_BY:2"), []string{"host0", "host1", "host0"}},
+		"a share of a quota": {parse(constraints.MarathonQuota, "rack:GROUP_BY:2"), []string{"host0", "host0", "host1"}},
+		"one group":          {parse(constraints.Kafka, "rack=groupBy,hostname=unique"), []string{"host0", "host2", ""}},
+		"two dialects": {constraints.And(parse(constraints.DCOS, "hostname:max_per:1"), parse(constraints.Kafka, "rack=cluster:r1")),
+			[]string{"host1", "host3", ""}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests []Request
+			for n := range 3 {
+				request := plain(fmt.Sprint("node-", n), "cpus:1")
+				request.Place, request.Instances = c.rules, 3
+				requests = append(requests, request)
+			}
+			hosts, report := placeOn(t, held, requests...)
+			got := []string{hosts["node-0"], hosts["node-1"], hosts["node-2"]}
+			assert.Equal(t, c.want, got, report.String())
+		})
+	}
 }
 
 func TestAllOrNothing(t *testing.T) {

@@ -4,7 +4,7 @@ import "cmp"
 
 // rank orders the agents on which a request fits: the lower is taken.
 type rank struct {
-	foreign bool   // the node has nothing reserved there
+	foreign bool   // the node has nothing there already
 	soft    int    // what the rules prefer, negated
 	moved   bool   // it was on another agent before
 	penalty note   // what speaks against it
