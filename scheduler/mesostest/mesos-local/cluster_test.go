@@ -264,3 +264,19 @@ func FuzzClusterFile(f *testing.F) {
 		assert.GreaterOrEqual(t, c.PingInterval, time.Duration(0))
 	})
 }
+
+// TestFileOfTheDocumentation reads the cluster file that doc.go shows.
+func TestFileOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "//\taddress:")
+	require.True(t, found)
+	block, _, found := strings.Cut("//\taddress:"+rest, "\n//\n")
+	require.True(t, found)
+	c := newCluster()
+	require.NoError(t, c.read("-", strings.NewReader(strings.ReplaceAll(block, "//\t", ""))))
+	require.NoError(t, c.validate())
+	assert.Len(t, c.machines(), 4)
+	assert.Equal(t, map[string]string{"marathon": "s3cret"}, c.Credentials)
+}
