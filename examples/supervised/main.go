@@ -18,13 +18,12 @@ import (
 	"github.com/mesokit/mesokit/scheduler"
 )
 
-// server is how the executor runs this program as a server, on a port that the
-// scheduler gets from Mesos.
-func server(program, port string) executor.Task {
+// server is how the executor runs this program as a server.
+func server(program, address string) executor.Task {
 	return executor.Task{
-		Command: []string{program, "serve", ":$PORT"},
-		Env:     map[string]string{"PORT": port},
-		Ready:   &executor.Probe{HTTP: "http://127.0.0.1:$PORT/", Within: time.Minute},
+		Command: []string{program, "serve", "$ADDRESS"},
+		Env:     map[string]string{"ADDRESS": address},
+		Ready:   &executor.Probe{HTTP: "http://$ADDRESS/", Within: time.Minute},
 		Stop: executor.Stop{
 			Before: []executor.Step{{Name: "drain", Done: "drained", Func: "drain", Timeout: 5 * time.Second}},
 			Grace:  10 * time.Second,
@@ -34,7 +33,7 @@ func server(program, port string) executor.Task {
 
 // drain asks a server to take no more work.
 func drain(ctx context.Context, s executor.Sandbox) error {
-	return s.Run(ctx, "sh", "-c", "echo $PORT takes no more requests")
+	return s.Run(ctx, "sh", "-c", "echo $ADDRESS takes no more requests")
 }
 
 func main() {

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -52,7 +51,7 @@ func (p policy) launch(v scheduler.View) []scheduler.Action {
 // the agents are other machines, a URI in the CommandInfo brings it there.
 func (p policy) info(v scheduler.View, m offers.Match) mesos.TaskInfo {
 	marked, shell := "1", false
-	data, _ := json.Marshal(server(p.program, strconv.FormatUint(m.Ports["http"], 10))) // a Task always has a form
+	data, _ := json.Marshal(server(p.program, fmt.Sprint(m.Hostname, ":", m.Ports["http"]))) // a Task always has a form
 	return mesos.TaskInfo{
 		Name: "web", TaskID: mesos.TaskID{Value: "web"}, Resources: m.Resources, Data: data,
 		Executor: &mesos.ExecutorInfo{
