@@ -20,6 +20,7 @@ type batch struct {
 	columns []column
 	mixed   []int  // agents of which columns do not tell all, in order
 	notes   []note // of each agent
+	tenants []int  // how many requests are placed on each agent
 
 	placed []placed // in the order of placing; undone from the end
 	state  int      // counts commits and undos, so that equal states are known
@@ -79,7 +80,7 @@ func (b *batch) prepare(requests []Request) {
 		}
 		w.shape = b.shapeOf(w.Request)
 	}
-	b.notes = make([]note, len(b.agents))
+	b.notes, b.tenants = make([]note, len(b.agents)), make([]int, len(b.agents))
 	for i := range b.agents {
 		b.read(i)
 	}
@@ -176,7 +177,7 @@ func (b *batch) search() []placed {
 			best = found
 		}
 	}
-	if budget := maxBacktracks; len(best) < len(order) && len(order) <= maxBacktracked && b.backtrack(hardest, &budget) {
+	if looks := maxLooks; len(best) < len(order) && len(order) <= maxBacktracked && b.backtrack(hardest, &looks) {
 		best = slices.Clone(b.placed)
 		b.undo(0)
 	}
@@ -184,26 +185,26 @@ func (b *batch) search() []placed {
 }
 
 // A way for all is searched for at most so many requests, and with at most so
-// many placements.
+// many looks at an agent.
 const (
 	maxBacktracked = 50
-	maxBacktracks  = 2000
+	maxLooks       = 100_000
 )
 
 // backtrack places all in that order, each on any agent that leaves a place for
 // the next. It says false, with nothing placed, where it found no way.
-func (b *batch) backtrack(order []int, budget *int) bool {
+func (b *batch) backtrack(order []int, looks *int) bool {
 	if len(order) == 0 {
 		return true
 	}
 	w, before := &b.wants[order[0]], len(b.placed)
-	for i := w.from; i < w.to && *budget > 0; i++ {
+	for i := w.from; i < w.to && *looks > 0; i++ {
+		*looks--
 		if !b.covers(w, i) || !b.fits(w, i) {
 			continue
 		}
-		*budget--
 		b.commit(order[0], i)
-		if b.backtrack(order[1:], budget) {
+		if b.backtrack(order[1:], looks) {
 			return true
 		}
 		b.undo(before)
@@ -251,6 +252,7 @@ func (b *batch) commit(request, agent int) {
 	}
 	b.placed = append(b.placed, placed{request: request, agent: agent, before: a.parts})
 	b.fit.commit(a)
+	b.tenants[agent]++
 	b.update(agent)
 	b.state++
 	for _, s := range b.shapes {
@@ -267,6 +269,7 @@ func (b *batch) undo(left int) {
 	for _, p := range slices.Backward(b.placed[left:]) {
 		w, a := &b.wants[p.request], b.agents[p.agent]
 		a.parts = p.before
+		b.tenants[p.agent]--
 		b.update(p.agent)
 		for _, s := range b.shapes {
 			if s.of.Pod == w.Pod {

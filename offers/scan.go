@@ -143,7 +143,7 @@ func (b *batch) first(request int) int {
 func (b *batch) candidates(request int) int {
 	w, n := &b.wants[request], 0
 	for i := w.from; i < w.to; i++ {
-		if b.covers(w, i) && w.rules.Refusal(b.key(b.agents[i])) < 0 {
+		if b.covers(w, i) && (w.unfit == nil || !w.unfit[i]) && w.rules.Refusal(b.key(b.agents[i])) < 0 {
 			n++
 		}
 	}
@@ -162,6 +162,21 @@ func (b *batch) covers(w *want, agent int) bool {
 
 // fits says for sure; fit then holds what would be taken.
 func (b *batch) fits(w *want, agent int) bool {
+	if w.unfit != nil && w.unfit[agent] {
+		return false
+	}
 	a := b.agents[agent]
-	return w.rules.Refusal(b.key(a)) < 0 && b.fit.try(a, w.Request)
+	if w.rules.Refusal(b.key(a)) >= 0 {
+		return false
+	}
+	if b.fit.try(a, w.Request) {
+		return true
+	}
+	if b.notes[agent]&isMixed == 0 && b.tenants[agent] == 0 {
+		if w.unfit == nil {
+			w.unfit = make([]bool, len(b.agents))
+		}
+		w.unfit[agent] = true
+	}
+	return false
 }

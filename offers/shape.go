@@ -20,6 +20,10 @@ type shape struct {
 	rules    *constraints.Placement // counts the peers, and what the batch has placed
 	ruleText string
 
+	// unfit are the agents that lack something even with nothing placed on them,
+	// so that they need no second try in this batch; nil: none is known. Mixed
+	// agents are not among them: there it depends on who asks.
+	unfit []bool
 	// refused is the state of the batch in which no agent took it; see
 	// batch.state. Zero: none.
 	refused int
