@@ -26,12 +26,17 @@ const (
 const probeInterval = 500 * time.Millisecond
 
 // log4j writes to standard output only, which the executor keeps and rotates.
+// Of the configuration, which Kafka writes twice at each start in hundreds of
+// lines, it writes nothing: a broker that dies soon shows its last lines to the
+// operator, and they should say why.
 const log4j = `rootLogger.level=INFO
 rootLogger.appenderRef.out.ref=OUT
 appender.out.type=Console
 appender.out.name=OUT
 appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=[%d] %p %m (%c)%n
+logger.config.name=org.apache.kafka.common.config.AbstractConfig
+logger.config.level=WARN
 `
 
 // task renders how a node runs: a pure function of the cluster, the
@@ -62,7 +67,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 		// That the cluster counts on the broker is for the gate to say.
 		Ready: &executor.Probe{TCP: n.Address(clientPort), Interval: probeInterval},
 		Stop:  executor.Stop{Grace: c.Grace},
-		Logs:  executor.Logs{MaxBytes: 64 << 20, Keep: 2},
+		Logs:  executor.Logs{MaxBytes: 64 << 20, Keep: 2, Tail: 40},
 	}, nil
 }
 
