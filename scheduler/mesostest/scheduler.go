@@ -214,16 +214,14 @@ func (m *master) serveSubscribe(w http.ResponseWriter, r *http.Request, call mod
 // has gone, with a heartbeat every now and then.
 func stream[T any](w http.ResponseWriter, r *http.Request, events *queue[T], every time.Duration, encode func(T) ([]byte, error), heartbeat T) {
 	control := http.NewResponseController(w)
-	write := func(items ...T) error {
-		var b []byte
-		for _, e := range items {
-			record, err := encode(e)
-			if err != nil {
-				return err
-			}
-			b = recordio.Append(b, record)
+	// Each record is written by itself, as Mesos does: there are clients that
+	// take a chunk of the answer for one record.
+	write := func(e T) error {
+		record, err := encode(e)
+		if err != nil {
+			return err
 		}
-		if _, err := w.Write(b); err != nil {
+		if _, err := w.Write(recordio.Append(nil, record)); err != nil {
 			return err
 		}
 		return control.Flush()
@@ -237,9 +235,19 @@ func stream[T any](w http.ResponseWriter, r *http.Request, events *queue[T], eve
 		defer ticker.Stop()
 		beat = ticker.C
 	}
-	for {
+	for begun := false; ; {
 		items, open := events.take()
-		if len(items) > 0 && write(items...) != nil || !open {
+		for _, e := range items {
+			if write(e) != nil {
+				return
+			}
+			// The first heartbeat follows SUBSCRIBED at once.
+			if !begun && beat != nil && write(heartbeat) != nil {
+				return
+			}
+			begun = true
+		}
+		if !open {
 			return
 		}
 		select {
