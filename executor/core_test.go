@@ -31,6 +31,7 @@ type world struct {
 	stops   []stopOrder
 	asked   map[string]bool // requests that are carried out or were
 	ends    map[string]mesos.TaskState
+	journal *executor.Call_Subscribe // what was saved last; nil: nothing
 }
 
 func newWorld(t require.TestingT, env environment) *world {
@@ -67,6 +68,10 @@ func (w *world) step(ev event) effects {
 		w.asked[r.ID] = true
 	}
 	w.stops = append(w.stops, eff.stop...)
+	if eff.save {
+		w.journal = w.core.saved()
+	}
+	require.True(w.t, w.journal == nil || w.journal.Equal(w.core.saved()), "what is saved is all that there is")
 	w.wake, w.done = eff.wake, eff.done
 	w.check(eff)
 	return eff
@@ -445,9 +450,34 @@ func (w *world) random(r *rand.Rand) {
 			w.step(heard{request})
 		}
 	case 8:
-		if r.IntN(50) == 0 {
+		switch r.IntN(50) {
+		case 0:
 			w.step(shutdown{})
+		case 1, 2, 3:
+			w.crash()
 		}
+	}
+}
+
+// crash kills the executor, with its servers, and starts another in its sandbox.
+func (w *world) crash() {
+	saved, owed := w.journal, w.core.owed
+	w.core = core{env: w.core.env, jitter: w.core.jitter, uuid: w.core.uuid}
+	clear(w.running)
+	clear(w.told)
+	clear(w.asked)
+	for _, t := range saved.GetUnacknowledgedTasks() {
+		if _, ended := w.ends[t.TaskID.Value]; !ended {
+			w.ends[t.TaskID.Value] = mesos.TASK_FAILED
+		}
+	}
+	w.step(begin{saved})
+	require.GreaterOrEqual(w.t, len(w.core.owed), len(owed))
+	for i, u := range owed {
+		require.True(w.t, u.status.Equal(w.core.owed[i].status), "told again as it was, in its order")
+	}
+	for _, t := range w.core.tasks {
+		require.True(w.t, t.ended, "%s has not survived", t.info.TaskID.Value)
 	}
 }
 
