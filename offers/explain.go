@@ -90,7 +90,7 @@ func (b *batch) explain(w *want) Refusal {
 // look counts one agent.
 func (e *explanation) look(agent int) {
 	e.agents++
-	if rule := e.w.rules.Refusal(e.b.key(e.b.agents[agent])); rule >= 0 {
+	if rule := e.b.refusal(e.w, agent); rule >= 0 {
 		e.refuse(agent, rule)
 	} else {
 		e.lack(agent)

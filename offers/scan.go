@@ -138,20 +138,24 @@ func (b *batch) first(request int) int {
 	return -1
 }
 
-// candidates is how many agents may take the request, as far as columns and
+// candidates is how many agents may take the request, as far as covers and
 // rules tell.
 func (b *batch) candidates(request int) int {
 	w, n := &b.wants[request], 0
 	for i := w.from; i < w.to; i++ {
-		if b.covers(w, i) && (w.unfit == nil || !w.unfit[i]) && w.rules.Refusal(b.key(b.agents[i])) < 0 {
+		if b.covers(w, i) && b.refusal(w, i) < 0 {
 			n++
 		}
 	}
 	return n
 }
 
-// covers says whether the columns have enough for the request.
+// covers says whether the columns have enough for the request, and nothing
+// else is known to be short.
 func (b *batch) covers(w *want, agent int) bool {
+	if w.unfit != nil && w.unfit[agent] {
+		return false
+	}
 	for d := range w.demands {
 		if b.columns[w.demands[d].column].free[agent] < w.demands[d].amount {
 			return false
@@ -160,16 +164,20 @@ func (b *batch) covers(w *want, agent int) bool {
 	return true
 }
 
+// refusal is the index of the rule that refuses the agent; negative: none does.
+func (b *batch) refusal(w *want, agent int) int {
+	if !w.ruled {
+		return -1
+	}
+	return w.rules.Refusal(b.key(b.agents[agent]))
+}
+
 // fits says for sure; fit then holds what would be taken.
 func (b *batch) fits(w *want, agent int) bool {
-	if w.unfit != nil && w.unfit[agent] {
+	if b.refusal(w, agent) >= 0 {
 		return false
 	}
-	a := b.agents[agent]
-	if w.rules.Refusal(b.key(a)) >= 0 {
-		return false
-	}
-	if b.fit.try(a, w.Request) {
+	if b.fit.try(b.agents[agent], w.Request) {
 		return true
 	}
 	if b.notes[agent]&isMixed == 0 && b.tenants[agent] == 0 {

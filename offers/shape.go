@@ -15,6 +15,7 @@ type shape struct {
 	prefers bool     // Prefer ranks by the lead resource
 	ranked  bool     // more than penalty, free amount and id decides
 	gpus    bool     // GPUs are asked for
+	ruled   bool     // rules may refuse agents
 
 	from, to int                    // the agents to look at
 	rules    *constraints.Placement // counts the peers, and what the batch has placed
@@ -50,6 +51,7 @@ func (b *batch) shapeOf(r *Request) *shape {
 	}
 	s := &shape{of: r, ruleText: text, rules: b.placement(r), demands: b.demands(r)}
 	s.from, s.to = b.agentsFor(r.Agent)
+	s.ruled = !r.Place.IsZero() || r.Home != ""
 	s.gpus = r.Needs.Amount("gpus") > 0
 	s.ranked = r.Place.Prefers() || r.Last != ""
 	s.prefers = r.Prefer != Any && len(s.demands) > 0
