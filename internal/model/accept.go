@@ -15,6 +15,9 @@ type acceptance struct {
 	a    *agent
 	role string
 	left Resources // what later operations can use, allocated to role
+	// resized is what resizing volumes made. It is offered again, but not
+	// for operations of the same call, as in Mesos.
+	resized Resources
 }
 
 // accept carries out an ACCEPT call: the operations in order on what the
@@ -39,7 +42,7 @@ func (m *Master) accept(f *framework, c *scheduler.Call_Accept) {
 	for i := range c.Operations {
 		x.operate(&c.Operations[i])
 	}
-	m.recoverResources(f, x.a, x.role, x.left, refuse(c.Filters))
+	m.recoverResources(f, x.a, x.role, x.left.Plus(x.resized), refuse(c.Filters))
 }
 
 // checkOffers checks that offers can be used together and returns the first.
@@ -254,12 +257,21 @@ func (x *acceptance) convert(op *mesos.Offer_Operation) {
 		x.m.dropOperation(x.f, op, fmt.Sprintf("%s; on agent %s", err, x.a))
 		return
 	}
+	resizes := op.Type == mesos.Offer_Operation_GROW_VOLUME || op.Type == mesos.Offer_Operation_SHRINK_VOLUME
 	rest, ok := x.left.Minus(c.consumed.Allocated(x.role))
 	if !ok {
-		x.m.dropOperation(x.f, op, fmt.Sprintf("%s does not contain %s", x.left, c.consumed.Allocated(x.role)))
+		text := fmt.Sprintf("%s does not contain %s", x.left, c.consumed.Allocated(x.role))
+		if resizes {
+			text = fmt.Sprintf("Invalid %s operation: %s", op.Type, text)
+		}
+		x.m.dropOperation(x.f, op, text)
 		return
 	}
-	x.left = rest.Plus(c.converted.Allocated(x.role))
+	if resizes {
+		x.left, x.resized = rest, x.resized.Plus(c.converted.Allocated(x.role))
+	} else {
+		x.left = rest.Plus(c.converted.Allocated(x.role))
+	}
 	x.m.apply(x.a, x.f.id, op, c)
 }
 

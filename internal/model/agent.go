@@ -68,6 +68,9 @@ type Agent struct {
 	operations map[string]*operationStream
 
 	draining *DrainAgent // nil unless the agent is being emptied
+	leaving  bool        // told by the master to end; it exits when nothing runs
+
+	past []pastRun // of executors, newest last, at most maxPast
 
 	nextContainer, nextUUID int
 }
@@ -103,6 +106,9 @@ func (a *Agent) Step(now time.Time, in AgentInput) []AgentOutput {
 	a.runTimers()
 	switch in := in.(type) {
 	case MasterFound:
+		if a.leaving {
+			break
+		}
 		a.connected, a.registered = true, false
 		a.register()
 	case MasterLost:
@@ -271,10 +277,11 @@ func (a *Agent) masterSaid(msg MasterMessage) {
 	case ShutdownFramework:
 		a.shutdownFramework(msg.Framework)
 	case ShutdownAgent:
+		a.connected, a.registered, a.leaving = false, false, true
 		for _, id := range sortedKeys(a.frameworks) {
 			a.shutdownFramework(id)
 		}
-		a.connected, a.registered = false, false
+		a.exitIfDone()
 	}
 }
 
@@ -363,7 +370,7 @@ func (a *Agent) changeVolumes(consumed, converted Resources) {
 // restarted models a new process of the agent: it has forgotten its
 // connections, and after a reboot also what ran.
 func (a *Agent) restarted(alive bool) {
-	a.connected, a.registered = false, false
+	a.connected, a.registered, a.leaving = false, false, false
 	a.streams = map[string]*run{}
 	for _, id := range sortedKeys(a.containers) {
 		r := a.containers[id]
@@ -390,10 +397,11 @@ func (a *Agent) restarted(alive bool) {
 func (a *Agent) lose(r *run) {
 	delete(a.containers, r.container)
 	f := a.frameworks[r.framework]
-	delete(f.runs, r.executor)
 	for _, id := range r.taskOrder {
 		delete(a.updates, ref{r.framework, id})
 	}
+	a.remember(f, r)
+	delete(f.runs, r.executor)
 	if len(f.runs) == 0 {
 		a.forgetFramework(r.framework)
 	}
@@ -405,5 +413,13 @@ func (a *Agent) forgetFramework(id string) {
 	delete(a.frameworks, id)
 	if len(a.frameworks) == 0 {
 		a.draining = nil
+	}
+	a.exitIfDone()
+}
+
+// exitIfDone ends the agent's process if it was told to and nothing runs.
+func (a *Agent) exitIfDone() {
+	if a.leaving && len(a.frameworks) == 0 {
+		a.do(Exit{})
 	}
 }

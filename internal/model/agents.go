@@ -7,6 +7,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
@@ -34,6 +35,8 @@ type agent struct {
 	tasks      map[ref]*task
 	executors  map[ref]*executorInfo
 	operations map[string]*operation // by UUID, until acknowledged
+	// answers to inverse offers, by framework, since the last schedule
+	answers map[string]mesosallocator.InverseOfferStatus
 }
 
 type executorInfo struct {
@@ -109,6 +112,9 @@ func (m *Master) registerAgent(from string, msg Register) {
 		m.send(a, Registered{ID: a.id, Silence: m.silence()})
 		return
 	}
+	if m.turnAway(from, msg.Agent) {
+		return
+	}
 	id := fmt.Sprintf("%s-S%d", m.cfg.Info.ID, m.nextAgent)
 	m.nextAgent++
 	a := m.addAgent(id, from, msg.Agent)
@@ -117,11 +123,20 @@ func (m *Master) registerAgent(from string, msg Register) {
 	m.send(a, Registered{ID: id, Silence: m.silence()})
 }
 
+// turnAway refuses an agent whose machine is under maintenance.
+func (m *Master) turnAway(from string, d AgentDescription) bool {
+	down := m.down(machineOf(mesos.MachineID{Hostname: new(d.Info.Hostname), IP: new(d.IP)}))
+	if down {
+		m.do(Send{from, ShutdownAgent{"Machine is `DOWN`"}})
+	}
+	return down
+}
+
 func (m *Master) addAgent(id, from string, d AgentDescription) *agent {
 	a := &agent{
 		id: id, offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, tasks: map[ref]*task{},
 		executors: map[ref]*executorInfo{}, operations: map[string]*operation{},
-		deactivated: m.registry.Deactivated[id],
+		answers: map[string]mesosallocator.InverseOfferStatus{}, deactivated: m.registry.Deactivated[id],
 	}
 	m.agents[id] = a
 	m.order = append(m.order, a)
@@ -150,6 +165,9 @@ func (m *Master) silence() time.Duration {
 func (m *Master) reregisterAgent(from string, msg Reregister) {
 	if _, gone := m.registry.Gone[msg.ID]; gone {
 		m.do(Send{from, ShutdownAgent{"Agent has been marked gone"}})
+		return
+	}
+	if m.turnAway(from, msg.Agent) {
 		return
 	}
 	_, wasUnreachable := m.registry.Unreachable[msg.ID]
@@ -343,12 +361,17 @@ func (m *Master) agentClosed(from string) {
 }
 
 func (m *Master) dropFromAgent(f *framework, a *agent) {
+	m.loseTasks(f, a, mesos.REASON_AGENT_DISCONNECTED, "Agent "+a.info.Hostname+" disconnected")
+}
+
+// loseTasks takes what a framework has on an agent off the books, the tasks as
+// lost.
+func (m *Master) loseTasks(f *framework, a *agent, reason mesos.TaskStatus_Reason, text string) {
 	for _, t := range a.tasksInOrder() {
 		if t.framework != f.id {
 			continue
 		}
-		s := m.masterStatus(t.info.TaskID.Value, a.id, mesos.TASK_LOST, mesos.REASON_AGENT_DISCONNECTED,
-			"Agent "+a.info.Hostname+" disconnected")
+		s := m.masterStatus(t.info.TaskID.Value, a.id, mesos.TASK_LOST, reason, text)
 		if t.info.Executor != nil {
 			s.ExecutorID = &mesos.ExecutorID{Value: t.info.Executor.ExecutorID.Value}
 		}

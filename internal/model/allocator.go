@@ -326,7 +326,7 @@ type shares struct {
 
 // headroom is what is left of the quota of the role's top role.
 func (s *shares) headroom(m *Master, role string) map[string]int64 {
-	if len(m.quota) == 0 {
+	if len(m.registry.Quota) == 0 {
 		return nil
 	}
 	top := topRole(role)
@@ -340,7 +340,7 @@ func (s *shares) headroom(m *Master, role string) map[string]int64 {
 
 func (m *Master) newShares() *shares {
 	s := &shares{
-		total: map[string]int64{}, roles: map[string][]*framework{}, weights: m.cfg.Weights,
+		total: map[string]int64{}, roles: map[string][]*framework{}, weights: m.registry.Weights,
 		byRole: map[string]map[string]int64{}, byClient: map[filterKey]map[string]int64{},
 		frameOrder: map[string][]*framework{}, left: map[string]map[string]int64{},
 	}
@@ -399,18 +399,6 @@ func (s *shares) dominant(have map[string]int64) float64 {
 		}
 	}
 	return most
-}
-
-func (s *shares) sortedRoles() []string {
-	if s.roleOrder == nil {
-		share := map[string]float64{}
-		for r := range s.roles {
-			share[r] = s.dominant(s.byRole[r]) / cmp.Or(s.weights[r], 1)
-		}
-		s.roleOrder = sortedKeys(s.roles)
-		slices.SortStableFunc(s.roleOrder, func(a, b string) int { return cmp.Compare(share[a], share[b]) })
-	}
-	return s.roleOrder
 }
 
 func (s *shares) sortedFrameworks(role string) []*framework {

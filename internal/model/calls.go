@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
@@ -59,9 +60,9 @@ func (m *Master) act(f *framework, c *scheduler.Call) {
 	case scheduler.Call_DECLINE:
 		m.decline(f, c.Decline.OfferIDs, c.Decline.Filters)
 	case scheduler.Call_ACCEPT_INVERSE_OFFERS:
-		m.answerInverse(f, c.AcceptInverseOffers.InverseOfferIDs, true, c.AcceptInverseOffers.Filters)
+		m.answerInverse(f, c.AcceptInverseOffers.InverseOfferIDs, mesosallocator.InverseOfferStatus_ACCEPT, c.AcceptInverseOffers.Filters)
 	case scheduler.Call_DECLINE_INVERSE_OFFERS:
-		m.answerInverse(f, c.DeclineInverseOffers.InverseOfferIDs, false, c.DeclineInverseOffers.Filters)
+		m.answerInverse(f, c.DeclineInverseOffers.InverseOfferIDs, mesosallocator.InverseOfferStatus_DECLINE, c.DeclineInverseOffers.Filters)
 	case scheduler.Call_REVIVE:
 		m.revive(f, c.GetRevive().GetRoles())
 	case scheduler.Call_SUPPRESS:

@@ -1,12 +1,16 @@
 package model
 
 import (
-	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	mesosallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
+	mesosmaintenance "github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
@@ -24,180 +28,134 @@ type inverseOffer struct {
 	agent     *agent
 }
 
-// Operate is a request of an operator. It is answered by one [Reply].
-type Operate struct{ Request OperatorRequest }
-
-func (Operate) masterInput() {}
-
-// OperatorRequest is one of the operator's calls that change something.
-type OperatorRequest interface{ operatorRequest() }
-
 // SetSchedule replaces the maintenance schedule.
 type SetSchedule struct{ Windows []Window }
 
-// TeardownFramework removes a framework.
-type TeardownFramework struct{ ID string }
+// StartMaintenance takes scheduled machines down: their agents are removed and
+// may not register.
+type StartMaintenance struct{ Machines []mesos.MachineID }
 
-// MarkGone says that an agent will never come back.
-type MarkGone struct{ ID string }
+// StopMaintenance brings machines that are down up, and takes them from the
+// schedule.
+type StopMaintenance struct{ Machines []mesos.MachineID }
 
-// Deactivate stops or, if On, resumes offers of an agent.
-type Deactivate struct {
-	ID string
-	On bool
+func (SetSchedule) operatorRequest()      {}
+func (StartMaintenance) operatorRequest() {}
+func (StopMaintenance) operatorRequest()  {}
+
+// machineKey identifies a machine as Mesos compares them: hostname in any case,
+// and address, both as given or not.
+type machineKey struct {
+	hostname, ip string
+	named, at    bool // hostname and ip are set
 }
 
-// ChangeResources carries out a reservation or volume operation on an agent.
-type ChangeResources struct {
-	AgentID   string
-	Operation mesos.Offer_Operation
+func machineOf(id mesos.MachineID) machineKey {
+	return machineKey{strings.ToLower(id.GetHostname()), id.GetIP(), id.Hostname != nil, id.IP != nil}
 }
 
-func (ChangeResources) operatorRequest()   {}
-func (SetSchedule) operatorRequest()       {}
-func (TeardownFramework) operatorRequest() {}
-func (MarkGone) operatorRequest()          {}
-func (Deactivate) operatorRequest()        {}
+// machine is where the agent runs.
+func (a *agent) machine() machineKey { return machineOf(a.machineID()) }
 
-func (m *Master) operate(in Operate) {
-	switch r := in.Request.(type) {
-	case SetSchedule:
-		m.setSchedule(r.Windows)
-		m.do(Reply{Status: statusOK})
-	case TeardownFramework:
-		f := m.frameworks[r.ID]
-		if f == nil {
-			m.do(Reply{statusBadRequest, "No framework found with ID " + r.ID})
-			return
+func (a *agent) machineID() mesos.MachineID {
+	return mesos.MachineID{Hostname: new(a.info.Hostname), IP: new(a.ip)}
+}
+
+func machineText(id mesos.MachineID) string {
+	fields := map[string]string{}
+	if id.Hostname != nil {
+		fields["hostname"] = *id.Hostname
+	}
+	if id.IP != nil {
+		fields["ip"] = *id.IP
+	}
+	b, _ := json.Marshal(fields) // strings always have a form
+	return "Machine '" + string(b) + "'"
+}
+
+// The checks of machines and schedules are those of src/master/maintenance.cpp.
+
+func validateMachines(ids []mesos.MachineID, seen map[machineKey]bool) error {
+	for _, id := range ids {
+		if id.GetHostname() == "" && id.GetIP() == "" {
+			return errors.New("Both 'hostname' and 'ip' for a machine are empty")
 		}
-		m.do(Reply{Status: statusOK})
-		m.removeFramework(f)
-	case MarkGone:
-		m.markGone(r.ID)
-	case Deactivate:
-		m.deactivate(r)
-	case SetQuota:
-		m.setQuota(r)
-	case Drain:
-		m.drain(r)
-	case ChangeResources:
-		m.changeResources(r)
-	}
-}
-
-// changeResources applies an operator's operation. Offers that stand in its
-// way are rescinded.
-func (m *Master) changeResources(r ChangeResources) {
-	a := m.agents[r.AgentID]
-	if a == nil {
-		m.do(Reply{statusBadRequest, "No agent found with specified ID"})
-		return
-	}
-	c, err := m.conversionOf(&r.Operation, a, nil)
-	if err != nil {
-		m.do(Reply{statusBadRequest, fmt.Sprintf("Invalid %s operation on agent %s: %s", r.Operation.Type, a, err)})
-		return
-	}
-	for _, o := range slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) }) {
-		if a.free().Contains(c.consumed) {
-			break
+		if ip, err := netip.ParseAddr(id.GetIP()); id.GetIP() != "" && (err != nil || !ip.Is4()) {
+			return fmt.Errorf("Failed to parse IPv4: %s", id.GetIP())
 		}
-		m.rescind(o)
-	}
-	if !a.free().Contains(c.consumed) {
-		m.do(Reply{statusConflict, fmt.Sprintf("Invalid %s operation: %s does not contain %s", r.Operation.Type, a.free(), c.consumed)})
-		return
-	}
-	m.do(Reply{Status: statusAccepted})
-	m.apply(a, "", &r.Operation, c)
-}
-
-func (m *Master) deactivate(r Deactivate) {
-	a := m.agents[r.ID]
-	if a == nil {
-		m.do(Reply{statusNotFound, "Agent not found"})
-		return
-	}
-	m.do(Reply{Status: statusOK})
-	a.deactivated = !r.On
-	if r.On {
-		delete(m.registry.Deactivated, r.ID)
-		delete(m.registry.Draining, r.ID)
-		m.dirty[a.id] = true
-		return
-	}
-	m.registry.Deactivated[r.ID] = true
-	m.rescindAgent(a)
-}
-
-func (m *Master) markGone(id string) {
-	a := m.agents[id]
-	_, admitted := m.registry.Admitted[id]
-	_, unreachable := m.registry.Unreachable[id]
-	if a == nil && !admitted && !unreachable {
-		m.do(Reply{statusNotFound, "Agent not found"})
-		return
-	}
-	m.do(Reply{Status: statusOK})
-	m.gone(id)
-}
-
-// gone takes an agent that will never come back off the books.
-func (m *Master) gone(id string) {
-	a := m.agents[id]
-	m.registry.Gone[id] = m.now
-	delete(m.registry.Admitted, id)
-	delete(m.registry.Unreachable, id)
-	for _, f := range m.framesInOrder() {
-		for _, t := range slices.SortedFunc(maps.Values(f.unreachable), bySeq) {
-			if t.info.AgentID.Value == id {
-				delete(f.unreachable, t.info.TaskID.Value)
-				m.goneTask(f, t)
-			}
+		if seen[machineOf(id)] {
+			return fmt.Errorf("%s appears more than once in the schedule", machineText(id))
 		}
-		for _, t := range f.tasksInOrder() {
-			if a != nil && t.agent == a {
-				m.goneTask(f, t)
-			}
+		seen[machineOf(id)] = true
+	}
+	return nil
+}
+
+func (m *Master) validateSchedule(ws []Window) error {
+	seen := map[machineKey]bool{}
+	for _, w := range ws {
+		if len(w.Machines) == 0 {
+			return errors.New("List of machines in the maintenance window is empty")
+		}
+		if d := w.Unavailability.Duration; d != nil && d.Nanoseconds < 0 {
+			return errors.New("Unavailability 'duration' is negative")
+		}
+		if err := validateMachines(w.Machines, seen); err != nil {
+			return err
 		}
 	}
-	if a != nil {
-		m.send(a, ShutdownAgent{"Agent has been marked gone"})
-		m.rescindAgent(a)
-		m.dropAgent(a)
-	}
-}
-
-func (m *Master) goneTask(f *framework, t *task) {
-	s := m.masterStatus(t.info.TaskID.Value, t.info.AgentID.Value, f.lost(mesos.TASK_GONE_BY_OPERATOR),
-		mesos.REASON_AGENT_REMOVED_BY_OPERATOR, "Agent has been marked gone")
-	if !terminal(t.state) {
-		m.setState(t, &s, f.lost(mesos.TASK_GONE_BY_OPERATOR))
-		m.emit(f, updateEvent(s))
-	}
-	m.forget(t)
-}
-
-// windowOf returns the announced unavailability of an agent, or nil.
-func (m *Master) unavailability(a *agent) *mesos.Unavailability {
-	for i := range m.schedule {
-		for _, id := range m.schedule[i].Machines {
-			if (id.GetHostname() == "" || id.GetHostname() == a.info.Hostname) && (id.GetIP() == "" || id.GetIP() == a.ip) {
-				return &m.schedule[i].Unavailability
-			}
+	for _, id := range m.registry.Down {
+		if !seen[machineOf(id)] {
+			return fmt.Errorf("%s is deactivated and cannot be removed from the schedule", machineText(id))
 		}
 	}
 	return nil
 }
 
+// down reports whether maintenance took the machine down.
+func (m *Master) down(id machineKey) bool {
+	return slices.ContainsFunc(m.registry.Down, func(d mesos.MachineID) bool { return machineOf(d) == id })
+}
+
+// known reports whether the master has heard of the machine, from an agent or
+// in the schedule.
+func (m *Master) known(id machineKey) bool {
+	return m.unavailable(id) != nil || slices.ContainsFunc(m.order, func(a *agent) bool { return a.machine() == id })
+}
+
+// unavailable returns the announced unavailability of a machine, or nil.
+func (m *Master) unavailable(id machineKey) *mesos.Unavailability {
+	for i := range m.registry.Schedule {
+		w := &m.registry.Schedule[i]
+		if slices.ContainsFunc(w.Machines, func(x mesos.MachineID) bool { return machineOf(x) == id }) {
+			return &w.Unavailability
+		}
+	}
+	return nil
+}
+
+func (m *Master) unavailability(a *agent) *mesos.Unavailability {
+	if len(m.registry.Schedule) == 0 {
+		return nil
+	}
+	return m.unavailable(a.machine())
+}
+
 // setSchedule announces maintenance. What was offered is offered again with
-// the news on it.
+// the news on it, agent by agent as in Mesos.
 func (m *Master) setSchedule(ws []Window) {
-	m.schedule = ws
+	if err := m.validateSchedule(ws); err != nil {
+		m.do(Reply{statusBadRequest, err.Error()})
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	m.registry.Schedule = ws
 	for _, a := range m.order {
 		m.rescindAgent(a)
-		for _, id := range sortedKeys(a.inverse) {
-			m.removeInverse(a.inverse[id])
+		m.rescindInverse(a)
+		a.answers = map[string]mesosallocator.InverseOfferStatus{}
+		for _, f := range m.frameworks {
+			delete(f.filters, filterKey{inverseRole, a.id})
 		}
 		m.dirty[a.id] = true
 	}
@@ -205,9 +163,104 @@ func (m *Master) setSchedule(ws []Window) {
 	m.inviteMaintenance()
 }
 
+// checkMachines says why machines cannot go from one state to another.
+func (m *Master) checkMachines(ids []mesos.MachineID, wrong func(machineKey) bool, text string) error {
+	if len(ids) == 0 {
+		return errors.New("List of machines is empty")
+	}
+	if err := validateMachines(ids, map[machineKey]bool{}); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		switch {
+		case !m.known(machineOf(id)):
+			return fmt.Errorf("%s is not part of a maintenance schedule", machineText(id))
+		case wrong(machineOf(id)):
+			return errors.New(machineText(id) + " " + text)
+		}
+	}
+	return nil
+}
+
+func (m *Master) startMaintenance(ids []mesos.MachineID) {
+	err := m.checkMachines(ids, func(id machineKey) bool { return m.unavailable(id) == nil || m.down(id) },
+		"is not in DRAINING mode and cannot be brought down")
+	if err != nil {
+		m.do(Reply{statusBadRequest, err.Error()})
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	for _, id := range ids {
+		for _, a := range slices.Clone(m.order) {
+			if a.machine() == machineOf(id) {
+				m.send(a, ShutdownAgent{"Operator initiated 'Machine DOWN'"})
+				m.removeAgent(a, "Operator initiated 'Machine DOWN'")
+			}
+		}
+	}
+	m.registry.Down = append(slices.Clip(m.registry.Down), ids...)
+}
+
+func (m *Master) stopMaintenance(ids []mesos.MachineID) {
+	err := m.checkMachines(ids, func(id machineKey) bool { return !m.down(id) }, "is not in DOWN mode and cannot be brought up")
+	if err != nil {
+		m.do(Reply{statusBadRequest, err.Error()})
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	up := func(x mesos.MachineID) bool {
+		return slices.ContainsFunc(ids, func(id mesos.MachineID) bool { return machineOf(id) == machineOf(x) })
+	}
+	m.registry.Down = slices.DeleteFunc(slices.Clone(m.registry.Down), up)
+	var ws []Window
+	for _, w := range m.registry.Schedule {
+		w.Machines = slices.DeleteFunc(slices.Clone(w.Machines), up)
+		if len(w.Machines) > 0 {
+			ws = append(ws, w)
+		}
+	}
+	m.registry.Schedule = ws
+}
+
+// removeAgent takes an agent off the books that must register anew. Its tasks
+// are lost, also to frameworks that know of partitions (Master::_removeSlave).
+func (m *Master) removeAgent(a *agent, cause string) {
+	delete(m.registry.Admitted, a.id)
+	for _, f := range m.framesInOrder() {
+		m.loseTasks(f, a, mesos.REASON_AGENT_REMOVED, "Agent "+a.info.Hostname+" removed: "+cause)
+	}
+	m.rescindAgent(a)
+	m.rescindInverse(a)
+	m.dropAgent(a)
+}
+
+// MaintenanceStatus tells which machines are to leave, with what frameworks
+// answered, and which are down.
+func (m *Master) MaintenanceStatus() mesosmaintenance.ClusterStatus {
+	var out mesosmaintenance.ClusterStatus
+	for _, w := range m.registry.Schedule {
+		for _, id := range w.Machines {
+			if m.down(machineOf(id)) {
+				continue
+			}
+			d := mesosmaintenance.ClusterStatus_DrainingMachine{ID: id}
+			for _, a := range m.order {
+				if a.machine() == machineOf(id) {
+					for _, framework := range sortedKeys(a.answers) {
+						d.Statuses = append(d.Statuses, a.answers[framework])
+					}
+				}
+			}
+			out.DrainingMachines = append(out.DrainingMachines, d)
+		}
+	}
+	out.DownMachines = slices.Clone(m.registry.Down)
+	return out
+}
+
 // inviteMaintenance asks frameworks to leave agents that will be unavailable.
 func (m *Master) inviteMaintenance() {
-	if len(m.schedule) == 0 {
+	if len(m.registry.Schedule) == 0 {
 		return
 	}
 	for _, f := range m.framesInOrder() {
@@ -241,6 +294,11 @@ func (m *Master) uses(f *framework, a *agent) bool {
 			return true
 		}
 	}
+	for key := range a.executors {
+		if key.framework == f.id {
+			return true
+		}
+	}
 	for _, o := range a.offers {
 		if o.framework == f {
 			return true
@@ -269,14 +327,30 @@ func (m *Master) removeInverse(i *inverseOffer) {
 	delete(i.agent.inverse, i.id)
 }
 
-func (m *Master) answerInverse(f *framework, ids []mesos.OfferID, _ bool, filters *mesos.Filters) {
+// rescindInverse takes back the inverse offers of an agent.
+func (m *Master) rescindInverse(a *agent) {
+	for _, id := range sortedKeys(a.inverse) {
+		i := a.inverse[id]
+		m.removeInverse(i)
+		m.emit(i.framework, &scheduler.Event{Type: scheduler.Event_RESCIND_INVERSE_OFFER,
+			RescindInverseOffer: &scheduler.Event_RescindInverseOffer{InverseOfferID: mesos.OfferID{Value: i.id}}})
+	}
+}
+
+// answerInverse notes what a framework says to inverse offers. It is asked
+// again when its filter has run out.
+func (m *Master) answerInverse(f *framework, ids []mesos.OfferID, answer mesosallocator.InverseOfferStatus_Status, filters *mesos.Filters) {
 	for _, id := range ids {
 		i := f.inverse[id.Value]
 		if i == nil {
 			continue
 		}
 		m.removeInverse(i)
-		key := filterKey{inverseRole, i.agent.id}
-		f.filters[key] = []filter{{until: m.now.Add(max(refuse(filters), m.cfg.AllocationInterval))}}
+		i.agent.answers[f.id] = mesosallocator.InverseOfferStatus{
+			Status: &answer, FrameworkID: mesos.FrameworkID{Value: f.id}, Timestamp: mesos.TimeInfo{Nanoseconds: m.now.UnixNano()},
+		}
+		if d := refuse(filters); d > 0 {
+			f.filters[filterKey{inverseRole, i.agent.id}] = []filter{{until: m.now.Add(d)}}
+		}
 	}
 }

@@ -79,9 +79,7 @@ type Master struct {
 	nextPing       time.Time
 	recoverBy      time.Time       // when recovered agents are given up; zero: none waits
 	dirty          map[string]bool // agents to be looked at before the next round
-	schedule       []Window        // maintenance
-	quota          map[string]mesosquota.QuotaConfig
-	watched        bool // somebody wants the events of the operator API
+	watched        bool            // somebody wants the events of the operator API
 	started        time.Time
 }
 
@@ -93,10 +91,25 @@ type Registry struct {
 	Gone        map[string]time.Time
 	Deactivated map[string]bool
 	Draining    map[string]Drain
+	Schedule    []Window          // of maintenance
+	Down        []mesos.MachineID // by maintenance; all are in Schedule
+	Quota       map[string]mesosquota.QuotaConfig
+	Weights     map[string]float64 // of roles; 1 unless set
 }
 
 func (r Registry) clone() Registry {
-	return Registry{maps.Clone(r.Admitted), maps.Clone(r.Unreachable), maps.Clone(r.Gone), maps.Clone(r.Deactivated), maps.Clone(r.Draining)}
+	r.Admitted, r.Unreachable, r.Gone = copied(r.Admitted), copied(r.Unreachable), copied(r.Gone)
+	r.Deactivated, r.Draining = copied(r.Deactivated), copied(r.Draining)
+	r.Quota, r.Weights = copied(r.Quota), copied(r.Weights)
+	r.Schedule, r.Down = slices.Clone(r.Schedule), slices.Clone(r.Down)
+	return r
+}
+
+// copied returns a copy that can be written to.
+func copied[V any](in map[string]V) map[string]V {
+	out := make(map[string]V, len(in))
+	maps.Copy(out, in)
+	return out
 }
 
 // NewMaster returns a master that starts at now with what an earlier one left
@@ -107,22 +120,12 @@ func NewMaster(cfg Config, registry Registry, now time.Time) *Master {
 		frameworks: map[string]*framework{}, completed: map[string]*framework{}, streams: map[string]*framework{},
 		agents: map[string]*agent{}, links: map[string]*agent{},
 		offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, dirty: map[string]bool{},
-		quota: map[string]mesosquota.QuotaConfig{}, started: now,
+		started: now,
 	}
-	if m.registry.Admitted == nil {
-		m.registry.Admitted = map[string]mesos.AgentInfo{}
-	}
-	if m.registry.Unreachable == nil {
-		m.registry.Unreachable = map[string]time.Time{}
-	}
-	if m.registry.Gone == nil {
-		m.registry.Gone = map[string]time.Time{}
-	}
-	if m.registry.Deactivated == nil {
-		m.registry.Deactivated = map[string]bool{}
-	}
-	if m.registry.Draining == nil {
-		m.registry.Draining = map[string]Drain{}
+	for role, w := range m.cfg.Weights {
+		if _, ok := m.registry.Weights[role]; !ok {
+			m.registry.Weights[role] = w
+		}
 	}
 	m.nextAllocation = now.Add(m.cfg.AllocationInterval)
 	m.nextPing = now.Add(m.cfg.PingInterval)

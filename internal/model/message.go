@@ -358,6 +358,10 @@ type MakeVolume struct{ Volume mesos.Resource }
 // RemoveVolume destroys a persistent volume with its data.
 type RemoveVolume struct{ Volume mesos.Resource }
 
+// Exit ends the agent's process, as the master told it to: nothing that it
+// started runs any more. It does nothing until AgentRestarted.
+type Exit struct{}
+
 func (TellMaster) agentOutput()     {}
 func (ExecutorReply) agentOutput()  {}
 func (ExecutorEvent) agentOutput()  {}
@@ -367,3 +371,4 @@ func (StopContainer) agentOutput()  {}
 func (AttachVolumes) agentOutput()  {}
 func (MakeVolume) agentOutput()     {}
 func (RemoveVolume) agentOutput()   {}
+func (Exit) agentOutput()           {}

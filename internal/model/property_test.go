@@ -124,7 +124,13 @@ func (x *chaos) use(c *client) {
 	var ops []mesos.Offer_Operation
 	for range 1 + x.r.IntN(3) {
 		x.n++
-		switch x.r.IntN(4) {
+		switch x.r.IntN(6) {
+		case 3:
+			disk := reservedFor(role, "r", scalarOf("disk", 32))[0]
+			ops = append(ops, growOp("", volumeOf(disk, fmt.Sprint("v", x.r.IntN(4))), disk))
+		case 4:
+			disk := reservedFor(role, "r", scalarOf("disk", float64(32*(1+x.r.IntN(2)))))[0]
+			ops = append(ops, shrinkOp("", volumeOf(disk, fmt.Sprint("v", x.r.IntN(4))), 8))
 		case 0:
 			held := reservedFor(role, "r", scalarOf("cpus", 0.5), scalarOf("mem", 64), scalarOf("disk", 32))
 			ops = append(ops, mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Resources: held}})

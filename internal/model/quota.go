@@ -40,9 +40,9 @@ func (m *Master) setQuota(r SetQuota) {
 	}
 	m.do(Reply{Status: statusOK})
 	for _, c := range r.Configs {
-		delete(m.quota, c.Role)
+		delete(m.registry.Quota, c.Role)
 		if len(c.Limits) > 0 || len(c.Guarantees) > 0 {
-			m.quota[c.Role] = c
+			m.registry.Quota[c.Role] = c
 		}
 		// What is offered may now be too much.
 		for _, f := range m.framesInOrder() {
@@ -58,8 +58,8 @@ func (m *Master) setQuota(r SetQuota) {
 // Quota returns the quota that is set, by role.
 func (m *Master) Quota() []mesosquota.QuotaConfig {
 	var out []mesosquota.QuotaConfig
-	for _, role := range sortedKeys(m.quota) {
-		out = append(out, m.quota[role])
+	for _, role := range sortedKeys(m.registry.Quota) {
+		out = append(out, m.registry.Quota[role])
 	}
 	return out
 }
@@ -67,7 +67,7 @@ func (m *Master) Quota() []mesosquota.QuotaConfig {
 // headroom is what a role may still be given, in thousandths by resource name;
 // what is not named is not limited.
 func (m *Master) headroom(role string) map[string]int64 {
-	c, ok := m.quota[role]
+	c, ok := m.registry.Quota[role]
 	if !ok || len(c.Limits) == 0 {
 		return nil
 	}

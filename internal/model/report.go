@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -206,11 +207,7 @@ func (m *Master) GetRoles() *mesosmaster.Response_GetRoles {
 	used := map[string]Resources{}
 	get := func(name string) *mesos.Role {
 		if roles[name] == nil {
-			weight := 1.0
-			if w, ok := m.cfg.Weights[name]; ok {
-				weight = w
-			}
-			roles[name] = &mesos.Role{Name: name, Weight: weight}
+			roles[name] = &mesos.Role{Name: name, Weight: cmp.Or(m.registry.Weights[name], 1)}
 		}
 		return roles[name]
 	}
@@ -249,7 +246,7 @@ func (m *Master) GetState() *mesosmaster.Response_GetState {
 }
 
 // Schedule returns the maintenance schedule.
-func (m *Master) Schedule() []Window { return slices.Clone(m.schedule) }
+func (m *Master) Schedule() []Window { return slices.Clone(m.registry.Schedule) }
 
 // UnreachableAgents counts the agents that were given up and may come back.
 func (m *Master) UnreachableAgents() int { return len(m.registry.Unreachable) }

@@ -354,6 +354,25 @@ func (rs Resources) Minus(os Resources) (Resources, bool) {
 	return out, all
 }
 
+// less returns rs without whatever of os is in it.
+func (rs Resources) less(os Resources) Resources {
+	out := slices.Clone(rs)
+	for _, o := range os {
+		i := slices.IndexFunc(out, func(r resource) bool { return r.like(o) && (!r.whole() || r.milli == o.milli) })
+		if i < 0 {
+			continue
+		}
+		r := &out[i]
+		r.milli -= min(r.milli, o.milli)
+		r.ranges = minusSpans(r.ranges, o.ranges)
+		r.set = slices.DeleteFunc(slices.Clone(r.set), func(s string) bool { return slices.Contains(o.set, s) })
+		if r.empty() {
+			out = slices.Delete(out, i, i+1)
+		}
+	}
+	return out
+}
+
 // Contains reports whether os can be taken out of rs.
 func (rs Resources) Contains(os Resources) bool {
 	_, ok := rs.Minus(os)

@@ -26,6 +26,7 @@ type run struct {
 	queued    []RunTasks // to be delivered when it subscribes
 	tasks     map[string]*running
 	taskOrder []string
+	done      []*running // ended and acknowledged, newest last, at most maxDone
 
 	subscribeBy time.Time // late after this
 	lateReason  mesos.TaskStatus_Reason
@@ -298,6 +299,7 @@ func (a *Agent) taskDone(key ref) {
 	if r == nil {
 		return
 	}
+	r.finish(r.tasks[key.id])
 	delete(r.tasks, key.id)
 	r.taskOrder = slices.DeleteFunc(r.taskOrder, func(id string) bool { return id == key.id })
 	a.forgetRun(r)
@@ -312,10 +314,20 @@ func (a *Agent) forgetRun(r *run) {
 	if f == nil || f.runs[r.executor] != r {
 		return
 	}
+	a.remember(f, r)
 	delete(f.runs, r.executor)
 	if len(f.runs) == 0 {
 		a.forgetFramework(r.framework)
 	}
+}
+
+// abandon gives up the tasks of a run that nobody will acknowledge.
+func (a *Agent) abandon(r *run) {
+	for _, id := range r.taskOrder {
+		delete(a.updates, ref{r.framework, id})
+		r.finish(r.tasks[id])
+	}
+	r.tasks, r.taskOrder = map[string]*running{}, nil
 }
 
 func (a *Agent) shutdownFramework(id string) {
@@ -331,7 +343,7 @@ func (a *Agent) shutdownFramework(id string) {
 		}
 		a.shutdown(r)
 		if r.ended {
-			r.tasks, r.taskOrder = map[string]*running{}, nil
+			a.abandon(r)
 			a.forgetRun(r)
 		}
 	}
@@ -403,6 +415,9 @@ func (a *Agent) endRun(r *run, status int) {
 		if !terminal(r.tasks[id].state) {
 			a.settle(r, a.agentStatus(id, r.executor, r.endState, r.endReason, r.endText))
 		}
+	}
+	if a.leaving {
+		a.abandon(r)
 	}
 	a.forgetRun(r)
 }

@@ -298,9 +298,9 @@ func (m *Master) conversionOf(op *mesos.Offer_Operation, a *agent, f *framework)
 	case mesos.Offer_Operation_DESTROY:
 		return destroy(op.GetDestroy().GetVolumes(), a)
 	case mesos.Offer_Operation_GROW_VOLUME:
-		return growVolume(op.GrowVolume)
+		return growVolume(op.GetGrowVolume())
 	case mesos.Offer_Operation_SHRINK_VOLUME:
-		return shrinkVolume(op.ShrinkVolume)
+		return shrinkVolume(op.GetShrinkVolume())
 	}
 	return conversion{}, fmt.Errorf("Operation %s is not supported by agents without resource providers", op.Type)
 }
@@ -389,15 +389,10 @@ func create(in []mesos.Resource, a *agent, f *framework) (conversion, error) {
 		return conversion{}, err
 	}
 	for _, r := range rs {
-		d := r.meta.Disk
-		switch {
-		case d == nil:
-			return conversion{}, fmt.Errorf("Not a persistent volume: Resource %s does not have DiskInfo", r)
-		case d.Persistence == nil:
-			return conversion{}, errors.New("Not a persistent volume: 'persistence' is not set in DiskInfo")
-		case d.Volume.GetMode() == mesos.RO:
-			return conversion{}, errors.New("Not a persistent volume: Read-only persistent volume not supported")
-		case r.shared() && f != nil && !f.can(mesos.FrameworkInfo_Capability_SHARED_RESOURCES):
+		if err := validateVolume(r); err != nil {
+			return conversion{}, fmt.Errorf("Not a persistent volume: %w", err)
+		}
+		if r.shared() && f != nil && !f.can(mesos.FrameworkInfo_Capability_SHARED_RESOURCES) {
 			return conversion{}, fmt.Errorf("Create volume operation for '%s' has been attempted by framework '%s' with no SHARED_RESOURCES capability", r, f.id)
 		}
 	}
@@ -415,8 +410,8 @@ func destroy(in []mesos.Resource, a *agent) (conversion, error) {
 	}
 	rs = rs.Allocated("")
 	for _, r := range rs {
-		if !r.volume() {
-			return conversion{}, fmt.Errorf("Not a persistent volume: Resource %s does not have DiskInfo", r)
+		if err := validateVolume(r); err != nil {
+			return conversion{}, fmt.Errorf("Not a persistent volume: %w", err)
 		}
 	}
 	if !a.total.Contains(rs) {
@@ -430,54 +425,4 @@ func destroy(in []mesos.Resource, a *agent) (conversion, error) {
 		}
 	}
 	return conversion{rs, rs.mapEach(resource.withoutVolume)}, nil
-}
-
-// growVolume and shrinkVolume change the size of a volume on the agent's own disks.
-func growVolume(op *mesos.Offer_Operation_GrowVolume) (conversion, error) {
-	if op == nil {
-		return conversion{}, errors.New("Expecting 'grow_volume' to be present")
-	}
-	rs, err := checked([]mesos.Resource{op.Volume, op.Addition})
-	if err != nil {
-		return conversion{}, err
-	}
-	if len(rs) != 2 || !rs[0].volume() {
-		return conversion{}, errors.New("'volume' is not a persistent volume with an 'addition' of disk")
-	}
-	if rs[0].shared() {
-		return conversion{}, errors.New("Growing a shared persistent volume is not supported")
-	}
-	rs = rs.Allocated("")
-	volume, addition := rs[0], rs[1]
-	if volume.withoutVolume().shape != addition.shape {
-		return conversion{}, errors.New("Incompatible resources in the 'volume' and 'addition' fields")
-	}
-	grown := volume
-	grown.milli += addition.milli
-	return conversion{rs, Resources{grown}}, nil
-}
-
-func shrinkVolume(op *mesos.Offer_Operation_ShrinkVolume) (conversion, error) {
-	if op == nil {
-		return conversion{}, errors.New("Expecting 'shrink_volume' to be present")
-	}
-	rs, err := checked([]mesos.Resource{op.Volume})
-	if err != nil {
-		return conversion{}, err
-	}
-	if len(rs) != 1 || !rs[0].volume() {
-		return conversion{}, errors.New("'volume' is not a persistent volume")
-	}
-	if rs[0].shared() {
-		return conversion{}, errors.New("Shrinking a shared persistent volume is not supported")
-	}
-	rs = rs.Allocated("")
-	less := rs[0].withoutVolume()
-	less.milli = int64(op.Subtract.Value*1000 + 0.5)
-	if less.milli <= 0 || less.milli >= rs[0].milli {
-		return conversion{}, errors.New("Value of 'subtract' must be greater than zero and smaller than the volume")
-	}
-	small := rs[0]
-	small.milli -= less.milli
-	return conversion{rs, Resources{small, less}}, nil
 }

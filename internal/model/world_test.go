@@ -117,6 +117,8 @@ func (m *machine) step(in AgentInput) ExecutorReply {
 			m.volumes[out.Volume.Disk.Persistence.ID] = true
 		case RemoveVolume:
 			delete(m.volumes, out.Volume.Disk.Persistence.ID)
+		case Exit:
+			m.up = false
 		}
 	}
 	return reply
