@@ -36,7 +36,7 @@ type agent struct {
 type summary struct {
 	made bool
 	note note
-	free [len(common)]Amount // unreserved, in the order of common
+	free [len(common)]Amount // for anyone of the role, in the order of common
 }
 
 // note is what else matters of every agent.
@@ -45,7 +45,7 @@ type note uint8
 const (
 	hasGPUs note = 1 << iota // which somebody else may need
 	leaving                  // it is to be drained, or is being
-	isMixed                  // something is not just unreserved, so what is free depends on who asks
+	isMixed                  // what is free depends on who asks: see personal
 )
 
 // common are the scalars that nearly everybody asks for.
@@ -72,7 +72,7 @@ func (a *agent) summarize() {
 		}
 	}
 	for r := range a.resources {
-		if reservationCount(r) > 0 || r.Revocable != nil || r.Shared != nil {
+		if a.personal(r) {
 			s.note |= isMixed
 			continue
 		}
@@ -84,6 +84,13 @@ func (a *agent) summarize() {
 		s.note |= hasGPUs
 	}
 	a.summary = s
+}
+
+// personal says whether not everyone of the role can take the resource alike:
+// it is reserved with labels, a volume, shared or revocable.
+func (a *agent) personal(r *mesos.Resource) bool {
+	return r.Revocable != nil || r.Shared != nil || r.GetDisk().GetPersistence() != nil ||
+		ownerOf(r, a.role, nil) == other
 }
 
 // part is a resource of an agent and what is left of it. Resources of several

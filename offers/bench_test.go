@@ -179,6 +179,29 @@ func BenchmarkMatch(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms")
 }
 
+// BenchmarkStatic places 50 nodes on 10,000 agents, of each of which the
+// operator reserved a part for the role.
+func BenchmarkStatic(b *testing.B) {
+	held := fullOffers(b, 10000, "cpus:1;mem:512;ports:[9092-9092,31000-31009]")
+	for i := range held {
+		held[i] = with(held[i], reservedStatically("db", "cpus:3;mem:1536;disk:4000")...)
+	}
+	var requests []Request
+	for n := range 50 {
+		requests = append(requests, broker(n))
+	}
+	var p Pool
+	p.Add(morning, held...)
+	p.Reserve(requests)
+	b.ReportAllocs()
+	for b.Loop() {
+		if matches, report := p.Reserve(requests); len(matches) != len(requests) {
+			b.Fatal(report.String())
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms")
+}
+
 // BenchmarkReport asks why 50 nodes do not fit on 10,000 agents, which a pool
 // knows from the time before, or which are seen for the first time; and why the
 // last does not where the other 49 do.
