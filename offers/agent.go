@@ -196,6 +196,12 @@ func allocation(o *mesos.Offer) string {
 	return o.Resources[0].GetAllocationInfo().GetRole()
 }
 
+// offeredTo says whether the agent's offers are for a role; the empty one is
+// whatever role they are for.
+func (a *agent) offeredTo(role string) bool {
+	return role == "" || a.role == "" || role == a.role
+}
+
 // latest is an offer of the agent, held or held last.
 func (a *agent) latest() *mesos.Offer {
 	if len(a.offers) > 0 {

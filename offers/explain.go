@@ -145,7 +145,8 @@ func (e *explanation) fitsAtFirst(agent int) bool {
 // lack notes what the agent is short of: the first such thing, in the order in
 // which things are taken.
 func (e *explanation) lack(agent int) {
-	if shorts, short := e.shorts(agent); shorts > 0 && e.b.notes[agent]&isMixed == 0 {
+	columnsTell := e.b.notes[agent]&isMixed == 0 && e.b.agents[agent].offeredTo(e.w.Role)
+	if shorts, short := e.shorts(agent); shorts > 0 && columnsTell {
 		for _, d := range e.w.demands {
 			if free := e.b.columns[d.column].free[agent]; free < d.amount && d.need >= 0 {
 				e.count(lack{of: needLack, index: d.need, best: free}, agent, shorts == 1)

@@ -67,7 +67,7 @@ func (f *fit) try(a *agent, r *Request) bool {
 	}
 	f.owners, f.left = f.owners[:0], f.left[:0]
 	f.takes, f.lacks = f.takes[:0], f.lacks[:0]
-	if a.role != "" && f.role != a.role || (f.role == "*" || f.role == "") && !r.Unreserved {
+	if !a.offeredTo(f.role) || (f.role == "*" || f.role == "") && !r.Unreserved {
 		f.lacks = append(f.lacks, lack{of: roleLack})
 		return false
 	}

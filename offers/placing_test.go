@@ -451,6 +451,10 @@ func TestReportsAddUp(t *testing.T) {
 
 	_, report := placeOn(t, held, Request{Node: "z", Role: "db", Agent: "agent-9"})
 	assert.Equal(t, "z: agent agent-9, the only one for it, is not offered", report.String())
+	foreign := plain("z", "cpus:9")
+	foreign.Role = "other"
+	_, report = placeOn(t, held, foreign)
+	assert.Equal(t, `z: 2 agents looked at: 2 × role: not offered to "other"`, report.String())
 	_, report = placeOn(t, nil, plain("z", "cpus:1"))
 	assert.Equal(t, "z: no agent is offered", report.String())
 }

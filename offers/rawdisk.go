@@ -27,7 +27,7 @@ func MakeDisk(held iter.Seq[*mesos.Offer], r Request, volume Volume) (Accept, bo
 	var best *part
 	for _, a := range b.agents {
 		role := cmp.Or(r.Role, a.role)
-		if r.Agent != "" && a.id != r.Agent || role == "" || role == "*" || a.role != "" && a.role != role ||
+		if r.Agent != "" && a.id != r.Agent || role == "" || role == "*" || !a.offeredTo(role) ||
 			rules.Refusal(b.key(a)) >= 0 {
 			continue
 		}
