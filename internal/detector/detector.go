@@ -36,6 +36,7 @@ type Ensemble struct {
 
 // Leader is how a master can be reached.
 type Leader struct {
+	ID       string // of this run of the master: another after a restart
 	Hostname string
 	IP       string
 	Port     int
@@ -205,6 +206,7 @@ func sequence(node string) int64 {
 // decode reads a MasterInfo. Mesos has written the address since 0.26.
 func decode(data []byte) (Leader, error) {
 	var info struct {
+		ID       string `json:"id"`
 		Hostname string `json:"hostname"`
 		Port     int    `json:"port"`
 		PID      string `json:"pid"`
@@ -218,6 +220,7 @@ func decode(data []byte) (Leader, error) {
 		return Leader{}, fmt.Errorf("decode MasterInfo: %w", err)
 	}
 	leader := Leader{
+		ID:       info.ID,
 		Hostname: cmp.Or(info.Address.Hostname, info.Hostname),
 		IP:       info.Address.IP,
 		Port:     cmp.Or(info.Address.Port, info.Port),

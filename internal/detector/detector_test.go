@@ -75,8 +75,8 @@ func TestDecode(t *testing.T) {
 		want Leader
 		err  string
 	}{
-		{"as Mesos 1.12 writes", `{"address":{"hostname":"m1","ip":"10.0.0.1","port":5050},"hostname":"m1","ip":16777226,"pid":"master@10.0.0.1:5050","port":5050,"version":"1.12.0"}`, Leader{"m1", "10.0.0.1", 5050}, ""},
-		{"without address", `{"hostname":"m1","ip":16777226,"pid":"master@10.0.0.1:5050","port":5050}`, Leader{"m1", "10.0.0.1", 5050}, ""},
+		{"as Mesos 1.12 writes", `{"address":{"hostname":"m1","ip":"10.0.0.1","port":5050},"hostname":"m1","id":"i1","ip":16777226,"pid":"master@10.0.0.1:5050","port":5050,"version":"1.12.0"}`, Leader{"i1", "m1", "10.0.0.1", 5050}, ""},
+		{"without address", `{"hostname":"m1","ip":16777226,"pid":"master@10.0.0.1:5050","port":5050}`, Leader{"", "m1", "10.0.0.1", 5050}, ""},
 		{"no address at all", `{"port":5050}`, Leader{}, "has no address"},
 		{"no port", `{"hostname":"m1"}`, Leader{}, "has no address"},
 		{"not JSON", "\x0a\x01", Leader{}, "decode MasterInfo"},

@@ -8,11 +8,6 @@ import (
 // The differences from the recordings that are allowed, each with its reason.
 // The list should end empty.
 
-// notReplayed are recordings that need what is not there yet.
-var notReplayed = map[string]string{
-	"two_masters_on_zookeeper": "more than one master, elected through ZooKeeper, is not implemented yet",
-}
-
 // allow takes out of a reply and its recording what may differ.
 func allow(scenario string, want, got object) {
 	if scenario != "operator_calls" {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"runtime"
@@ -22,22 +21,23 @@ import (
 	"github.com/mesokit/mesokit/internal/model"
 )
 
-// Cluster is a running Mesos: one master and its agents. Its methods may be
+// Cluster is a running Mesos: masters, of which one leads, and agents. Its methods may be
 // called from any goroutine.
 type Cluster struct {
-	cfg    Config
-	dir    string
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	once   sync.Once
-	leases []net.Listener // addresses of agents
-	agents []*Agent
+	cfg     Config
+	dir     string
+	ctx     context.Context
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	once    sync.Once
+	leases  []net.Listener // addresses of agents
+	masters []*Master
+	agents  []*Agent
+
+	electing sync.Mutex // held while a leader comes or goes
 
 	mu       sync.Mutex
-	address  string
-	master   *master      // nil while it is stopped
-	standby  *http.Server // answers in the place of a master
+	address  string // of the leader, or of the last that there was
 	registry model.Registry
 	change   chan struct{} // closed at the next change
 	journal  []string
@@ -66,17 +66,30 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 }
 
 func (c *Cluster) start() error {
-	if err := c.StartMaster(); err != nil {
+	if err := c.newMasters(); err != nil {
 		return err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	// One after the other, so that the first leads, and ...
+	for _, p := range c.masters {
+		if err := p.Start(); err != nil {
+			return err
+		}
+		if err := c.Wait(ctx, p.settled); err != nil {
+			return fmt.Errorf("%w: no master was elected", err)
+		}
 	}
 	for i, cfg := range c.cfg.Agents {
 		a, err := c.newAgent(i, cfg)
 		if err != nil {
 			return err
 		}
+		c.electing.Lock()
 		c.agents = append(c.agents, a)
 		a.connect(c.currentMaster())
-		// One after the other, so that the i-th agent is always S<i>.
+		c.electing.Unlock()
+		// ... so that the i-th agent is always S<i>.
 		if err := c.Wait(c.ctx, func() bool { return a.ID() != "" }); err != nil {
 			return err
 		}
@@ -89,8 +102,11 @@ func (c *Cluster) start() error {
 func (c *Cluster) Close() error {
 	var err error
 	c.once.Do(func() {
-		c.StopMaster()
-		c.endStandby()
+		c.electing.Lock()
+		for _, p := range c.masters {
+			p.end((*candidacy).leave)
+		}
+		c.electing.Unlock()
 		var wg sync.WaitGroup
 		for _, a := range c.agents {
 			wg.Go(a.Stop)
@@ -108,14 +124,14 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// Master is the "host:port" of the master.
+// Master is the "host:port" of the leading master, or of the last that led.
 func (c *Cluster) Master() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.address
 }
 
-// URL is the URL of the master, without a path.
+// URL is the URL of that master, without a path.
 func (c *Cluster) URL() string { return "http://" + c.Master() }
 
 // Dir is the directory that holds the agents' work directories.
@@ -126,62 +142,6 @@ func (c *Cluster) Agent(i int) *Agent { return c.agents[i] }
 
 // Agents are all agents, in the order of the configuration.
 func (c *Cluster) Agents() []*Agent { return slices.Clone(c.agents) }
-
-func (c *Cluster) currentMaster() *master {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.master
-}
-
-// StopMaster ends the master as if it were killed. Agents and their tasks go
-// on; the registry is kept for the next master.
-func (c *Cluster) StopMaster() {
-	c.mu.Lock()
-	m := c.master
-	c.master = nil
-	c.mu.Unlock()
-	if m == nil {
-		return
-	}
-	registry := m.stop()
-	c.mu.Lock()
-	c.registry = registry
-	c.mu.Unlock()
-	for _, a := range c.agents {
-		a.disconnect(true)
-	}
-	c.changed()
-}
-
-// StartMaster starts a new master at the same address after StopMaster or
-// StandBy.
-func (c *Cluster) StartMaster() error {
-	if c.currentMaster() != nil {
-		return nil
-	}
-	c.endStandby()
-	l, err := listen(c.Master())
-	if err != nil {
-		return fmt.Errorf("mesostest: Address: %w", err)
-	}
-	m, err := c.startMaster(l, c.registry)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	c.mu.Lock()
-	c.master, c.address = m, l.Addr().String()
-	c.mu.Unlock()
-	for _, a := range c.agents {
-		a.connect(m)
-	}
-	return nil
-}
-
-// RestartMaster is StopMaster and StartMaster.
-func (c *Cluster) RestartMaster() error {
-	c.StopMaster()
-	return c.StartMaster()
-}
 
 // listen listens on an address that was perhaps in use a moment ago. A process
 // that is being started while a listener is closed keeps it open until it has

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/internal/detector"
 )
 
 // Config describes a cluster. The zero value is a master without agents.
@@ -21,6 +23,16 @@ type Config struct {
 
 	// Address is where the master listens. 127.0.0.1 and any free port.
 	Address string
+	// ZooKeeper makes the masters elect their leader in a ZooKeeper, which
+	// the caller starts: "zk://[user:password@]host:port,host:port/path".
+	// Each has an ephemeral node json.info_<number> there; the lowest leads.
+	ZooKeeper string
+	// ZooKeeperSession is how long ZooKeeper waits for a master that is
+	// silent before others may lead. The server has bounds for it. 10 s.
+	ZooKeeperSession time.Duration
+	// Standbys is how many masters there are besides the one at Address, each
+	// at a free port of the same host. They need ZooKeeper.
+	Standbys int
 	// Dir is where work directories and sandboxes are made; the cluster
 	// makes a directory of its own in it and removes that when it is
 	// closed. The system's directory for temporary files.
@@ -119,6 +131,10 @@ func (c *Config) validate() error {
 	c.PingInterval = cmp.Or(c.PingInterval, time.Second)
 	c.MaxMissedPings = cmp.Or(c.MaxMissedPings, 3)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
+	c.ZooKeeperSession = cmp.Or(c.ZooKeeperSession, 10*time.Second)
+	if err := c.validateElection(); err != nil {
+		return err
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -128,6 +144,7 @@ func (c *Config) validate() error {
 	}{
 		{"AllocationInterval", c.AllocationInterval}, {"OfferTimeout", c.OfferTimeout}, {"Heartbeat", c.Heartbeat},
 		{"PingInterval", c.PingInterval}, {"ReregisterTimeout", c.ReregisterTimeout},
+		{"ZooKeeperSession", c.ZooKeeperSession},
 	} {
 		if d.d < 0 {
 			return fmt.Errorf("mesostest: %s is %v: want a positive duration", d.name, d.d)
@@ -140,6 +157,22 @@ func (c *Config) validate() error {
 		if err := c.Agents[i].validate(); err != nil {
 			return fmt.Errorf("mesostest: Agents[%d]: %w", i, err)
 		}
+	}
+	return nil
+}
+
+func (c *Config) validateElection() error {
+	if c.Standbys < 0 {
+		return fmt.Errorf("mesostest: Standbys is %d: want how many there are, or 0", c.Standbys)
+	}
+	if c.ZooKeeper == "" {
+		if c.Standbys > 0 {
+			return fmt.Errorf("mesostest: Standbys is %d without ZooKeeper, where masters elect their leader: want zk://host:port/path there", c.Standbys)
+		}
+		return nil
+	}
+	if _, err := detector.Parse(c.ZooKeeper); err != nil {
+		return fmt.Errorf("mesostest: ZooKeeper: %w", err) // without the URL, which may hold a password
 	}
 	return nil
 }

@@ -30,6 +30,10 @@
 // [Agent.Stop], [Agent.Start], [Agent.Partition], [Agent.Heal],
 // [Cluster.StopMaster], [Cluster.StartMaster].
 //
+// With a ZooKeeper in its configuration a cluster has any number of masters,
+// which elect their leader there as those of Mesos do: [Cluster.Masters],
+// [Master.Kill], [Master.Start].
+//
 // There are no cgroups and no namespaces: resources are accounted for, not
 // enforced, and containers share the network and the file system.
 package mesostest

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -26,13 +25,14 @@ const version = "1.12.0"
 // quotaV2 is the capability QUOTA_V2, which mesos-go has no name for.
 const quotaV2 mesos.MasterInfo_Capability_Type = 3
 
-// master runs a model.Master behind its HTTP API.
+// master runs a model.Master behind its HTTP API: the leader's part of a
+// Master.
 type master struct {
 	c       *Cluster
 	machine *model.Master
 	info    mesos.MasterInfo
 	started time.Time
-	server  *http.Server
+	handler http.Handler
 
 	mu       sync.Mutex
 	timer    *time.Timer
@@ -60,18 +60,18 @@ func randomUUID() string {
 	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
 }
 
-// startMaster serves a new master on l with what the last one remembered.
-func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master, error) {
-	host, port, err := net.SplitHostPort(l.Addr().String())
+// masterInfo is what a new run of a master at the address says of itself.
+func (c *Cluster) masterInfo(address net.Addr) (mesos.MasterInfo, error) {
+	host, port, err := net.SplitHostPort(address.String())
 	if err != nil {
-		return nil, err
+		return mesos.MasterInfo{}, err
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil {
-		return nil, err
+		return mesos.MasterInfo{}, err
 	}
 	info := mesos.MasterInfo{
-		ID: randomUUID(), Port: new(uint32(n)), PID: new("master@" + l.Addr().String()),
+		ID: randomUUID(), Port: new(uint32(n)), PID: new("master@" + address.String()),
 		Hostname: &host, Version: new(version),
 		Address: &mesos.Address{Hostname: &host, IP: &host, Port: int32(n)},
 		Domain:  domain(c.cfg.Region, c.cfg.Zone),
@@ -83,29 +83,22 @@ func (c *Cluster) startMaster(l net.Listener, registry model.Registry) (*master,
 	if ip := net.ParseIP(host).To4(); ip != nil {
 		info.IP = binary.LittleEndian.Uint32(ip) // in network order on a little endian machine, as Mesos has it
 	}
-	least, err := parseMinOffer(c.cfg.MinOffer)
-	if err != nil {
-		return nil, err
-	}
+	return info, nil
+}
+
+// startMaster starts a leader with what the last one remembered.
+func startMaster(c *Cluster, info mesos.MasterInfo, cfg model.Config, registry model.Registry) *master {
 	m := &master{
 		c: c, info: info, started: time.Now(),
 		streams: map[string]*queue[*scheduler.Event]{}, links: map[string]*link{},
 		watchers: map[*queue[*mesosmaster.Event]]bool{},
 	}
-	m.machine = model.NewMaster(model.Config{
-		Info: info, AllocationInterval: c.cfg.AllocationInterval, OfferTimeout: c.cfg.OfferTimeout,
-		PingInterval: c.cfg.PingInterval, MaxMissedPings: c.cfg.MaxMissedPings,
-		ReregisterTimeout: c.cfg.ReregisterTimeout, Heartbeat: c.cfg.Heartbeat, MinOffer: least,
-	}, registry, m.started)
+	m.handler = m.routes()
+	m.machine = model.NewMaster(cfg, registry, m.started)
+	m.mu.Lock() // the timer may fire before it is kept
+	defer m.mu.Unlock()
 	m.timer = time.AfterFunc(time.Until(m.machine.Wake()), func() { m.step(model.Tick{}) })
-	m.server = &http.Server{Handler: m.routes(), ReadHeaderTimeout: time.Minute}
-	c.work.Go(func() {
-		if err := m.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			c.cfg.Log.Error("master stopped serving", "error", err)
-		}
-	})
-	c.note("master %s serves at %s", info.ID, l.Addr())
-	return m, nil
+	return m
 }
 
 // step hands an input to the machine and its outputs to whom they are for. It
@@ -202,10 +195,10 @@ func (m *master) disconnect(l *link, silently bool) {
 	}
 }
 
-// stop ends the master at once, as if it were killed, and returns its
-// registry.
+// stop ends the leadership at once and returns the registry.
 func (m *master) stop() model.Registry {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.down = true
 	m.timer.Stop()
 	for _, q := range m.streams {
@@ -218,11 +211,5 @@ func (m *master) stop() model.Registry {
 		l.toMaster.close()
 		l.toAgent.close()
 	}
-	registry := m.machine.Registry()
-	m.mu.Unlock()
-	if err := m.server.Close(); err != nil {
-		m.c.cfg.Log.Debug("close master", "error", err)
-	}
-	m.c.note("master %s stopped", m.info.ID)
-	return registry
+	return m.machine.Registry()
 }

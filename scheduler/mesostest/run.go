@@ -15,7 +15,7 @@ import (
 // configuration. The test fails if the scheduler ends by itself with an error.
 func (c *Cluster) Run(t testing.TB, h scheduler.Handler, options ...func(*scheduler.Config)) (stop func()) {
 	t.Helper()
-	cfg := scheduler.Config{Master: c.Master(), Handler: h, Store: state.NewMemory(), Logger: c.cfg.Log}
+	cfg := scheduler.Config{Master: cmp.Or(c.cfg.ZooKeeper, c.Master()), Handler: h, Store: state.NewMemory(), Logger: c.cfg.Log}
 	if d, ok := h.(scheduler.Described); !ok || d.Framework().Name == "" {
 		cfg.Framework.Name = cmp.Or(t.Name(), "test")
 	}

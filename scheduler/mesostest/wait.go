@@ -148,6 +148,17 @@ func (c *Cluster) WaitAgents(t testing.TB, n int) {
 	}, func() string { return fmt.Sprintf("%d agents are active, want %d", have, n) })
 }
 
+// WaitLeader waits until a master leads, and returns it.
+func (c *Cluster) WaitLeader(t testing.TB) *Master {
+	t.Helper()
+	var leader *Master
+	c.wait(t, func() bool {
+		leader = c.leader()
+		return leader != nil
+	}, func() string { return "no master leads" })
+	return leader
+}
+
 // Task finds a task by its ID, among those that ended too.
 func (c *Cluster) Task(id string) (Task, bool) {
 	m := c.currentMaster()
