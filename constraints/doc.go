@@ -101,6 +101,7 @@
 //	                back-references, ...)
 //	all             fields with @ but the three   an attribute that cannot exist refused, with the nearest
 //	kafka           @hostname, @region, @zone     an attribute of that name      the agent's hostname and domain
+//	kafka           clusterx:v, groupByx:2        the value was dropped          refused, with the right word
 //	kafka           f=op:a=b                      dropped what follows a         refused, with how to escape
 //	kafka           two rules on one field        early versions kept the last   both hold, as in later versions
 //	dcos            empty field                   never matched                  refused: could never be placed

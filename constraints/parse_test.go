@@ -123,6 +123,7 @@ var parseCases = []parseCase{
 	{"P35 groupBy", kafka, `a=groupBy:3`, ""},
 	{"P36 cluster", kafka, `a=clusterfoo`, ""},
 	{"P36 groupBy", kafka, `a=groupByfoo`, ""},
+	{"P36 with a value", kafka, `a=groupByfoo:2`, `operator "groupByfoo" is unknown; did you mean "groupBy"?`},
 
 	{"not UTF-8", marathon, "rack:IS:\xff", "not UTF-8"},
 	{"nothing", marathon, ``, ""},
