@@ -132,7 +132,12 @@ func (c *Cluster) Master() string {
 }
 
 // URL is the URL of that master, without a path.
-func (c *Cluster) URL() string { return "http://" + c.Master() }
+func (c *Cluster) URL() string {
+	if c.cfg.TLS != nil {
+		return "https://" + c.Master()
+	}
+	return "http://" + c.Master()
+}
 
 // Dir is the directory that holds the agents' work directories.
 func (c *Cluster) Dir() string { return c.dir }

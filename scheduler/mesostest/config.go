@@ -2,6 +2,7 @@ package mesostest
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,9 @@ type Config struct {
 
 	// Address is where the master listens. 127.0.0.1 and any free port.
 	Address string
+	// TLS makes the masters serve https, and nothing else, with the
+	// certificate in it. Agents do not use it.
+	TLS *tls.Config
 	// ZooKeeper makes the masters elect their leader in a ZooKeeper, which
 	// the caller starts: "zk://[user:password@]host:port,host:port/path".
 	// Each has an ephemeral node json.info_<number> there; the lowest leads.
@@ -134,6 +138,9 @@ func (c *Config) validate() error {
 	c.ZooKeeperSession = cmp.Or(c.ZooKeeperSession, 10*time.Second)
 	if err := c.validateElection(); err != nil {
 		return err
+	}
+	if t := c.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
+		return errors.New("mesostest: TLS has no certificate: want one in Certificates, or GetCertificate")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -1,8 +1,10 @@
 package mesostest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -94,7 +96,15 @@ func (p *Master) serve() error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	server := &http.Server{Handler: http.HandlerFunc(p.answer), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{
+		Handler: http.HandlerFunc(p.answer), ReadHeaderTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(p.c.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	if p.c.cfg.TLS != nil {
+		secure := p.c.cfg.TLS.Clone()
+		secure.NextProtos = []string{"http/1.1"} // Mesos has no other
+		l = tls.NewListener(l, secure)
+	}
 	p.mu.Lock()
 	p.server, p.info, p.address, p.leader = server, info, l.Addr().String(), ""
 	p.mu.Unlock()

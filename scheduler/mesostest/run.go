@@ -12,10 +12,11 @@ import (
 // Run runs a scheduler with the handler on the cluster, in the background and
 // with a store in memory, until the test ends. The function that it returns
 // stops the scheduler before that and may be called again. Options change its
-// configuration. The test fails if the scheduler ends by itself with an error.
+// configuration; with [Config.TLS] they must set the scheduler's TLS, so that it
+// trusts the certificate. The test fails if the scheduler ends by itself with an error.
 func (c *Cluster) Run(t testing.TB, h scheduler.Handler, options ...func(*scheduler.Config)) (stop func()) {
 	t.Helper()
-	cfg := scheduler.Config{Master: cmp.Or(c.cfg.ZooKeeper, c.Master()), Handler: h, Store: state.NewMemory(), Logger: c.cfg.Log}
+	cfg := scheduler.Config{Master: cmp.Or(c.cfg.ZooKeeper, c.URL()), Handler: h, Store: state.NewMemory(), Logger: c.cfg.Log}
 	if d, ok := h.(scheduler.Described); !ok || d.Framework().Name == "" {
 		cfg.Framework.Name = cmp.Or(t.Name(), "test")
 	}
