@@ -90,7 +90,7 @@ func (a *agent) summarize() {
 // it is reserved with labels, a volume, shared or revocable.
 func (a *agent) personal(r *mesos.Resource) bool {
 	return r.Revocable != nil || r.Shared != nil || r.GetDisk().GetPersistence() != nil ||
-		ownerOf(r, a.role, nil) == other
+		reservationCount(r) > 0 && ownerOf(r, a.role, nil) == other
 }
 
 // part is a resource of an agent and what is left of it. Resources of several
