@@ -17,7 +17,7 @@ help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C; ONCE=1 ends by itself.
-	@$(GO) run ./examples/quickstart $(if $(filter-out 0,$(ONCE)),-once)
+	@dir="$${XDG_CACHE_HOME:-$$HOME/.cache}/mesokit" && mkdir -p "$$dir" && $(GO) build -o "$$dir/quickstart" ./examples/quickstart && exec "$$dir/quickstart" $(if $(filter-out 0,$(ONCE)),-once)
 
 # Tests for which no real server could be had write a line to the file that
 # MESOKIT_NOT_RUN names (internal/dist/disttest); with CI=true they fail instead.

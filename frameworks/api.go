@@ -19,12 +19,13 @@ import (
 //	POST /v1/nodes/{node}/start      }
 //	POST /v1/nodes/{node}/stop       } taken and saved: 202 with the NodeStatus;
 //	POST /v1/nodes/{node}/restart    } ask again to see it happen
-//	POST /v1/nodes/{node}/replace    }
+//	POST /v1/nodes/{node}/replace    } (?force=true: whatever is lost by it)
 //	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status
 //
 // An error is {"error": "…"} with 400, 404, 409 (the wish cannot be granted),
 // or 503 (the scheduler does not answer). Requests never touch the scheduler:
-// they wait in the mailbox for their turn.
+// they wait in the mailbox for their turn. A page of another site in an
+// operator's browser is refused (403).
 func (s *Service) API(mail *scheduler.Mailbox) http.Handler {
 	a := api{service: s, mail: mail}
 	mux := http.NewServeMux()
@@ -33,7 +34,7 @@ func (s *Service) API(mail *scheduler.Mailbox) http.Handler {
 	mux.HandleFunc("GET /v1/nodes/{node}", a.node)
 	mux.HandleFunc("POST /v1/nodes/{node}/{wish}", a.operate)
 	mux.HandleFunc("PUT /v1/pods/{pod}", a.scale)
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 type api struct {
@@ -84,7 +85,7 @@ func (a api) operate(w http.ResponseWriter, r *http.Request) {
 	case "restart":
 		command = RestartNode{node}
 	case "replace":
-		command = ReplaceNode{node}
+		command = ReplaceNode{Node: node, Force: r.URL.Query().Get("force") == "true"}
 	default:
 		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace", r.PathValue("wish"), ErrUnknown))
 		return
@@ -114,8 +115,11 @@ func (a api) scale(w http.ResponseWriter, r *http.Request) {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&body)
-	if err == nil && body.Count == nil {
+	switch {
+	case err == nil && body.Count == nil:
 		err = errors.New("count is missing")
+	case err == nil && decoder.More():
+		err = errors.New("it goes on after the object")
 	}
 	if err != nil {
 		reply(w, 0, nil, fmt.Errorf("body: %w: %w; wants {\"count\": 4}", errBody, err))

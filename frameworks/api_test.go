@@ -29,6 +29,7 @@ func TestAPIRefusals(t *testing.T) {
 		"unknown field": {http.MethodPut, "/v1/pods/node", `{"counts": 4}`, 400, `body: cannot be read: json: unknown field "counts"; wants {"count": 4}`},
 		"not a number":  {http.MethodPut, "/v1/pods/node", `{"count": "4"}`, 400, `cannot be read`},
 		"huge":          {http.MethodPut, "/v1/pods/node", `{"count": ` + strings.Repeat("4", 1<<17), 400, `cannot be read`},
+		"trailing":      {http.MethodPut, "/v1/pods/node", `{"count": 4} and more`, 400, "it goes on after the object"},
 		"unknown wish":  {http.MethodPost, "/v1/nodes/node-0/explode", "", 404, `wish "explode": not found; there are start, stop, restart, replace`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func (c *chaos) fault() {
 		if node.Place != nil {
 			c.replaced[c.service.resourceID(&node.Node)+".data"] = true
 		}
-		c.operate(ReplaceNode{node.Name})
+		c.operate(ReplaceNode{Node: node.Name})
 	case 9:
 		if len(nodes) < 5 {
 			c.operate(ScalePod{node.Pod, podSize(nodes, node.Pod) + 1})

@@ -44,6 +44,11 @@ func (c Client) Replace(ctx context.Context, node string) (NodeStatus, error) {
 	return c.operate(ctx, node, "replace")
 }
 
+// ForceReplace is Replace whatever is lost by it.
+func (c Client) ForceReplace(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "replace?force=true")
+}
+
 func (c Client) operate(ctx context.Context, node, wish string) (NodeStatus, error) {
 	var status NodeStatus
 	return status, c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/"+wish, nil, &status)

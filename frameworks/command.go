@@ -29,8 +29,12 @@ type (
 	// RestartNode ends a node's task and launches the next in the same place.
 	RestartNode struct{ Node string }
 	// ReplaceNode gives the node a new place, which may be on the same agent.
-	// The data in the old one is destroyed, as soon as its agent is offered.
-	ReplaceNode struct{ Node string }
+	// The data in the old one is destroyed, as soon as its agent is offered. It
+	// is refused where the pod says that data would be lost, unless Force.
+	ReplaceNode struct {
+		Node  string
+		Force bool
+	}
 	// ScalePod changes the number of nodes.
 	ScalePod struct {
 		Pod   string
@@ -58,7 +62,7 @@ func (d *decision) command(c any) error {
 			return nil
 		})
 	case ReplaceNode:
-		return d.operate(c.Node, func(n *Node) error { n.Replace = true; return nil })
+		return d.operate(c.Node, func(n *Node) error { return d.replace(n, c.Force) })
 	case ScalePod:
 		return d.scale(c)
 	}
@@ -71,6 +75,17 @@ func (d *decision) operate(node string, change func(*Node) error) error {
 		return unknownNode(node, d.status())
 	}
 	return change(n)
+}
+
+func (d *decision) replace(n *Node, force bool) error {
+	may := d.pod(n.Pod).Replaceable
+	if may != nil && !force && n.Place != nil && n.Place.Used {
+		if err := may(d.deployment(), *n); err != nil {
+			return fmt.Errorf("replace %s: %w: %w; force it if that is meant", n.Name, ErrRefused, err)
+		}
+	}
+	n.Replace = true
+	return nil
 }
 
 func (d *decision) scale(c ScalePod) error {

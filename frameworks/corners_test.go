@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestIsQuietWithAnAgentGone(t *testing.T) {
 	w.until(time.Minute, "ready", w.allReady(3))
 	w.cutAgentOf(w.status().Nodes[1])
 	w.until(5*time.Minute, "unreachable", func() bool { return w.status().Nodes[1].Phase == Unreachable })
-	_, err := w.command(ReplaceNode{"node-1"})
+	_, err := w.command(ReplaceNode{Node: "node-1"})
 	require.NoError(t, err)
 	w.until(5*time.Minute, "ready", w.allReady(3))
 	declines := 0
@@ -105,7 +106,7 @@ func TestReleaseThatIsRefusedBlocksNothing(t *testing.T) {
 			c.Accept.Operations = nil // the master does not authorize it
 		}
 	}
-	_, err := w.command(ReplaceNode{"node-0"})
+	_, err := w.command(ReplaceNode{Node: "node-0"})
 	require.NoError(t, err)
 	w.pass(10 * time.Minute)
 	assert.Equal(t, Ready, w.status().Nodes[0].Phase)
@@ -222,6 +223,30 @@ func TestPartOfAnAgentProvesNothing(t *testing.T) {
 	}}})
 	w.before = nil
 	assert.Equal(t, 1, w.status().Nodes[0].Generation)
+}
+
+func TestReplaceIsRefusedWhereThePodSaysSo(t *testing.T) {
+	t.Parallel()
+	s := quorum(3)
+	s.Pods[0].Replaceable = func(d Deployment, n Node) error {
+		for _, p := range d.Nodes {
+			if p.Name != n.Name && (!p.Ready || p.Replace) {
+				return errors.New(p.Name + " is not ready")
+			}
+		}
+		return nil
+	}
+	w := newWorld(t, s, 5, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	_, err := w.command(ReplaceNode{Node: "node-0"})
+	require.NoError(t, err)
+	_, err = w.command(ReplaceNode{Node: "node-1"})
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "node-0 is not ready")
+	_, err = w.command(ReplaceNode{Node: "node-1", Force: true})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "all are ready", w.allReady(3))
+	assert.Equal(t, 2, w.status().Nodes[1].Generation)
 }
 
 // An idle decision saves nothing: what is read is written back the same.

@@ -140,7 +140,7 @@ func TestReplaceFindsANewPlaceAndFreesTheOldOne(t *testing.T) {
 	w := newWorld(t, quorum(3), 4, agentResources)
 	w.until(time.Minute, "ready", w.allReady(3))
 	old := w.status().Nodes[0]
-	_, err := w.command(ReplaceNode{"node-0"})
+	_, err := w.command(ReplaceNode{Node: "node-0"})
 	require.NoError(t, err)
 	w.until(time.Minute, "ready in a new place", func() bool {
 		n := w.status().Nodes[0]

@@ -12,7 +12,7 @@ import (
 // brought about and kept so.
 func Example() {
 	hello := &frameworks.Service{Name: "hello", Pods: []frameworks.Pod{{
-		Name: "web", Count: 3, Command: "python3 -m http.server $PORT_HTTP",
+		Name: "web", Count: 3, Command: "python3 -m http.server --bind $HOST $PORT_HTTP",
 		Needs: offers.MustParse("cpus:0.1;mem:32"),
 		Ports: []frameworks.Port{{Name: "http"}},
 		Place: constraints.MustParse("hostname:UNIQUE"),

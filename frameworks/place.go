@@ -199,7 +199,12 @@ func (d *decision) reserve(free iter.Seq[*mesos.Offer], used map[string]bool) {
 		return
 	}
 	d.see(free)
-	matches, _ := offers.Reserve(d.reservable(free), requests)
+	matches, report := offers.Reserve(d.reservable(free), requests)
+	for _, r := range report.Refusals {
+		if r.Agents > 0 {
+			d.progress(d.node(r.Node), "no place yet", slog.String("why", r.String()))
+		}
+	}
 	for _, m := range matches {
 		n := d.node(m.Node)
 		n.Place = d.placeOf(m)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -34,6 +35,9 @@ func (c Config) validate() error {
 	}
 	if c.Listener == nil {
 		return errors.New("Config.Listener is nil: operators and agents need an address")
+	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return fmt.Errorf("Config.URL %q: wants the base URL that agents reach, such as http://10.0.0.7:7000", c.URL)
 	}
 	if addr, ok := c.Listener.Addr().(*net.TCPAddr); ok && addr.IP.IsUnspecified() && c.URL == "" {
 		return fmt.Errorf("Config.URL is empty and Config.Listener has %s, which is every address: name the one that agents reach", addr)

@@ -64,7 +64,9 @@ type Pod struct {
 	// for servers whose configuration names every peer.
 	Together bool
 
-	// Command is run by a shell; port p is $PORT_P. Either Command or Task.
+	// Command is run by a shell. It is told its address in $HOST, port p in
+	// $PORT_P, its name in $NODE, its index in $NODE_INDEX, and the service's
+	// name in $SERVICE. Either Command or Task.
 	Command string
 	// Task renders what the executor supervises: a pure function of the
 	// deployment and the node.
@@ -73,6 +75,9 @@ type Pod struct {
 	// Ready asks whether a running node serves; nil: it does once it runs and
 	// its own probe, if it has one, passes.
 	Ready Gate
+	// Replaceable says why a node must not give up its place, and all that is
+	// on it, as things stand; nil error: it may. A pure function; nil: always.
+	Replaceable func(d Deployment, n Node) error
 	// Backoff paces restarts in place.
 	Backoff Backoff
 	// Grace is how long a node may take to stop; zero: 30 seconds.
@@ -168,8 +173,8 @@ func (p Pod) validate(field string) []error {
 	if p.Grace < 0 {
 		bad("Grace", p.Grace, "wants a duration of 0 or more")
 	}
-	if p.Backoff.First < 0 || p.Backoff.Max < 0 {
-		bad("Backoff", p.Backoff, "wants durations of 0 or more")
+	if b := p.Backoff.withDefaults(); b.First < 0 || b.Max < b.First {
+		bad("Backoff", p.Backoff, "wants durations of 0 or more, and First no longer than Max")
 	}
 	ports := map[string]bool{}
 	for i, port := range p.Ports {

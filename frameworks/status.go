@@ -61,6 +61,9 @@ func (d *decision) status() Status {
 	refusals := d.refusals()
 	for _, n := range d.nodes {
 		s := NodeStatus{Node: *n, Phase: d.phase(n), Refused: refusals[n.Name]}
+		if s.Phase == Reserved && n.Place.Used {
+			s.Waits = "waits for agent " + n.Place.Hostname + " to offer what is reserved there; replace gives it a new place"
+		}
 		if n.Incarnation > 0 {
 			s.Task = d.taskID(n)
 			if t, ok := d.view.Task(s.Task); ok {

@@ -40,6 +40,13 @@ func (l *lines) close() {
 	l.out = io.Discard
 }
 
+// open prints to out what comes from now on.
+func (l *lines) open(out io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = out
+}
+
 func (l *lines) pid(node string) (int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -39,7 +39,7 @@ func main() {
 	executor.Main(executor.Config{Steps: kafka.Steps()})
 	once := flag.Bool("once", false, "end after the messages were counted")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Stdout, *once); err != nil {
 		fmt.Fprintf(os.Stderr, "quickstart: %v\n", err)
@@ -90,6 +90,8 @@ func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	}
 	if !once {
 		service.invite(out, mesos.URL())
+		say.open(out)
+		defer say.close()
 		<-service.ctx.Done()
 	}
 	return nil

@@ -226,3 +226,15 @@ func initialControllers(d frameworks.Deployment, n frameworks.Node) string {
 	slices.SortFunc(voters, cmp.Compare[string])
 	return strings.Join(voters, ",")
 }
+
+// replaceable refuses to empty a second volume: while another broker is not
+// ready, this one may hold the only other copy of a partition, or the vote that
+// the quorum of the controllers still needs.
+func replaceable(d frameworks.Deployment, n frameworks.Node) error {
+	for _, peer := range d.Nodes {
+		if peer.Name != n.Name && (!peer.Ready || peer.Replace) {
+			return fmt.Errorf("%s is not ready, and what both of them hold could be lost", peer.Name)
+		}
+	}
+	return nil
+}

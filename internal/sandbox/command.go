@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
@@ -51,6 +52,17 @@ func search(name, path, dir string) (string, error) {
 // has forked by then, does.
 func launch(cmd *exec.Cmd) (*os.Process, error) {
 	err := cmd.Start()
+	// A process that another agent of this program was just starting may hold
+	// the program open for writing, as its fetcher had it, until it has executed
+	// its own (go.dev/issue/22315).
+	const patience, pause = 2 * time.Second, 5 * time.Millisecond
+	for begun := time.Now(); errors.Is(err, syscall.ETXTBSY) && time.Since(begun) < patience; time.Sleep(pause) {
+		cmd = &exec.Cmd{
+			Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir,
+			Stdout: cmd.Stdout, Stderr: cmd.Stderr, SysProcAttr: cmd.SysProcAttr,
+		}
+		err = cmd.Start()
+	}
 	if err == nil {
 		return cmd.Process, nil
 	}

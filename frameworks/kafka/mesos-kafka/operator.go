@@ -73,10 +73,10 @@ func brokerCommand() *cobra.Command {
 		{"start", "Let a stopped broker run again", frameworks.Client.Start},
 		{"stop", "Stop a broker, and keep its place and its data", frameworks.Client.Stop},
 		{"restart", "Stop a broker and start it again in its place", frameworks.Client.Restart},
-		{"replace", "Give a broker a new place and an empty volume; the data in the old one is destroyed", frameworks.Client.Replace},
 	} {
 		c.AddCommand(wishCommand(client, w.name, w.short, w.ask))
 	}
+	c.AddCommand(replaceCommand(client))
 	return c
 }
 
@@ -128,6 +128,20 @@ them by this.`,
 
 // wish is a method of the client that asks something for one broker.
 type wish func(frameworks.Client, context.Context, string) (frameworks.NodeStatus, error)
+
+func replaceCommand(client *frameworks.Client) *cobra.Command {
+	force := false
+	c := wishCommand(client, "replace", "Give a broker a new place and an empty volume; the data in the old one is destroyed",
+		func(client frameworks.Client, ctx context.Context, node string) (frameworks.NodeStatus, error) {
+			if force {
+				return client.ForceReplace(ctx, node)
+			}
+			return client.Replace(ctx, node)
+		})
+	c.Long += "\nIt is refused while another broker is not ready, for that one may hold the only other copy."
+	c.Flags().BoolVar(&force, "force", false, "replace it even so")
+	return c
+}
 
 func wishCommand(client *frameworks.Client, name, short string, ask wish) *cobra.Command {
 	return &cobra.Command{

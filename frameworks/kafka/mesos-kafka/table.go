@@ -65,6 +65,15 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+// cut leaves of a line what a terminal can show; --json has all of it.
+func cut(line string) string {
+	const most = 200
+	if runes := []rune(line); len(runes) > most {
+		return string(runes[:most]) + " …"
+	}
+	return line
+}
+
 // troubles say what keeps a broker from being ready.
 func troubles(n frameworks.NodeStatus, now time.Time) []string {
 	var out []string
@@ -75,11 +84,17 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 		out = append(out, fmt.Sprintf("%s is not ready: %s", n.Name, n.Waits))
 	}
 	if n.Failures > 0 {
-		text := fmt.Sprintf("%s failed %d times in a row", n.Name, n.Failures)
+		text := n.Name + " failed once"
+		if n.Failures > 1 {
+			text = fmt.Sprintf("%s failed %d times in a row", n.Name, n.Failures)
+		}
 		if wait := n.Retry.Sub(now); wait > 0 {
 			text += fmt.Sprintf(", and is tried again in %s", age(wait))
 		}
-		out = append(out, text+":\n  "+strings.ReplaceAll(n.LastFailure, "\n", "\n  "))
+		out = append(out, text+":")
+		for line := range strings.Lines(n.LastFailure) {
+			out = append(out, "  "+cut(strings.TrimSuffix(line, "\n")))
+		}
 	}
 	return out
 }
