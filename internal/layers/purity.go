@@ -25,6 +25,7 @@ var (
 	impure = []string{"crypto/rand", "log", "math/rand", "net", "os", "sync", "syscall"}
 
 	impureNames = map[string][]string{
+		"net/netip": {}, // addresses as values
 		"time": {"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"},
 		// An effect may carry a log line as data; Run writes it.
 		"log/slog": {"Debug", "DebugContext", "Default", "Error", "ErrorContext", "Info", "InfoContext", "Log", "LogAttrs",
