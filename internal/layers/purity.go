@@ -26,7 +26,7 @@ var (
 
 	impureNames = map[string][]string{
 		"net/netip": {}, // addresses as values
-		"time": {"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"},
+		"time":      {"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"},
 		// An effect may carry a log line as data; Run writes it.
 		"log/slog": {"Debug", "DebugContext", "Default", "Error", "ErrorContext", "Info", "InfoContext", "Log", "LogAttrs",
 			"Logger", "New", "NewJSONHandler", "NewLogLogger", "NewTextHandler", "SetDefault", "Warn", "WarnContext", "With"},
