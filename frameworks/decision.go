@@ -218,7 +218,7 @@ func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
 }
 
 // ended takes in that the node's task will never run again. An end that nobody
-// asked for counts as a failure, whoever is to blame: it paces the next try.
+// asked for counts as a failure, and paces the next try.
 func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.do(scheduler.Forget{Task: status.TaskID.Value})
 	task, _ := d.view.Task(status.TaskID.Value)
@@ -232,11 +232,22 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		d.note(n, "stopped", attrs...)
 		return
 	}
+	if neverBegan(status) {
+		n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(1))
+		d.note(n, "not launched", attrs...)
+		return
+	}
 	n.Failures++
 	n.LastFailure = said(status, status.GetState().String())
 	n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 	attrs = append(attrs, slog.Int("failures", n.Failures), slog.Time("retry", n.Retry))
 	d.note(n, "failed", attrs...)
+}
+
+// neverBegan says whether a launch did not reach its agent: the scheduler died
+// before it was sent, or the offer was gone. That is no failure of a server.
+func neverBegan(status mesos.TaskStatus) bool {
+	return status.GetReason() == mesos.REASON_RECONCILIATION || status.GetReason() == mesos.REASON_INVALID_OFFERS
 }
 
 // settle takes the next step for every node, as far as the offers held allow.

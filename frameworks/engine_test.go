@@ -76,6 +76,7 @@ func TestSurvivesDeathAtEveryPoint(t *testing.T) {
 			w.until(5*time.Minute, "ready", w.allReady(3))
 			ids := map[string]bool{}
 			for _, n := range w.status().Nodes {
+				assert.Zero(t, n.Failures, "%s: a scheduler's death is no failure of its server", n.Name)
 				assert.Equal(t, 1, n.Generation, "%s kept its place", n.Name)
 				id := w.service.resourceID(&n.Node) + ".data"
 				assert.Equal(t, 1, w.made[id], "volume %s", id)

@@ -183,7 +183,7 @@ func (d *decision) within(last time.Duration, since time.Time) bool {
 // backsOff says whether the node waits after a failure. A retry further away
 // than its own pause is one of a clock that was set back.
 func (d *decision) backsOff(n *Node) bool {
-	return n.Retry.After(d.now) && !n.Retry.After(d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures)))
+	return n.Retry.After(d.now) && !n.Retry.After(d.now.Add(d.pod(n.Pod).Backoff.after(max(n.Failures, 1))))
 }
 
 // together says whether the node may be launched as far as its peers go.

@@ -91,10 +91,11 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 		if wait := n.Retry.Sub(now); wait > 0 {
 			text += fmt.Sprintf(", and is tried again in %s", age(wait))
 		}
-		out = append(out, text+":")
+		text += ":"
 		for line := range strings.Lines(n.LastFailure) {
-			out = append(out, "  "+cut(strings.TrimSuffix(line, "\n")))
+			text += "\n  " + cut(strings.TrimSuffix(line, "\n"))
 		}
+		out = append(out, text)
 	}
 	return out
 }
