@@ -208,7 +208,7 @@ func (a *Agent) connect(m *master) {
 	}
 	ctx, cancel := context.WithCancel(a.c.ctx)
 	var l *link
-	l = m.connect(ctx, a.cut.Load, func(msg model.MasterMessage) {
+	l = m.connect(ctx, a, func(msg model.MasterMessage) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.link == l && !a.cut.Load() {

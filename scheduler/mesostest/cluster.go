@@ -35,6 +35,7 @@ type Cluster struct {
 	agents  []*Agent
 
 	electing sync.Mutex // held while a leader comes or goes
+	mail     mail
 
 	mu       sync.Mutex
 	address  string // of the leader, or of the last that there was

@@ -62,6 +62,18 @@ func (g *gate) set(open bool) {
 	}
 }
 
+func (g *gate) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.open:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait reports whether the gate is open, or was opened before ctx ended.
 func (g *gate) wait(ctx context.Context) bool {
 	g.mu.Lock()
 	open := g.open

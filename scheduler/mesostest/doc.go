@@ -28,7 +28,9 @@
 //
 // What happens to a cluster is in the hands of the caller: [Agent.Kill],
 // [Agent.Stop], [Agent.Start], [Agent.Partition], [Agent.Heal],
-// [Cluster.StopMaster], [Cluster.StartMaster].
+// [Cluster.StopMaster], [Cluster.StartMaster], [Master.Pause]. What they say to
+// each other and to schedulers is too: [Cluster.Intercept] loses, delays,
+// doubles, swaps and holds back messages.
 //
 // With a ZooKeeper in its configuration a cluster has any number of masters,
 // which elect their leader there as those of Mesos do: [Cluster.Masters],

@@ -141,6 +141,7 @@ func (k *candidacy) keep(ctx context.Context, events <-chan zk.Event) {
 // lost ends a leader. Mesos does the same: it cannot know what the next leader
 // has done since.
 func (k *candidacy) lost() {
+	k.p.running.wait(k.p.c.ctx)
 	if k.p.Leads() {
 		k.p.c.note("master at %s lost its leadership", k.p.Address())
 		k.p.Kill()

@@ -33,6 +33,7 @@ type master struct {
 	info    mesos.MasterInfo
 	started time.Time
 	handler http.Handler
+	running *gate // closed while the process is paused
 
 	mu       sync.Mutex
 	timer    *time.Timer
@@ -87,9 +88,9 @@ func (c *Cluster) masterInfo(address net.Addr) (mesos.MasterInfo, error) {
 }
 
 // startMaster starts a leader with what the last one remembered.
-func startMaster(c *Cluster, info mesos.MasterInfo, cfg model.Config, registry model.Registry) *master {
+func startMaster(c *Cluster, cfg model.Config, registry model.Registry, running *gate) *master {
 	m := &master{
-		c: c, info: info, started: time.Now(),
+		c: c, info: cfg.Info, started: time.Now(), running: running,
 		streams: map[string]*queue[*scheduler.Event]{}, links: map[string]*link{},
 		watchers: map[*queue[*mesosmaster.Event]]bool{},
 	}
@@ -101,10 +102,22 @@ func startMaster(c *Cluster, info mesos.MasterInfo, cfg model.Config, registry m
 	return m
 }
 
+// lock takes the lock as soon as the master is not paused.
+func (m *master) lock() {
+	for {
+		m.running.wait(m.c.ctx)
+		m.mu.Lock()
+		if m.running.isOpen() || m.c.ctx.Err() != nil {
+			return
+		}
+		m.mu.Unlock()
+	}
+}
+
 // step hands an input to the machine and its outputs to whom they are for. It
 // returns the reply to a call.
 func (m *master) step(in model.Input) model.Reply {
-	m.mu.Lock()
+	m.lock()
 	defer m.mu.Unlock()
 	return m.stepLocked(in)
 }
@@ -145,7 +158,7 @@ func (m *master) stepLocked(in model.Input) model.Reply {
 
 // subscribe steps a SUBSCRIBE with a queue ready for its events.
 func (m *master) subscribe(call model.Call) (*queue[*scheduler.Event], model.Reply) {
-	m.mu.Lock()
+	m.lock()
 	defer m.mu.Unlock()
 	q := newQueue[*scheduler.Event]()
 	m.streams[call.Stream] = q
@@ -158,7 +171,7 @@ func (m *master) subscribe(call model.Call) (*queue[*scheduler.Event], model.Rep
 
 // unsubscribe tells the machine that a scheduler has gone.
 func (m *master) unsubscribe(stream string) {
-	m.mu.Lock()
+	m.lock()
 	defer m.mu.Unlock()
 	if q := m.streams[stream]; q != nil {
 		q.close()
@@ -168,30 +181,52 @@ func (m *master) unsubscribe(stream string) {
 }
 
 // connect opens a link for an agent.
-func (m *master) connect(ctx context.Context, cut func() bool, deliver func(model.MasterMessage)) *link {
+func (m *master) connect(ctx context.Context, a *Agent, deliver func(model.MasterMessage)) *link {
 	l := &link{
-		name: randomUUID(), cut: cut,
+		name: randomUUID(), cut: a.cut.Load,
 		toMaster: newQueue[model.AgentMessage](), toAgent: newQueue[model.MasterMessage](),
 	}
 	m.mu.Lock()
 	m.links[l.name] = l
 	m.mu.Unlock()
+	toMaster, toAgent := "to master "+l.name, "to agent "+l.name
 	m.c.work.Go(func() {
-		l.toMaster.each(ctx, func(msg model.AgentMessage) { m.step(model.AgentSaid{From: l.name, Message: msg}) })
+		l.toMaster.each(ctx, func(msg model.AgentMessage) {
+			m.c.carry(toMaster, said(a, msg), func() { m.hear(l, msg) })
+		})
 	})
-	m.c.work.Go(func() { l.toAgent.each(ctx, deliver) })
+	m.c.work.Go(func() {
+		l.toAgent.each(ctx, func(msg model.MasterMessage) {
+			m.c.carry(toAgent, heard(a, msg), func() { deliver(msg) })
+		})
+	})
 	return l
 }
 
-// disconnect closes an agent's link. A partition hides even that.
+// hear takes what an agent says, unless it comes late over a link that is no
+// more.
+func (m *master) hear(l *link, msg model.AgentMessage) {
+	m.lock()
+	defer m.mu.Unlock()
+	if m.links[l.name] == l {
+		m.stepLocked(model.AgentSaid{From: l.name, Message: msg})
+	}
+}
+
+// disconnect closes an agent's link. A partition hides even that. A master that
+// is paused learns of it later.
 func (m *master) disconnect(l *link, silently bool) {
 	l.toMaster.close()
 	l.toAgent.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.links, l.name)
-	if !silently {
+	switch {
+	case silently:
+	case m.running.isOpen():
 		m.stepLocked(model.AgentClosed{From: l.name})
+	default:
+		m.c.work.Go(func() { m.step(model.AgentClosed{From: l.name}) })
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 // Master is one of the masters of a [Cluster]: a process that leads or stands
 // by. Its methods may be called at any time, from any goroutine.
 type Master struct {
-	c     *Cluster
-	index int
+	c       *Cluster
+	index   int
+	running *gate // closed while the process is paused
 
 	starting sync.Mutex // held to start the process
 
@@ -119,6 +120,9 @@ func (p *Master) serve() error {
 
 // answer is for what the master serves as a leader or as a standby.
 func (p *Master) answer(w http.ResponseWriter, r *http.Request) {
+	if !p.running.wait(r.Context()) {
+		return
+	}
 	p.mu.Lock()
 	handler := standby(p.leader)
 	if p.machine != nil {
@@ -137,6 +141,36 @@ func (p *Master) Kill() {
 	p.end((*candidacy).vanish)
 }
 
+// Pause stops the master's process as SIGSTOP does: connections stay open, and
+// nothing is answered, sent or taken note of until Resume. A leader that is
+// paused for longer than its session in ZooKeeper lasts is replaced, and ends.
+func (p *Master) Pause() {
+	p.running.set(false)
+	p.mu.Lock()
+	machine, candidacy := p.machine, p.candidacy
+	p.mu.Unlock()
+	if machine != nil {
+		machine.mu.Lock() // what it was about to do is done
+		defer machine.mu.Unlock()
+	}
+	if candidacy != nil {
+		candidacy.wire.cut()
+	}
+	p.c.note("master at %s paused", p.Address())
+}
+
+// Resume lets a master that was paused go on.
+func (p *Master) Resume() {
+	p.mu.Lock()
+	candidacy := p.candidacy
+	p.mu.Unlock()
+	if candidacy != nil {
+		candidacy.wire.mend()
+	}
+	p.c.note("master at %s resumed", p.Address())
+	p.running.set(true)
+}
+
 // end ends the process; the election is left by leave. The lock electing is
 // held.
 func (p *Master) end(leave func(*candidacy)) {
@@ -145,6 +179,7 @@ func (p *Master) end(leave func(*candidacy)) {
 	server, candidacy, id := p.server, p.candidacy, p.info.ID
 	p.server, p.candidacy = nil, nil
 	p.mu.Unlock()
+	p.running.set(true)
 	if candidacy != nil {
 		leave(candidacy)
 	}
@@ -206,7 +241,7 @@ func (c *Cluster) elect(p *Master, server *http.Server) error {
 	c.mu.Lock()
 	registry := c.registry
 	c.mu.Unlock()
-	m, err := c.newMaster(p.info, registry)
+	m, err := c.newMaster(p.info, registry, p.running)
 	if err != nil {
 		p.mu.Unlock()
 		return err
@@ -272,16 +307,16 @@ func (c *Cluster) RestartMaster() error {
 }
 
 // newMaster makes a leader with what the last one remembered.
-func (c *Cluster) newMaster(info mesos.MasterInfo, registry model.Registry) (*master, error) {
+func (c *Cluster) newMaster(info mesos.MasterInfo, registry model.Registry, running *gate) (*master, error) {
 	least, err := parseMinOffer(c.cfg.MinOffer)
 	if err != nil {
 		return nil, err
 	}
-	return startMaster(c, info, model.Config{
+	return startMaster(c, model.Config{
 		Info: info, AllocationInterval: c.cfg.AllocationInterval, OfferTimeout: c.cfg.OfferTimeout,
 		PingInterval: c.cfg.PingInterval, MaxMissedPings: c.cfg.MaxMissedPings,
 		ReregisterTimeout: c.cfg.ReregisterTimeout, Heartbeat: c.cfg.Heartbeat, MinOffer: least,
-	}, registry), nil
+	}, registry, running), nil
 }
 
 // newMasters prepares the masters, which are down.
@@ -291,7 +326,8 @@ func (c *Cluster) newMasters() error {
 		return err
 	}
 	for i := range 1 + c.cfg.Standbys {
-		p := &Master{c: c, index: i, address: c.cfg.Address}
+		p := &Master{c: c, index: i, running: newGate(), address: c.cfg.Address}
+		p.running.set(true)
 		if i > 0 {
 			p.address = net.JoinHostPort(host, "0")
 		}

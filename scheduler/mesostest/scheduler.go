@@ -1,6 +1,7 @@
 package mesostest
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -141,8 +142,26 @@ func (m *master) serveScheduler(w http.ResponseWriter, r *http.Request) {
 		m.serveSubscribe(w, r, call)
 		return
 	}
-	reply := m.step(call)
-	respond(w, reply.Status, reply.Text)
+	if reply, ok := m.receive(r, call.Call, func() model.Reply { return m.step(call) }); ok {
+		respond(w, reply.Status, reply.Text)
+	}
+}
+
+// receive waits until a call has arrived, and returns the reply to it, or false
+// if the scheduler did not wait for that. If the call is lost on its way the
+// connection breaks.
+func (m *master) receive(r *http.Request, call *scheduler.Call, arrived func() model.Reply) (model.Reply, bool) {
+	msg := callMessage(call)
+	replies := make(chan model.Reply, 2) // it may arrive twice
+	if !m.c.carry("calls of "+msg.FrameworkID, msg, func() { replies <- arrived() }) {
+		panic(http.ErrAbortHandler)
+	}
+	select {
+	case reply := <-replies:
+		return reply, true
+	case <-r.Context().Done():
+		return model.Reply{}, false
+	}
 }
 
 // authenticate returns who calls, or "" where nobody needs to say.
@@ -196,6 +215,9 @@ func (m *master) serveSubscribe(w http.ResponseWriter, r *http.Request, call mod
 		fail(w, err)
 		return
 	}
+	if _, ok := m.receive(r, call.Call, func() model.Reply { return model.Reply{} }); !ok {
+		return
+	}
 	call.Stream = randomUUID()
 	events, reply := m.subscribe(call)
 	if reply.Status != http.StatusOK {
@@ -206,8 +228,24 @@ func (m *master) serveSubscribe(w http.ResponseWriter, r *http.Request, call mod
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set(streamHeader, call.Stream)
 	w.WriteHeader(http.StatusOK)
-	stream(w, r, events, m.c.cfg.Heartbeat, func(e *scheduler.Event) ([]byte, error) { return encode(kind, e) },
-		&scheduler.Event{Type: scheduler.Event_HEARTBEAT})
+	arrived := newQueue[*scheduler.Event]()
+	framework := call.Call.GetFrameworkID().GetValue()
+	go m.deliver(r.Context(), "events of "+call.Stream, framework, events, arrived)
+	stream(w, r, arrived, m.c.cfg.Heartbeat, func(e *scheduler.Event) ([]byte, error) {
+		m.running.wait(r.Context())
+		return encode(kind, e)
+	}, &scheduler.Event{Type: scheduler.Event_HEARTBEAT})
+}
+
+// deliver carries the events of a stream until it ends.
+func (m *master) deliver(ctx context.Context, way, framework string, events, arrived *queue[*scheduler.Event]) {
+	defer arrived.close()
+	events.each(ctx, func(e *scheduler.Event) {
+		if e.Subscribed != nil {
+			framework = e.Subscribed.FrameworkID.GetValue()
+		}
+		m.c.carry(way, eventMessage(e, framework), func() { arrived.push(e) })
+	})
 }
 
 // stream writes events as records until the queue is closed or the other end
