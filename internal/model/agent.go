@@ -79,6 +79,9 @@ type Agent struct {
 type served struct {
 	info mesos.FrameworkInfo
 	runs map[string]*run // by executor ID
+	// ending is set when the master shut the framework down: nobody will
+	// acknowledge anything of it.
+	ending bool
 }
 
 // NewAgent returns an agent that has never registered. The error says which
@@ -416,6 +419,10 @@ func (a *Agent) forgetFramework(id string) {
 	}
 	a.exitIfDone()
 }
+
+// Leaving reports whether the master told the agent to end, and it was not
+// started again since.
+func (a *Agent) Leaving() bool { return a.leaving }
 
 // exitIfDone ends the agent's process if it was told to and nothing runs.
 func (a *Agent) exitIfDone() {

@@ -133,3 +133,21 @@ func TestMaintenanceErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestAgentForgetsAFrameworkThatIsTornDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	c := w.subscribe("*")
+	o := c.offers()[0]
+	c.accept(o, 0, launchOp(commandTask("t1", o.AgentID.Value, 1, 128)))
+	w.settle() // nothing is acknowledged
+	want(t, "launched", len(w.agents[0].agent.Report().Frameworks[0].Executors[0].Launched), 1)
+	c.call(&scheduler.Call{Type: scheduler.Call_TEARDOWN})
+	w.settle()
+	r := w.agents[0].agent.Report()
+	want(t, "frameworks", len(r.Frameworks), 0)
+	want(t, "frameworks that had executors", len(r.Completed), 1)
+	want(t, "tasks of that", len(r.Completed[0].Completed[0].Completed), 1)
+	w.sleep(time.Hour)
+	want(t, "updates", len(w.agents[0].agent.updates), 0)
+}

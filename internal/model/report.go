@@ -54,16 +54,23 @@ func (m *Master) reportAgent(a *agent) mesosmaster.Response_GetAgents_Agent {
 		TotalResources:     reported(a.total),
 		AllocatedResources: reported(a.used()),
 		OfferedResources:   reported(a.offered()),
+		Capabilities:       AgentCapabilities(),
 	}
+	return r
+}
+
+// AgentCapabilities are the capabilities of every agent.
+func AgentCapabilities() []mesos.AgentInfo_Capability {
+	var out []mesos.AgentInfo_Capability
 	for _, c := range []mesos.AgentInfo_Capability_Type{
 		mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE,
 		mesos.AgentInfo_Capability_RESERVATION_REFINEMENT, mesos.AgentInfo_Capability_RESOURCE_PROVIDER,
 		mesos.AgentInfo_Capability_RESIZE_VOLUME, mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK,
 		mesos.AgentInfo_Capability_AGENT_DRAINING, mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS,
 	} {
-		r.Capabilities = append(r.Capabilities, mesos.AgentInfo_Capability{Type: c})
+		out = append(out, mesos.AgentInfo_Capability{Type: c})
 	}
-	return r
+	return out
 }
 
 // used is what tasks and executors hold of an agent.

@@ -335,9 +335,9 @@ func (a *Agent) shutdownFramework(id string) {
 	if f == nil {
 		return
 	}
+	f.ending = true
 	for _, eid := range sortedKeys(f.runs) {
 		r := f.runs[eid]
-		// Nobody is left to acknowledge anything.
 		for _, tid := range r.taskOrder {
 			delete(a.updates, ref{id, tid})
 		}
@@ -416,7 +416,7 @@ func (a *Agent) endRun(r *run, status int) {
 			a.settle(r, a.agentStatus(id, r.executor, r.endState, r.endReason, r.endText))
 		}
 	}
-	if a.leaving {
+	if f := a.frameworks[r.framework]; a.leaving || f != nil && f.ending {
 		a.abandon(r)
 	}
 	a.forgetRun(r)

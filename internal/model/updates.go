@@ -26,6 +26,9 @@ type operationStream struct {
 
 // report queues a status for the master.
 func (a *Agent) report(framework string, s mesos.TaskStatus, latest mesos.TaskState) {
+	if f := a.frameworks[framework]; f != nil && f.ending {
+		return
+	}
 	key := ref{framework, s.TaskID.Value}
 	u := a.updates[key]
 	if u == nil {

@@ -111,10 +111,7 @@ func (a *Agent) listen() (net.Listener, error) {
 // serve starts the agent's process: its API on l, and its connection to the
 // master if there is one.
 func (a *Agent) serve(l net.Listener) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/api/v1/executor", a.serveExecutor)
-	mux.HandleFunc("/slave(1)/api/v1/executor", a.serveExecutor)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: time.Minute}
 	a.mu.Lock()
 	a.server, a.up = server, true
 	a.mu.Unlock()
@@ -175,6 +172,9 @@ func (a *Agent) stepLocked(in model.AgentInput) model.ExecutorReply {
 			if deliver := a.streams[out.Stream]; deliver != nil {
 				deliver(out.Event)
 			}
+		case model.Exit:
+			// Not here: it needs the lock.
+			a.c.work.Go(a.exit)
 		case model.ExecutorClose:
 			a.closeStream(out.Stream)
 		default:
@@ -262,6 +262,19 @@ func (a *Agent) down() {
 		}
 	}
 	a.disconnect(false)
+}
+
+// exit ends the agent's process as the master told it to.
+func (a *Agent) exit() {
+	a.mu.Lock()
+	leaving := a.machine.Leaving()
+	a.mu.Unlock()
+	if !leaving {
+		return // it was started again meanwhile
+	}
+	a.c.note("agent %s exited: the master shut it down", a.cfg.Hostname)
+	a.down()
+	a.c.changed()
 }
 
 // Kill ends the agent's process with everything that it runs left running, as

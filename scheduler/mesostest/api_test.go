@@ -203,7 +203,7 @@ func TestOperatorEndpoints(t *testing.T) {
 			t.Errorf("%s: %v is %v, want %v", tc.call, tc.path, got, tc.want)
 		}
 	}
-	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"GET_LOGGING_LEVEL"}`); status != http.StatusNotImplemented || !strings.Contains(body, "GET_LOGGING_LEVEL") {
+	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"REMOVE_QUOTA"}`); status != http.StatusNotImplemented || !strings.Contains(body, "REMOVE_QUOTA") {
 		t.Errorf("what is not there answers %d %q", status, body)
 	}
 	_, body, _ := get(t, c.URL()+"/state")
@@ -217,8 +217,8 @@ func TestOperatorEndpoints(t *testing.T) {
 	if got := dig(state, "slaves", 0, "resources", "ports"); got != "[31000-31009]" {
 		t.Errorf("/state says ports %v", got)
 	}
-	if got := dig(ask("GET_METRICS"), "metrics", 0, "name"); got != "master/cpus_percent" {
-		t.Errorf("the first metric is %v", got)
+	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"GET_METRICS","get_metrics":{}}`); status != 200 || !strings.Contains(body, `{"name":"master/cpus_percent"`) {
+		t.Errorf("GET_METRICS: %d %s", status, body)
 	}
 	_, body, _ = get(t, c.URL()+"/metrics/snapshot")
 	var metrics map[string]float64

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -17,7 +18,16 @@ func (m *master) routes() http.Handler {
 		mux.HandleFunc("/master"+path, h)
 	}
 	handle("/api/v1/scheduler", m.serveScheduler)
-	handle("/api/v1", m.serveOperator)
+	// A master without a directory for logs has no files to show.
+	common := &facilities{files: func() map[string]string { return nil }}
+	common.files.handle(mux)
+	handle("/api/v1", func(w http.ResponseWriter, r *http.Request) { m.serveOperator(w, r, common) })
+	handle("/maintenance/schedule", m.serveSchedule)
+	handle("/maintenance/status", m.serveMaintenanceStatus)
+	handle("/machine/down", m.serveMachines(func(ids []mesos.MachineID) model.OperatorRequest { return model.StartMaintenance{Machines: ids} }))
+	handle("/machine/up", m.serveMachines(func(ids []mesos.MachineID) model.OperatorRequest { return model.StopMaintenance{Machines: ids} }))
+	handle("/weights", m.serveWeights)
+	handle("/flags", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, object{"flags": m.flagMap()}) })
 	handle("/health", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "") })
 	handle("/version", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionFields()) })
 	handle("/state", m.serveState)

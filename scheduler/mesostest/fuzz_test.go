@@ -12,6 +12,7 @@ import (
 	"github.com/gogo/protobuf/proto"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -216,4 +217,22 @@ func FuzzExecutorCall(f *testing.F) {
 		w.now = w.now.Add(time.Minute)
 		w.toAgent(model.Tick{})
 	})
+}
+
+// operateOn lets a master act on an operator's call.
+func operateOn(t *testing.T, call *mesosmaster.Call) {
+	request, err := requestOf(call)
+	if err != nil || request == nil {
+		return
+	}
+	w := newWorld(t)
+	w.toMaster(model.Operate{Request: request})
+	for range 3 {
+		w.now = w.now.Add(10 * time.Second)
+		w.toMaster(model.Tick{})
+		w.toAgent(model.Tick{})
+	}
+	both(t, w.master.GetState().GetTasks)
+	status := w.master.MaintenanceStatus()
+	both(t, &status)
 }

@@ -9,15 +9,21 @@ import (
 
 	"github.com/gogo/protobuf/proto"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	mesosmaintenance "github.com/mesos/mesos-go/api/v1/lib/maintenance"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/mesokit/mesokit/internal/model"
 )
 
+// facilities are what masters and agents have in common for those who look at
+// them.
+type facilities struct {
+	files files
+	level verbosity
+}
+
 // serveOperator is the operator API.
-func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
+func (m *master) serveOperator(w http.ResponseWriter, r *http.Request, common *facilities) {
 	err := onlyPost(r)
 	call := &mesosmaster.Call{}
 	if err == nil {
@@ -35,6 +41,11 @@ func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
 		m.serveEvents(w, r, kind)
 		return
 	}
+	if set := call.SetLoggingLevel; call.Type == mesosmaster.Call_SET_LOGGING_LEVEL && set != nil {
+		common.level.set(set.Level, time.Duration(set.Duration.Nanoseconds))
+		respond(w, http.StatusOK, "")
+		return
+	}
 	if request, err := requestOf(call); err != nil {
 		fail(w, err)
 		return
@@ -43,12 +54,16 @@ func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
 		respond(w, reply.Status, reply.Text)
 		return
 	}
-	response, err := m.answer(call)
+	response, err := m.answer(call, common)
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	b, err := encode(kind, response)
+	writeMessage(w, kind, response)
+}
+
+func writeMessage(w http.ResponseWriter, kind string, msg proto.Message) {
+	b, err := encode(kind, msg)
 	if err != nil {
 		fail(w, err)
 		return
@@ -58,6 +73,17 @@ func (m *master) serveOperator(w http.ResponseWriter, r *http.Request) {
 }
 
 func operatorCall(w http.ResponseWriter, r *http.Request, call *mesosmaster.Call) error {
+	if err := decodeCall(w, r, call); err != nil {
+		return err
+	}
+	if call.Type == mesosmaster.Call_UNKNOWN {
+		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'type' to be present")
+	}
+	return nil
+}
+
+// decodeCall reads an operator's call to a master or an agent.
+func decodeCall(w http.ResponseWriter, r *http.Request, call proto.Message) error {
 	data, kind, err := body(w, r)
 	if err != nil {
 		return err
@@ -75,9 +101,6 @@ func operatorCall(w http.ResponseWriter, r *http.Request, call *mesosmaster.Call
 			return refuse(http.StatusBadRequest, "%s", err)
 		}
 	}
-	if call.Type == mesosmaster.Call_UNKNOWN {
-		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'type' to be present")
-	}
 	return nil
 }
 
@@ -92,11 +115,24 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 		if c.UpdateMaintenanceSchedule == nil {
 			return nil, missing("update_maintenance_schedule")
 		}
-		var ws []model.Window
-		for _, w := range c.UpdateMaintenanceSchedule.Schedule.Windows {
-			ws = append(ws, model.Window{Machines: w.MachineIDs, Unavailability: w.Unavailability})
+		return scheduleRequest(&c.UpdateMaintenanceSchedule.Schedule), nil
+	case mesosmaster.Call_START_MAINTENANCE:
+		if c.StartMaintenance == nil {
+			return nil, missing("start_maintenance")
 		}
-		return model.SetSchedule{Windows: ws}, nil
+		return model.StartMaintenance{Machines: c.StartMaintenance.Machines}, nil
+	case mesosmaster.Call_STOP_MAINTENANCE:
+		if c.StopMaintenance == nil {
+			return nil, missing("stop_maintenance")
+		}
+		return model.StopMaintenance{Machines: c.StopMaintenance.Machines}, nil
+	case mesosmaster.Call_UPDATE_WEIGHTS:
+		if c.UpdateWeights == nil {
+			return nil, missing("update_weights")
+		}
+		return model.SetWeights{Weights: c.UpdateWeights.WeightInfos}, nil
+	case mesosmaster.Call_SET_LOGGING_LEVEL:
+		return nil, missing("set_logging_level")
 	case mesosmaster.Call_TEARDOWN:
 		if c.Teardown == nil {
 			return nil, missing("teardown")
@@ -165,12 +201,63 @@ func resourceRequest(c *mesosmaster.Call, missing func(string) error) (model.Ope
 				Type: mesos.Offer_Operation_DESTROY, Destroy: &mesos.Offer_Operation_Destroy{Volumes: x.Volumes}})
 		}
 		return nil, missing("destroy_volumes")
+	case mesosmaster.Call_GROW_VOLUME:
+		x := c.GrowVolume
+		if x == nil {
+			return nil, missing("grow_volume")
+		}
+		if x.AgentID == nil {
+			return nil, noAgent
+		}
+		return change(*x.AgentID, mesos.Offer_Operation{Type: mesos.Offer_Operation_GROW_VOLUME,
+			GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: x.Volume, Addition: x.Addition}})
+	case mesosmaster.Call_SHRINK_VOLUME:
+		x := c.ShrinkVolume
+		if x == nil {
+			return nil, missing("shrink_volume")
+		}
+		if x.AgentID == nil {
+			return nil, noAgent
+		}
+		return change(*x.AgentID, mesos.Offer_Operation{Type: mesos.Offer_Operation_SHRINK_VOLUME,
+			ShrinkVolume: &mesos.Offer_Operation_ShrinkVolume{Volume: x.Volume, Subtract: x.Subtract}})
 	}
 	return nil, nil
 }
 
+var noAgent = refuse(http.StatusBadRequest,
+	"Failed to validate master::Call: Expecting 'agent_id' to be present; only agent default resources are supported right now")
+
 // answer answers a call that only asks.
-func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
+func (m *master) answer(c *mesosmaster.Call, common *facilities) (*mesosmaster.Response, error) {
+	missing := func(field string) error {
+		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting '%s' to be present", field)
+	}
+	out := &mesosmaster.Response{}
+	switch c.Type {
+	case mesosmaster.Call_GET_LOGGING_LEVEL:
+		out.Type, out.GetLoggingLevel = mesosmaster.Response_GET_LOGGING_LEVEL, &mesosmaster.Response_GetLoggingLevel{Level: common.level.get()}
+		return out, nil
+	case mesosmaster.Call_LIST_FILES:
+		if c.ListFiles == nil {
+			return nil, missing("list_files")
+		}
+		infos, err := common.files.browse(c.ListFiles.Path)
+		out.Type, out.ListFiles = mesosmaster.Response_LIST_FILES, &mesosmaster.Response_ListFiles{FileInfos: infos}
+		return out, err
+	case mesosmaster.Call_READ_FILE:
+		if c.ReadFile == nil {
+			return nil, missing("read_file")
+		}
+		size, data, err := common.files.read(c.ReadFile.Path, c.ReadFile.Offset, c.ReadFile.Length)
+		out.Type, out.ReadFile = mesosmaster.Response_READ_FILE, &mesosmaster.Response_ReadFile{Size_: size, Data: data}
+		return out, err
+	}
+	return m.tell(c)
+}
+
+// tell answers a call that asks for what the machine knows.
+func (m *master) tell(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := &mesosmaster.Response{}
@@ -178,8 +265,7 @@ func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 	case mesosmaster.Call_GET_HEALTH:
 		out.Type, out.GetHealth = mesosmaster.Response_GET_HEALTH, &mesosmaster.Response_GetHealth{Healthy: true}
 	case mesosmaster.Call_GET_VERSION:
-		out.Type, out.GetVersion = mesosmaster.Response_GET_VERSION, &mesosmaster.Response_GetVersion{VersionInfo: mesos.VersionInfo{
-			Version: version, BuildDate: new(buildDate), BuildTime: new(buildTime), BuildUser: new("")}}
+		out.Type, out.GetVersion = mesosmaster.Response_GET_VERSION, &mesosmaster.Response_GetVersion{VersionInfo: versionInfo()}
 	case mesosmaster.Call_GET_MASTER:
 		at := float64(m.started.UnixMilli()) / 1000
 		out.Type, out.GetMaster = mesosmaster.Response_GET_MASTER, &mesosmaster.Response_GetMaster{
@@ -204,18 +290,18 @@ func (m *master) answer(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 		out.Type, out.GetQuota = mesosmaster.Response_GET_QUOTA, &mesosmaster.Response_GetQuota{
 			Status: mesosquota.QuotaStatus{Configs: m.machine.Quota()}}
 	case mesosmaster.Call_GET_METRICS:
-		out.Type, out.GetMetrics = mesosmaster.Response_GET_METRICS, &mesosmaster.Response_GetMetrics{}
-		metrics := m.machine.Metrics()
-		for _, name := range slices.Sorted(maps.Keys(metrics)) {
-			out.GetMetrics.Metrics = append(out.GetMetrics.Metrics, mesos.Metric{Name: name, Value: new(metrics[name])})
+		if c.GetMetrics == nil {
+			return nil, refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'get_metrics' to be present")
 		}
+		out.Type, out.GetMetrics = mesosmaster.Response_GET_METRICS, &mesosmaster.Response_GetMetrics{Metrics: metricsOf(m.machine.Metrics())}
 	case mesosmaster.Call_GET_MAINTENANCE_SCHEDULE:
 		out.Type = mesosmaster.Response_GET_MAINTENANCE_SCHEDULE
-		out.GetMaintenanceSchedule = &mesosmaster.Response_GetMaintenanceSchedule{}
-		for _, w := range m.machine.Schedule() {
-			out.GetMaintenanceSchedule.Schedule.Windows = append(out.GetMaintenanceSchedule.Schedule.Windows,
-				mesosmaintenance.Window{MachineIDs: w.Machines, Unavailability: w.Unavailability})
-		}
+		out.GetMaintenanceSchedule = &mesosmaster.Response_GetMaintenanceSchedule{Schedule: m.schedule()}
+	case mesosmaster.Call_GET_MAINTENANCE_STATUS:
+		out.Type, out.GetMaintenanceStatus = mesosmaster.Response_GET_MAINTENANCE_STATUS, &mesosmaster.Response_GetMaintenanceStatus{
+			Status: m.machine.MaintenanceStatus()}
+	case mesosmaster.Call_GET_WEIGHTS:
+		out.Type, out.GetWeights = mesosmaster.Response_GET_WEIGHTS, &mesosmaster.Response_GetWeights{WeightInfos: m.machine.Weights()}
 	default:
 		return nil, refuse(http.StatusNotImplemented, "mesostest does not implement the operator call %s", c.Type)
 	}
@@ -227,6 +313,19 @@ const (
 	buildDate = "2024-08-23 00:00:00"
 	buildTime = 1724371200.0
 )
+
+func versionInfo() mesos.VersionInfo {
+	return mesos.VersionInfo{Version: version, BuildDate: new(buildDate), BuildTime: new(buildTime), BuildUser: new("")}
+}
+
+// metricsOf lists metrics in the order of their names.
+func metricsOf(values map[string]float64) []mesos.Metric {
+	var out []mesos.Metric
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, mesos.Metric{Name: name, Value: new(values[name])})
+	}
+	return out
+}
 
 func versionFields() object {
 	return object{"build_date": buildDate, "build_time": buildTime, "build_user": "", "version": version}

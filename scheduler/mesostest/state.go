@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
+
+	"github.com/mesokit/mesokit/internal/model"
 )
 
 // The older endpoints, which people's scripts read: what the operator API says
@@ -209,6 +212,15 @@ func taskFields(t *mesos.Task) object {
 	if t.Labels != nil {
 		o["labels"] = asJSON(t.Labels).(object)["labels"]
 	}
+	if t.Discovery != nil {
+		o["discovery"] = asJSON(t.Discovery)
+	}
+	if t.Container != nil {
+		o["container"] = asJSON(t.Container)
+	}
+	if t.HealthCheck != nil {
+		o["health_check"] = asJSON(t.HealthCheck)
+	}
 	statuses := []any{}
 	for i := range t.Statuses {
 		s := &t.Statuses[i]
@@ -249,6 +261,23 @@ func sum(rs []mesos.Resource, keep func(*mesos.Resource) bool) object {
 		out[name] = "[" + strings.Join(parts, ", ") + "]"
 	}
 	return out
+}
+
+// capabilityNames are those of the agents here, as the model reports them.
+func capabilityNames() []string {
+	var out []string
+	for _, c := range model.AgentCapabilities() {
+		out = append(out, c.Type.String())
+	}
+	return out
+}
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
 }
 
 func reserved(rs []mesos.Resource) object {
