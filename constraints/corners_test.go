@@ -138,7 +138,7 @@ func TestCorners(t *testing.T) {
 			}
 			p := rules.Placement()
 			p.Want(max(1, c.want))
-			for _, value := range strings.Fields(c.placed) {
+			for value := range strings.FieldsSeq(c.placed) {
 				p.Place(agent(value))
 			}
 			require.Equal(t, c.allowed, allows(t, p, agent(c.candidate)), "%s, placed %s", c.text, c.placed)

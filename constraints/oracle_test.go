@@ -129,7 +129,7 @@ func drive(t *testing.T, o *oracle, steps []byte) {
 	p := rules.Placement()
 	names := []*string{nil}
 	for i := range 5 {
-		names = append(names, ptr(fmt.Sprint("r", i)))
+		names = append(names, new(fmt.Sprint("r", i)))
 	}
 	o.desired = 1
 	for i := 0; i+1 < len(steps); i += 2 {
@@ -157,8 +157,6 @@ func drive(t *testing.T, o *oracle, steps []byte) {
 		}
 	}
 }
-
-func ptr(s string) *string { return &s }
 
 // The incremental counts agree with counting anew, whatever is placed and
 // removed, and so placing and then removing restores.

@@ -3,6 +3,7 @@ package constraints_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -395,13 +396,13 @@ func TestWhatCountsAsPlaced(t *testing.T) {
 			t.Parallel()
 			p := constraints.MustParse("hostname:UNIQUE", "hostname:NEVER_WITH:db").Placement()
 			p.PlaceAll("web", slices.Values(tasks), tt.only...)
-			free := ""
+			var free strings.Builder
 			for _, h := range []string{"a", "b", "c", "d"} {
 				if allows(t, p, host(h)) {
-					free += h
+					free.WriteString(h)
 				}
 			}
-			require.Equal(t, tt.free, free)
+			require.Equal(t, tt.free, free.String())
 		})
 	}
 }

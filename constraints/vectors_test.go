@@ -90,7 +90,7 @@ func attribute(t testing.TB, name, val string) mesos.Attribute {
 		return scalar(name, x)
 	case "r":
 		var ranges []mesos.Value_Range
-		for _, r := range strings.Split(rest, ",") {
+		for r := range strings.SplitSeq(rest, ",") {
 			var one mesos.Value_Range
 			_, err := fmt.Sscanf(r, "%d-%d", &one.Begin, &one.End)
 			require.NoError(t, err)

@@ -201,11 +201,12 @@ func (w *world) step(ev scheduler.Event) {
 		w.answers[a.Command] = a
 	}
 	for _, n := range effects.Note {
-		text := n.Text
+		var text strings.Builder
+		text.WriteString(n.Text)
 		for _, a := range n.Attrs {
-			text += " " + a.Key + "=" + a.Value.String()
+			text.WriteString(" " + a.Key + "=" + a.Value.String())
 		}
-		w.notes = append(w.notes, text)
+		w.notes = append(w.notes, text.String())
 	}
 	w.wake = effects.Wake
 	w.check()
@@ -330,7 +331,7 @@ func (w *world) say(e *fakeExecutor, call *mesosexec.Call) {
 func (w *world) update(e *fakeExecutor, task string, s mesos.TaskState, message string) {
 	e.serves = s == mesos.TASK_RUNNING
 	e.uuids++
-	uuid := []byte(fmt.Sprintf("%-16s", fmt.Sprintf("%s/%d", e.container[:8], e.uuids)))[:16]
+	uuid := fmt.Appendf(nil, "%-16s", fmt.Sprintf("%s/%d", e.container[:8], e.uuids))[:16]
 	status := mesos.TaskStatus{
 		TaskID: mesos.TaskID{Value: task}, State: &s, Source: mesos.SOURCE_EXECUTOR.Enum(), UUID: uuid,
 		ExecutorID: &mesos.ExecutorID{Value: e.id},

@@ -2,6 +2,7 @@ package offers
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -439,10 +440,7 @@ func TestReportsAddUp(t *testing.T) {
 	require.Len(t, sum.Refusals, 2)
 	assert.Equal(t, 2, sum.Refusals[0].Times)
 	assert.Equal(t, 1, sum.Refusals[0].Agents, "the later stands")
-	totals := map[string]int{}
-	for key, n := range first.Totals() {
-		totals[key] = n
-	}
+	totals := maps.Collect(first.Totals())
 	assert.Equal(t, map[string]int{"cpus": 3, "mem": 1}, totals)
 	assert.Equal(t, "x: 2 agents looked at: 1 × mem: wants 500, best 100 on host1 (short by 400); "+
 		"1 × cpus: wants 2, best 1 on host2 (short by 1). It would fit with mem 100, or with cpus 1\n"+

@@ -11,7 +11,7 @@ func checkRole(role string) error {
 	if role == "*" {
 		return nil
 	}
-	for _, part := range strings.Split(role, "/") {
+	for part := range strings.SplitSeq(role, "/") {
 		switch {
 		case part == "":
 			return errors.New("a role and each of its parts between slashes must not be empty")

@@ -61,7 +61,7 @@ func Parse(url string) (Ensemble, error) {
 	if e.Path == "/" {
 		return e, errors.New("the path is missing: masters are started with one, such as zk://host:2181/mesos")
 	}
-	for _, server := range strings.Split(hosts, ",") {
+	for server := range strings.SplitSeq(hosts, ",") {
 		if server == "" {
 			return e, errors.New("a host is empty: want host:port,host:port")
 		}
