@@ -293,6 +293,9 @@ func (m *Master) decline(f *framework, ids []mesos.OfferID, filters *mesos.Filte
 
 // revive ends suppression and filters, of the given roles or all.
 func (m *Master) revive(f *framework, roles []string) {
+	if !f.hasRoles(roles) {
+		return
+	}
 	if len(roles) == 0 {
 		roles = f.roles
 	}
@@ -303,7 +306,16 @@ func (m *Master) revive(f *framework, roles []string) {
 	m.allAgentsDirty()
 }
 
+// hasRoles reports whether the framework is subscribed with all the roles. One
+// that it lacks spoils a call, of which Mesos then does nothing.
+func (f *framework) hasRoles(roles []string) bool {
+	return !slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(f.roles, r) })
+}
+
 func (m *Master) suppress(f *framework, roles []string) {
+	if !f.hasRoles(roles) {
+		return
+	}
 	if len(roles) == 0 {
 		roles = f.roles
 	}

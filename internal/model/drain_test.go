@@ -52,7 +52,7 @@ func TestQuotaLimitsOffers(t *testing.T) {
 	limit := func(cpus float64) mesosquota.QuotaConfig {
 		return mesosquota.QuotaConfig{Role: "a", Limits: map[string]mesos.Value_Scalar{"cpus": {Value: cpus}}}
 	}
-	want(t, "reply", w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{limit(5)}}}).Status, 200)
+	want(t, "reply", w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{limit(5)}}}).Status, 200)
 	c := w.subscribe("a/b", "a")
 	cpus := func() (sum float64) {
 		for _, o := range c.offers() {
@@ -65,12 +65,12 @@ func TestQuotaLimitsOffers(t *testing.T) {
 		return sum
 	}
 	want(t, "cpus offered", cpus(), 5.0)
-	w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{{Role: "a"}}}})
+	w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{{Role: "a"}}}})
 	w.sleep(2 * time.Second)
-	want(t, "cpus offered without a limit", cpus(), 8.0)
-	reply := w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{{Role: "a/b"}}}})
+	want(t, "cpus offered that the limit withheld", cpus(), 3.0)
+	reply := w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{{Role: "a/b"}}}})
 	want(t, "nested role", reply.Status, 400)
-	want(t, "negative", w.step(Operate{SetQuota{[]mesosquota.QuotaConfig{limit(-1)}}}).Status, 400)
+	want(t, "negative", w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{limit(-1)}}}).Status, 400)
 }
 
 func TestWatch(t *testing.T) {

@@ -2,14 +2,20 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
 // SetQuota limits what a role and those below it may hold. Guarantees are
-// taken note of and not acted upon.
-type SetQuota struct{ Configs []mesosquota.QuotaConfig }
+// taken note of and not acted upon. A limit below what the role holds already
+// is refused unless Force is set.
+type SetQuota struct {
+	Configs []mesosquota.QuotaConfig
+	Force   bool
+}
 
 func (SetQuota) operatorRequest() {}
 
@@ -19,22 +25,20 @@ func topRole(role string) string {
 	return top
 }
 
+// setQuota checks and sets quota (src/master/quota_handler.cpp).
 func (m *Master) setQuota(r SetQuota) {
-	for _, c := range r.Configs {
-		err := validateRole(c.Role)
-		if err == nil && strings.Contains(c.Role, "/") {
-			err = fmt.Errorf("quota for the nested role '%s' is not supported", c.Role)
+	for i := range r.Configs {
+		if err := validateQuota(&r.Configs[i]); err != nil {
+			m.do(Reply{statusBadRequest, err.Error()})
+			return
 		}
-		if err == nil && c.Role == "*" {
-			err = fmt.Errorf("quota for the default role '*' is not supported")
-		}
-		for _, name := range sortedKeys(c.Limits) {
-			if v := c.Limits[name].Value; err == nil && !(v >= 0 && v*1000 < float64(maxScalar)) {
-				err = fmt.Errorf("limit %v of '%s' is not valid", v, name)
-			}
-		}
-		if err != nil {
-			m.do(Reply{statusBadRequest, "Invalid 'UPDATE_QUOTA' call: " + err.Error()})
+	}
+	for i := range r.Configs {
+		c := &r.Configs[i]
+		if have, most := m.consumed(c.Role), amounts(c.Limits); !r.Force && exceeds(have, most) {
+			m.do(Reply{statusBadRequest, fmt.Sprintf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; "+
+				"this is more than the requested limits '%s' (use 'force' flag to bypass this check)",
+				c.Role, amountText(have), amountText(most))})
 			return
 		}
 	}
@@ -44,15 +48,118 @@ func (m *Master) setQuota(r SetQuota) {
 		if len(c.Limits) > 0 || len(c.Guarantees) > 0 {
 			m.registry.Quota[c.Role] = c
 		}
-		// What is offered may now be too much.
-		for _, f := range m.framesInOrder() {
-			for _, o := range f.offersInOrder() {
-				if topRole(o.role) == c.Role {
-					m.rescind(o)
-				}
+		m.rescindBeyond(c.Role)
+	}
+}
+
+// rescindBeyond takes back offers of a role until what it holds and is offered
+// is within its limits.
+func (m *Master) rescindBeyond(role string) {
+	for _, f := range m.framesInOrder() {
+		for _, o := range f.offersInOrder() {
+			if topRole(o.role) != role {
+				continue
+			}
+			beyond := false
+			for _, v := range m.headroom(role) {
+				beyond = beyond || v < 0
+			}
+			if !beyond {
+				return
+			}
+			m.rescind(o)
+		}
+	}
+}
+
+// validateQuota checks a configuration (src/master/quota.cpp, validate).
+func validateQuota(c *mesosquota.QuotaConfig) error {
+	if strings.Contains(c.Role, "/") {
+		return fmt.Errorf("Updating quota on nested role '%s' is not supported yet", c.Role)
+	}
+	if err := validateRole(c.Role); err != nil {
+		return fmt.Errorf("Invalid QuotaConfig: Invalid 'QuotaConfig.role': %w", err)
+	}
+	for _, x := range []struct {
+		many, one string
+		values    map[string]mesos.Value_Scalar
+	}{{"guarantees", "guarantee", c.Guarantees}, {"limits", "limit", c.Limits}} {
+		for _, name := range sortedKeys(x.values) {
+			v := x.values[name].Value
+			most, words := 1e12, "1 trillion (1000000000000)"
+			if name == "mem" || name == "disk" {
+				most, words = 1<<40, "1 exabyte (1099511627776)"
+			}
+			bad := ""
+			switch {
+			case math.IsNaN(v):
+				bad = "NaN not supported"
+			case math.IsInf(v, -1):
+				bad = "Infinite values not supported"
+			case v > most:
+				return fmt.Errorf("Invalid QuotaConfig: Invalid 'QuotaConfig.%s': {'%s': %v} is invalid: values greater than %s are not supported",
+					x.many, name, v, words)
+			case v < 0:
+				bad = "Negative values not supported"
+			}
+			if bad != "" {
+				return fmt.Errorf("Invalid QuotaConfig: Invalid %s configuration {'%s': %v}: %s", x.one, name, v, bad)
 			}
 		}
 	}
+	if have, most := amounts(c.Guarantees), amounts(c.Limits); exceeds(have, most) {
+		return fmt.Errorf("Invalid QuotaConfig: 'QuotaConfig.guarantees' %s is not contained within the 'QuotaConfig.limits' %s",
+			amountText(have), amountText(most))
+	}
+	return nil
+}
+
+// amounts are values in thousandths.
+func amounts(values map[string]mesos.Value_Scalar) map[string]int64 {
+	out := map[string]int64{}
+	for name, v := range values {
+		out[name] = int64(math.Round(v.Value * 1000))
+	}
+	return out
+}
+
+// exceeds reports whether something is more than its limit, if it has one.
+func exceeds(have, most map[string]int64) bool {
+	for name, v := range most {
+		if have[name] > v {
+			return true
+		}
+	}
+	return false
+}
+
+func amountText(have map[string]int64) string {
+	var parts []string
+	for _, name := range sortedKeys(have) {
+		parts = append(parts, fmt.Sprintf("%s:%v", name, float64(have[name])/1000))
+	}
+	if len(parts) == 0 {
+		return "{}"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// consumed is what a role and those below it have reserved, or use without.
+func (m *Master) consumed(role string) map[string]int64 {
+	out := map[string]int64{}
+	for _, a := range m.order {
+		for _, r := range a.total {
+			if r.scalar() && r.reservedFor() != "" && topRole(r.reservedFor()) == role {
+				out[r.meta.Name] += r.milli
+			}
+		}
+		for _, r := range a.used() {
+			if r.scalar() && r.reservedFor() == "" && topRole(r.role) == role {
+				out[r.meta.Name] += r.milli
+			}
+		}
+	}
+	return out
 }
 
 // Quota returns the quota that is set, by role.
@@ -71,10 +178,7 @@ func (m *Master) headroom(role string) map[string]int64 {
 	if !ok || len(c.Limits) == 0 {
 		return nil
 	}
-	left := map[string]int64{}
-	for name, v := range c.Limits {
-		left[name] = int64(v.Value*1000 + 0.5)
-	}
+	left := amounts(c.Limits)
 	for _, a := range m.order {
 		// Reservations count whether they are used or not.
 		for _, r := range a.total {

@@ -166,7 +166,7 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 		if c.UpdateQuota == nil {
 			return nil, missing("update_quota")
 		}
-		return model.SetQuota{Configs: c.UpdateQuota.QuotaConfigs}, nil
+		return model.SetQuota{Configs: c.UpdateQuota.QuotaConfigs, Force: c.UpdateQuota.GetForce()}, nil
 	}
 	return resourceRequest(c, missing)
 }
