@@ -206,7 +206,8 @@ func TestLostCall(t *testing.T) {
 	t.Parallel()
 	c := New(t, Agents(1, "cpus:2;mem:1024"))
 	p := sleeper(t, c)
-	c.WaitRunning(t, 1)
+	p.expectUpdate("t1", "TASK_STARTING")
+	p.expectUpdate("t1", "TASK_RUNNING")
 	end := c.Intercept(named("KILL", always, Drop{}))
 	kill := object{"type": "KILL", "framework_id": object{"value": p.id}, "kill": object{"task_id": object{"value": "t1"}}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url, strings.NewReader(show(kill)))
@@ -224,7 +225,7 @@ func TestLostCall(t *testing.T) {
 		t.Errorf("t1 is %s", x.State)
 	}
 	p.call(kill)
-	c.WaitTask(t, "t1", mesos.TASK_KILLED)
+	p.expectUpdate("t1", "TASK_KILLED")
 }
 
 // A master that is paused answers nobody, and takes up afterwards what came
