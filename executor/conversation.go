@@ -15,7 +15,7 @@ const (
 // conversation is what core knows of the requests of the scheduler. Like core,
 // it does nothing itself.
 type conversation struct {
-	pending  []string   // IDs, in the order of their coming; at most maxPending
+	pending  []string   // keys of requests, in the order of their coming; at most maxPending
 	answered []answered // the latest last; at most maxAnswered, none of a pending ID
 }
 
@@ -37,6 +37,9 @@ func (heard) event()    {}
 func (said) event()     {}
 func (answered) event() {}
 
+// key tells requests apart: their authors number those of one task.
+func (r Request) key() string { return r.Task + "\x00" + r.ID }
+
 // hear takes a message of the scheduler.
 func (c *core) hear(m Message, eff *effects) {
 	switch m := m.(type) {
@@ -57,11 +60,11 @@ func (c *core) deliver(id string, m Message, eff *effects) {
 }
 
 func (c *core) request(r Request, eff *effects) {
-	if slices.Contains(c.conversation.pending, r.ID) {
+	if slices.Contains(c.conversation.pending, r.key()) {
 		return // its answer will come
 	}
 	for _, a := range c.conversation.answered {
-		if a.request.ID == r.ID {
+		if a.request.key() == r.key() {
 			c.reply(a, eff)
 			return
 		}
@@ -76,7 +79,7 @@ func (c *core) request(r Request, eff *effects) {
 		c.say(Response{ID: r.ID, Task: r.Task, Parts: 1, Error: refuse}, eff)
 		return
 	}
-	c.conversation.pending = append(c.conversation.pending, r.ID)
+	c.conversation.pending = append(c.conversation.pending, r.key())
 	eff.requests = append(eff.requests, r)
 }
 
@@ -84,7 +87,7 @@ func (c *core) request(r Request, eff *effects) {
 // is found out again when the request comes again.
 func (c *core) answer(a answered, eff *effects) {
 	conv := &c.conversation
-	conv.pending = slices.DeleteFunc(conv.pending, func(id string) bool { return id == a.request.ID })
+	conv.pending = slices.DeleteFunc(conv.pending, func(id string) bool { return id == a.request.key() })
 	if len(a.body) <= maxRepeat {
 		conv.answered = append(conv.answered, a)
 		conv.answered = conv.answered[max(0, len(conv.answered)-maxAnswered):]

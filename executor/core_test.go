@@ -64,8 +64,8 @@ func (w *world) step(ev event) effects {
 		w.record(call)
 	}
 	for _, r := range eff.requests {
-		require.False(w.t, w.asked[r.ID], "request %s carried out twice", r.ID)
-		w.asked[r.ID] = true
+		require.False(w.t, w.asked[r.key()], "request %q carried out twice", r.key())
+		w.asked[r.key()] = true
 	}
 	w.stops = append(w.stops, eff.stop...)
 	if eff.save {
@@ -102,7 +102,7 @@ func (w *world) check(eff effects) {
 	require.LessOrEqual(w.t, len(c.conversation.pending), maxPending)
 	require.LessOrEqual(w.t, len(c.conversation.answered), maxAnswered)
 	for _, a := range c.conversation.answered {
-		require.NotContains(w.t, c.conversation.pending, a.request.ID)
+		require.NotContains(w.t, c.conversation.pending, a.request.key())
 	}
 	failed := map[int]bool{} // groups
 	for _, t := range c.tasks {
@@ -445,7 +445,8 @@ func (w *world) random(r *rand.Rand) {
 	case 7:
 		request := Request{ID: fmt.Sprint("r", r.IntN(30)), Task: id}
 		if p := w.core.conversation.pending; len(p) > 0 && r.IntN(2) == 0 {
-			w.step(answered{request: Request{ID: p[r.IntN(len(p))]}})
+			task, id, _ := strings.Cut(p[r.IntN(len(p))], "\x00")
+			w.step(answered{request: Request{ID: id, Task: task}})
 		} else {
 			w.step(heard{request})
 		}

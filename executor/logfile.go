@@ -54,6 +54,9 @@ func (l *logFile) Write(p []byte) (int, error) {
 		return l.append(p)
 	}
 	end := bytes.IndexByte(p, '\n') + 1
+	if l.size > l.max { // the last rotation failed: rather lose output than fill the disk
+		end = 0
+	}
 	n, err := l.append(p[:end])
 	if err == nil {
 		err = l.rotate()
@@ -78,10 +81,12 @@ func (l *logFile) rotate() error {
 			return err
 		}
 	}
-	if err := os.Rename(l.path, l.path+".1"); err != nil {
+	// It is not there when somebody removed it or the last rotation ended here.
+	if err := os.Rename(l.path, l.path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	next, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	// Exclusive, so that a server that owns the sandbox cannot lay a link there.
+	next, err := os.OpenFile(l.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 )
 
@@ -41,8 +42,9 @@ func (s Secret) GoString() string { return s.String() }
 // in Config.Requests; or "tail", whose body is a Tail; or "usage", whose answer is a
 // Usage.
 type Request struct {
-	// ID tells requests apart. A request that comes again under an ID that was
-	// answered is not carried out again; the answer is repeated.
+	// ID tells requests of one task apart. A request that comes again under an
+	// ID that was answered is not carried out again; the answer is repeated, if
+	// it was short enough to be kept (64 KiB), or else found out anew.
 	ID   string          `json:"id"`
 	Task string          `json:"task"`
 	Name string          `json:"name"`
@@ -59,9 +61,12 @@ type Response struct {
 	// Error says why the request could not be carried out; empty: it was.
 	Error string `json:"error,omitempty"`
 	// Part counts from 0 to Parts-1.
-	Part  int    `json:"part"`
-	Parts int    `json:"parts"`
-	Body  []byte `json:"body,omitempty"`
+	Part  int `json:"part"`
+	Parts int `json:"parts"`
+	// Sum is the CRC-32 of the whole answer. It differs between two answers to a
+	// request that was carried out again.
+	Sum  uint32 `json:"sum,omitempty"`
+	Body []byte `json:"body,omitempty"`
 }
 
 func (Hello) message()    {}
@@ -160,10 +165,10 @@ func respond(r Request, body []byte, err error) []Response {
 		return []Response{{ID: r.ID, Task: r.Task, Parts: 1, Error: err.Error()}}
 	}
 	parts := max(1, (len(body)+partSize-1)/partSize)
-	responses := make([]Response, parts)
+	responses, sum := make([]Response, parts), crc32.ChecksumIEEE(body)
 	for i := range responses {
 		piece := body[i*partSize : min((i+1)*partSize, len(body))]
-		responses[i] = Response{ID: r.ID, Task: r.Task, Part: i, Parts: parts, Body: piece}
+		responses[i] = Response{ID: r.ID, Task: r.Task, Part: i, Parts: parts, Sum: sum, Body: piece}
 	}
 	return responses
 }
@@ -173,6 +178,7 @@ func respond(r Request, body []byte, err error) []Response {
 type Answer struct {
 	parts [][]byte // by number; nil: has not come
 	left  int
+	sum   uint32 // of the answer that parts are of
 	err   error
 }
 
@@ -187,10 +193,10 @@ func (a *Answer) Add(r Response) (complete bool) {
 	case r.Parts < 1 || r.Parts > maxParts || r.Part < 0 || r.Part >= r.Parts:
 		a.err = fmt.Errorf("response %s is part %d of %d: want 0 to at most %d", r.ID, r.Part, r.Parts, maxParts-1)
 		return true
-	case a.parts == nil:
-		a.parts, a.left = make([][]byte, r.Parts), r.Parts
+	case a.parts == nil || r.Parts != len(a.parts) || r.Sum != a.sum:
+		a.parts, a.left, a.sum = make([][]byte, r.Parts), r.Parts, r.Sum
 	}
-	if r.Part < len(a.parts) && a.parts[r.Part] == nil {
+	if a.parts[r.Part] == nil {
 		a.parts[r.Part] = append([]byte{}, r.Body...)
 		a.left--
 	}

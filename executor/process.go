@@ -111,6 +111,9 @@ func (p *process) attach(cmd *exec.Cmd, reports io.ReadCloser, spec guard.Spec) 
 		x := exit{Lost: true}
 		if err := dec.Decode(&last); err == nil && last.Exit != nil {
 			x = exit{Code: last.Exit.Code, Signal: last.Exit.Signal, Core: last.Exit.Core, CPU: last.Exit.CPU}
+		} else {
+			// The kernel ended the server only; its group is left. ESRCH: nobody is.
+			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 		}
 		_ = finish() // what can fail here says no more than the report
 		done <- x

@@ -289,6 +289,10 @@ func (r *serverRun) kill() {
 func (r *serverRun) outcome(x exit) report {
 	r.log.Info("server ended", "pid", r.process.pid, "how", x, "cpu", x.CPU)
 	message := "server " + x.String()
+	if r.task.Lease != nil && r.fault == "" && x.Signal == syscall.SIGKILL && time.Now().After(r.grants.until) {
+		// The guard was faster, for instance because the executor was frozen.
+		r.fault = fmt.Sprintf("lease ended: no grant for %v", r.task.Lease.Within)
+	}
 	if r.overdue {
 		message += fmt.Sprintf(", not having ended within %v", r.grace)
 	}
