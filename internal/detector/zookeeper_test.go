@@ -2,6 +2,7 @@ package detector_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,7 +54,10 @@ func (e *election) join(port int) string {
 
 func (e *election) leave(node string) {
 	e.t.Helper()
-	require.NoError(e.t, e.conn.Delete(node, -1))
+	require.Eventually(e.t, func() bool { // the connection may be coming back
+		err := e.conn.Delete(node, -1)
+		return err == nil || errors.Is(err, zk.ErrNoNode)
+	}, patience, 50*time.Millisecond)
 }
 
 // follow tells outcomes as text.

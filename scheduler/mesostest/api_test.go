@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,9 +133,26 @@ func TestVolumeOutlivesTasksAndReboot(t *testing.T) {
 	disk := reserved(scalar("disk", 64))
 	volume := reserved(scalar("disk", 64))
 	volume["disk"] = object{"persistence": object{"id": "v1"}, "volume": object{"container_path": "data", "mode": "RW"}}
+	// withVolume waits for the offer that has the volume: what the agent has
+	// beside it may be offered before.
+	withVolume := func() any {
+		t.Helper()
+		for {
+			offer := dig(p.expect("OFFERS"), "offers", "offers", 0)
+			resources, _ := dig(offer, "resources").([]any)
+			if slices.ContainsFunc(resources, func(r any) bool { return text(r, "disk", "persistence", "id") == "v1" }) {
+				return offer
+			}
+		}
+	}
 	run := func(id, command string, before ...object) {
 		t.Helper()
-		offer := dig(p.expect("OFFERS"), "offers", "offers", 0)
+		var offer any
+		if len(before) > 0 {
+			offer = dig(p.expect("OFFERS"), "offers", "offers", 0)
+		} else {
+			offer = withVolume()
+		}
 		ti := task(id, object{"name": id, "agent_id": dig(offer, "agent_id"), "command": object{"value": command, "shell": true},
 			"resources": []object{scalar("cpus", 0.5), scalar("mem", 64), volume}})
 		p.call(object{"type": "ACCEPT", "accept": object{"offer_ids": []any{dig(offer, "id")}, "filters": object{"refuse_seconds": 0},
@@ -158,7 +176,7 @@ func TestVolumeOutlivesTasksAndReboot(t *testing.T) {
 	c.WaitAgents(t, 1)
 	p.call(object{"type": "REVIVE"})
 	run("again", "grep -q kept data/file")
-	offer := dig(p.expect("OFFERS"), "offers", "offers", 0)
+	offer := withVolume()
 	p.call(object{"type": "ACCEPT", "accept": object{"offer_ids": []any{dig(offer, "id")}, "operations": []object{
 		{"type": "DESTROY", "id": object{"value": "op"}, "destroy": object{"volumes": []object{volume}}}}}})
 	if state := text(p.expect("UPDATE_OPERATION_STATUS"), "update_operation_status", "status", "state"); state != "OPERATION_FINISHED" {

@@ -349,7 +349,7 @@ func (r *replay) event(i int, line object) {
 			}
 			b := r.b.clone()
 			got := e.(object)
-			w := allowedEvent(r.name, want)
+			w := allowedEvent(r.name, want, got)
 			if err := b.match(w, got, "event"); err != nil {
 				last = err
 				return false
