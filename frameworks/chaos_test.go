@@ -72,7 +72,7 @@ func (c *chaos) run(faults int) {
 		assert.True(c.t, c.replaced[id], "volume %s was destroyed, and nobody asked for it", id)
 	}
 	for _, n := range c.status().Nodes {
-		id := c.service.resourceID(&n.Node) + ".data"
+		id := volumeOf(n)
 		assert.Equal(c.t, 1, c.made[id], "volume %s", id)
 	}
 }
@@ -114,7 +114,7 @@ func (c *chaos) fault() {
 		c.operate([]any{StopNode{node.Name}, StartNode{node.Name}}[c.random.Intn(2)])
 	case 8:
 		if node.Place != nil {
-			c.replaced[c.service.resourceID(&node.Node)+".data"] = true
+			c.replaced[volumeOf(node)] = true
 		}
 		c.operate(ReplaceNode{Node: node.Name})
 	case 9:

@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/constraints"
+	"github.com/mesokit/mesokit/internal/model"
 	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 // twoPods has a pod that starts at once and one whose nodes start together.
@@ -247,6 +249,27 @@ func TestReplaceIsRefusedWhereThePodSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	w.until(5*time.Minute, "all are ready", w.allReady(3))
 	assert.Equal(t, 2, w.status().Nodes[1].Generation)
+}
+
+// A second deployment of the same name in the same role: what the first one
+// reserved is never taken for its own, whatever becomes of either.
+func TestTwoDeploymentsOfOneNameKeepApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quorum(2), 2, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	first := w.status()
+	w.mesos(model.StreamClosed{Stream: w.stream})
+	w.store, w.seed = state.NewMemory(), "another seed of sixteen bytes"
+	w.start()
+	w.until(time.Minute, "the second is ready beside it", w.allReady(2))
+	second := w.status()
+	assert.NotEqual(t, volumeOf(first.Nodes[0]), volumeOf(second.Nodes[0]))
+	_, err := w.command(ReplaceNode{Node: "node-0"})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "replaced", func() bool { return w.removed[volumeOf(second.Nodes[0])] == 1 })
+	for _, n := range first.Nodes {
+		assert.Zero(t, w.removed[volumeOf(n)], n.Name)
+	}
 }
 
 // An idle decision saves nothing: what is read is written back the same.

@@ -54,7 +54,7 @@ func TestDeploysTogether(t *testing.T) {
 	for _, n := range w.status().Nodes {
 		agents[n.Place.Agent] = true
 		assert.Equal(t, 1, n.Incarnation, n.Name)
-		assert.Equal(t, 1, w.made["db."+n.Name+".1.data"], n.Name)
+		assert.Equal(t, 1, w.made[volumeOf(n)], n.Name)
 	}
 	assert.Len(t, agents, 3, "hostname:UNIQUE")
 	first := strings.Index(strings.Join(w.notes, "\n"), "launched")
@@ -78,7 +78,7 @@ func TestSurvivesDeathAtEveryPoint(t *testing.T) {
 			for _, n := range w.status().Nodes {
 				assert.Zero(t, n.Failures, "%s: a scheduler's death is no failure of its server", n.Name)
 				assert.Equal(t, 1, n.Generation, "%s kept its place", n.Name)
-				id := w.service.resourceID(&n.Node) + ".data"
+				id := volumeOf(n)
 				assert.Equal(t, 1, w.made[id], "volume %s", id)
 				assert.LessOrEqual(t, n.Incarnation, 2, n.Name)
 				ids[n.Name] = true
@@ -115,7 +115,7 @@ func TestRestartsInPlaceWithBackoff(t *testing.T) {
 	n = w.status().Nodes[1]
 	assert.Equal(t, place, n.Place.Agent)
 	w.until(10*time.Minute, "it is forgiven once it has been steady", func() bool { return w.status().Nodes[1].Failures == 0 })
-	assert.Equal(t, 1, w.made["db.node-1.1.data"])
+	assert.Equal(t, 1, w.made[volumeOf(n)])
 }
 
 func TestStopAndStart(t *testing.T) {
@@ -147,7 +147,7 @@ func TestReplaceFindsANewPlaceAndFreesTheOldOne(t *testing.T) {
 		n := w.status().Nodes[0]
 		return n.Phase == Ready && n.Generation == 2
 	})
-	w.until(time.Minute, "the old volume is gone", func() bool { return w.removed["db.node-0.1.data"] == 1 })
+	w.until(time.Minute, "the old volume is gone", func() bool { return w.removed[volumeOf(old)] == 1 })
 	assert.NotEqual(t, old.Incarnation, w.status().Nodes[0].Incarnation)
 	assert.Len(t, w.removed, 1, "nobody else's volume was touched")
 }
@@ -259,7 +259,7 @@ func TestStaleOffers(t *testing.T) {
 			w.until(5*time.Minute, "ready", w.allReady(3))
 			assert.True(t, broken)
 			for _, n := range w.status().Nodes {
-				assert.Equal(t, 1, w.made[w.service.resourceID(&n.Node)+".data"], n.Name)
+				assert.Equal(t, 1, w.made[volumeOf(n)], n.Name)
 			}
 		})
 	}

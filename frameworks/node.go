@@ -146,9 +146,13 @@ func (s *Service) owner(taskID string) (node string, incarnation int, ok bool) {
 	return node, incarnation, err == nil
 }
 
-// resourceID names a place: the label that ties its reservations to it.
-func (s *Service) resourceID(n *Node) string {
-	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Generation)
+// resourceID names a place: the label that ties its reservations to it, and the
+// head of its volumes' ids. Its last part differs by deployment: a scheduler
+// that lost its store, or a second one of the same name, never takes what
+// another reserved for its own, nor gives it back.
+func (d *decision) resourceID(n *Node) string {
+	deployment := d.view.Random(d.Name + "/place")
+	return fmt.Sprintf("%s.%s.%d-%x", d.Name, n.Name, n.Generation, deployment[:4])
 }
 
 // The labels of every reservation.
@@ -158,10 +162,10 @@ const (
 	labelResource = "resource_id"
 )
 
-func (s *Service) labels(n *Node) []mesos.Label {
-	id := s.resourceID(n)
+func (d *decision) labels(n *Node) []mesos.Label {
+	id := d.resourceID(n)
 	return []mesos.Label{
-		{Key: labelService, Value: &s.Name},
+		{Key: labelService, Value: &d.Name},
 		{Key: labelNode, Value: &n.Name},
 		{Key: labelResource, Value: &id},
 	}

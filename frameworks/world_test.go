@@ -33,6 +33,7 @@ type world struct {
 	later  []timed
 
 	store   *state.Memory
+	seed    string // of a new deployment
 	machine *scheduler.Machine
 	stream  string // empty while the scheduler is not subscribed
 	streams int
@@ -90,7 +91,7 @@ func newWorld(t *testing.T, s *Service, agents int, resources string) *world {
 	require.NoError(t, s.Validate())
 	w := &world{
 		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), service: s,
-		store: state.NewMemory(), answers: map[uint64]scheduler.Answer{},
+		store: state.NewMemory(), seed: "a seed of sixteen bytes or more", answers: map[uint64]scheduler.Answer{},
 		started: map[string]int{}, made: map[string]int{}, removed: map[string]int{},
 	}
 	w.master = model.NewMaster(model.Config{Info: mesos.MasterInfo{ID: "M", Version: new("1.12.0")}}, model.Registry{}, w.now)
@@ -143,7 +144,7 @@ func (w *world) heal(a *fakeAgent) {
 func (w *world) start() {
 	records, err := w.store.Load(context.Background())
 	require.NoError(w.t, err)
-	w.machine, err = scheduler.NewMachine(w.service, []byte("a seed of sixteen bytes or more"), records)
+	w.machine, err = scheduler.NewMachine(w.service, []byte(w.seed), records)
 	require.NoError(w.t, err)
 	w.subscribe()
 }
@@ -486,7 +487,7 @@ func (w *world) stray(started *fakeExecutor) {
 func (w *world) node(e *fakeExecutor) string {
 	node, _, ok := w.service.owner(e.id)
 	require.True(w.t, ok, "executor %s is nobody's", e.id)
-	return node
+	return e.framework + "/" + node
 }
 
 func (w *world) each(do func(e *fakeExecutor)) {
@@ -495,6 +496,16 @@ func (w *world) each(do func(e *fakeExecutor)) {
 			do(a.executors[stream])
 		}
 	}
+}
+
+// volumeOf is the id of the volume in a node's place.
+func volumeOf(n NodeStatus) string {
+	for _, r := range n.Place.Resources {
+		if p := r.GetDisk().GetPersistence(); p != nil {
+			return p.ID
+		}
+	}
+	return "none"
 }
 
 func (w *world) allReady(n int) func() bool {

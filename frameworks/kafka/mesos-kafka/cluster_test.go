@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,13 +82,16 @@ func residence(n frameworks.NodeStatus) string {
 }
 
 // volumes are the directories of the persistent volumes on all agents.
+// token is what in a volume's id differs from one deployment to the next.
+var token = regexp.MustCompile(`-[0-9a-f]{8}\.`)
+
 func (s *saga) volumes() []string {
 	var out []string
 	for _, a := range s.mesos.Agents() {
 		found, err := filepath.Glob(filepath.Join(a.Dir(), "volumes", "roles", "kafka", "*"))
 		require.NoError(s.t, err)
 		for _, path := range found {
-			out = append(out, filepath.Base(path))
+			out = append(out, token.ReplaceAllString(filepath.Base(path), "."))
 		}
 	}
 	slices.Sort(out)
@@ -97,10 +101,14 @@ func (s *saga) volumes() []string {
 // identity is one line of the meta.properties of a volume.
 func (s *saga) identity(volume, key string) string {
 	for _, a := range s.mesos.Agents() {
-		text, err := os.ReadFile(filepath.Join(a.Dir(), "volumes", "roles", "kafka", volume, "kafka", "meta.properties"))
-		if err != nil {
+		found, err := filepath.Glob(filepath.Join(a.Dir(), "volumes", "roles", "kafka",
+			strings.Replace(volume, ".data", "-*.data", 1), "kafka", "meta.properties"))
+		require.NoError(s.t, err)
+		if len(found) == 0 {
 			continue
 		}
+		text, err := os.ReadFile(found[0])
+		require.NoError(s.t, err)
 		for line := range strings.Lines(string(text)) {
 			if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
 				return value
