@@ -246,11 +246,12 @@ func (c *Cluster) elect(p *Master, server *http.Server) error {
 		p.mu.Unlock()
 		return err
 	}
+	// Who finds that it leads finds its address in the cluster too.
+	c.mu.Lock()
+	c.address = p.address
+	c.mu.Unlock()
 	p.machine = m
 	p.mu.Unlock()
-	c.mu.Lock()
-	c.address = p.Address()
-	c.mu.Unlock()
 	for _, a := range c.agents {
 		a.connect(m)
 	}
