@@ -3,6 +3,8 @@ package constraints
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mesokit/mesokit/internal/edit"
 )
 
 // Dialect is the language in which rules are written. The same words mean
@@ -169,30 +171,9 @@ func suggest(written string, words []string) string {
 func nearest(written string, words []string) string {
 	best, least := "", max(2, len(written)/3)+1
 	for _, w := range words {
-		if n := edits(strings.ToLower(written), strings.ToLower(w)); n < least && n < len(w) {
+		if n := edit.Distance(strings.ToLower(written), strings.ToLower(w)); n < least && n < len(w) {
 			best, least = w, n
 		}
 	}
 	return best
-}
-
-// edits is the Levenshtein distance of two words in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mesokit/mesokit/internal/edit"
 )
 
 // optionsFile holds every key that a broker of Kafka 4.3.1 answers when it is
@@ -143,30 +145,9 @@ func checkType(kind, value string) error {
 func nearest(key string) (best string, edits int) {
 	edits = math.MaxInt
 	for _, candidate := range slices.Sorted(maps.Keys(known)) {
-		if d := distance(key, candidate); d < edits && owned[candidate] == "" {
+		if d := edit.Distance(key, candidate); d < edits && owned[candidate] == "" {
 			best, edits = candidate, d
 		}
 	}
 	return best, edits
-}
-
-// distance is Levenshtein's, over bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

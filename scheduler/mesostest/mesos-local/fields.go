@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mesokit/mesokit/internal/edit"
 )
 
 // A field is one key of the cluster file. Those that hold one value are also
@@ -150,7 +152,7 @@ func suggest(name string, known []string) string {
 	plain := func(s string) string { return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s)) }
 	best, least := "", len(name)/3+1
 	for _, k := range known {
-		if d := distance(plain(name), plain(k)); d < least {
+		if d := edit.Distance(plain(name), plain(k)); d < least {
 			best, least = k, d
 		}
 	}
@@ -158,27 +160,6 @@ func suggest(name string, known []string) string {
 		return "did you mean " + best + "?"
 	}
 	return "want one of " + strings.Join(known, ", ")
-}
-
-// distance is the number of letters to insert, remove or replace between a and
-// b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // units are those of Mesos's flags (3rdparty/stout/include/stout/duration.hpp)
