@@ -118,6 +118,34 @@ func (s *saga) identity(volume, key string) string {
 	return ""
 }
 
+// started is a line of an executor's own log. A scheduler that is killed may
+// never tell of a server's start; the executor that started it always does.
+var started = regexp.MustCompile(`msg="server started" task=kafka\.(\S+)\.(\d+) pid=(\d+)`)
+
+// pids are the servers that each broker ever had, by the incarnation that
+// started them.
+func (s *saga) pids(broker string) map[int][]int {
+	out := map[int][]int{}
+	for _, a := range s.mesos.Agents() {
+		logs, err := filepath.Glob(filepath.Join(a.Dir(), "slaves", "*", "frameworks", "*", "executors", "kafka."+broker+".*", "runs", "*-*", "stderr"))
+		require.NoError(s.t, err)
+		for _, path := range logs {
+			text, err := os.ReadFile(path)
+			require.NoError(s.t, err)
+			for _, m := range started.FindAllStringSubmatch(string(text), -1) {
+				incarnation, pid := number(m[2]), number(m[3])
+				out[incarnation] = append(out[incarnation], pid)
+			}
+		}
+	}
+	return out
+}
+
+func number(digits string) int {
+	n, _ := strconv.Atoi(digits)
+	return n
+}
+
 func (s *saga) client() *kgo.Client {
 	s.t.Helper()
 	status, err := s.Status(s.t.Context())
@@ -165,9 +193,10 @@ func deployKilling(t *testing.T, s *saga) {
 	}
 	s.start()
 	status := s.awaitReady(3)
-	pids := s.pids()
 	for _, n := range status.Nodes {
-		assert.Len(t, pids[n.Name], 1, "%s was started more than once", n.Name)
+		pids := s.pids(n.Name)
+		assert.Len(t, pids, 1, "%s was started more than once: %v", n.Name, pids)
+		assert.Len(t, pids[n.Incarnation], 1, "%s", n.Name)
 		assert.Equal(t, 1, n.Generation)
 	}
 	require.Equal(t, []string{"kafka.broker-0.1.data", "kafka.broker-1.1.data", "kafka.broker-2.1.data"}, s.volumes())
@@ -211,10 +240,9 @@ func (s *saga) send(n int) {
 
 func jvmKilled(t *testing.T, s *saga) {
 	before := s.awaitReady(3).Nodes[1]
-	pids := s.pids()[before.Name]
-	pid, err := strconv.Atoi(pids[len(pids)-1])
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	pids := s.pids(before.Name)[before.Incarnation]
+	require.Len(t, pids, 1)
+	require.NoError(t, syscall.Kill(pids[0], syscall.SIGKILL))
 	s.send(500)
 	after := s.awaitNode(1, "is back", func(n frameworks.NodeStatus) bool {
 		return n.Phase == frameworks.Ready && n.Incarnation > before.Incarnation

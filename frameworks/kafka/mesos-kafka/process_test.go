@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -217,20 +216,5 @@ func (f *framework) operate(args ...string) string {
 	f.t.Helper()
 	out, complaint, status := mesosKafka(f.t, append(args, "--api", f.URL)...)
 	require.Zero(f.t, status, complaint)
-	return out
-}
-
-var started = regexp.MustCompile(`msg="started pid (\d+)" node=(\S+)`)
-
-// pids are the servers that each broker ever had.
-func (f *framework) pids() map[string][]string {
-	out := map[string][]string{}
-	seen := map[string]bool{}
-	for _, line := range f.said() {
-		if m := started.FindStringSubmatch(line); m != nil && !seen[m[1]+m[2]] {
-			seen[m[1]+m[2]] = true
-			out[m[2]] = append(out[m[2]], m[1])
-		}
-	}
 	return out
 }
