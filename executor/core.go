@@ -30,6 +30,7 @@ type core struct {
 	owed []owedUpdate
 
 	link    link
+	known   bool      // a subscription was taken
 	lost    time.Time // when the agent was lost; zero: it is there
 	attempt time.Time // when to subscribe next; only while link is down
 	wait    time.Duration
@@ -145,6 +146,7 @@ func (c *core) restore(now time.Time, saved *executor.Call_Subscribe, eff *effec
 
 func (c *core) becomeUp(ev subscribed, eff *effects) {
 	c.link = up
+	c.known = true
 	c.lost = time.Time{}
 	c.wait = 0
 	c.killing = slices.ContainsFunc(ev.framework.Capabilities, func(cap mesos.FrameworkInfo_Capability) bool {
@@ -160,15 +162,19 @@ func (c *core) becomeDown(now time.Time, eff *effects) {
 	for i := range c.owed {
 		c.owed[i].sent = false
 	}
-	if wasUp {
+	switch {
+	case wasUp:
 		c.lost = now
-		if c.env.recovery == 0 {
-			c.abandon(now, eff)
-		}
+	case c.known && c.env.recovery == 0:
+		// It is not the connection that has broken: the agent itself is gone, and
+		// another will not take the executor.
+		c.abandon(now, eff)
 	}
 	// Twice as long after every failure, and a random part of it, so that the
-	// executors of one agent do not all come at once when it is back.
-	c.wait = min(max(2*c.wait, firstBackoff), max(c.env.backoff, firstBackoff))
+	// executors of one agent do not all come at once when it is back. An agent that
+	// was started again waits for them as long as the backoff may be, so half of it
+	// leaves one more attempt in every case.
+	c.wait = min(max(2*c.wait, firstBackoff), max(c.env.backoff/2, firstBackoff))
 	c.attempt = now.Add(time.Duration(float64(c.wait) * (0.5 + 0.5*c.jitter())))
 }
 
@@ -344,7 +350,8 @@ func (c *core) timers(now time.Time, eff *effects) {
 }
 
 // giveUp is when an agent that is lost is no longer waited for. An executor
-// that was never subscribed waits as long as if it were to recover.
+// that was never subscribed waits as long as if it were to recover; one whose
+// framework has no checkpoints ends with the first attempt that fails.
 func (c *core) giveUp() time.Time {
 	if c.env.recovery == 0 {
 		return c.lost.Add(defaultRecovery)

@@ -31,8 +31,8 @@ type environment struct {
 	// container.
 	shutdown time.Duration
 	// recovery is how long an executor tries to reach an agent that has gone away.
-	// Zero: the framework does not checkpoint, so the agent will not take the
-	// executor back and there is no use in trying.
+	// Zero: the framework does not checkpoint, so an agent that was started again
+	// will not take the executor back; one that still runs will.
 	recovery time.Duration
 	// backoff is the longest time between two such attempts.
 	backoff time.Duration

@@ -300,11 +300,14 @@ func (r *serverRun) outcome(x exit) report {
 	if x.OOM {
 		failed = mesos.REASON_CONTAINER_LIMITATION_MEMORY.Enum()
 	}
+	if r.fault != "" {
+		message = r.fault + "; " + message
+	}
 	switch {
-	case r.fault != "":
-		return report{state: mesos.TASK_FAILED, reason: failed, message: r.withTail(r.fault + "; " + message)}
 	case r.killed:
 		return report{state: mesos.TASK_KILLED, message: r.withTail(message)}
+	case r.fault != "":
+		return report{state: mesos.TASK_FAILED, reason: failed, message: r.withTail(message)}
 	case x.Signal == 0 && x.Code == 0 && !x.Lost:
 		return report{state: mesos.TASK_FINISHED, message: r.withTail(message)}
 	}

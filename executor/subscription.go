@@ -17,37 +17,46 @@ type subscription struct {
 	outbox *outbox
 }
 
-// run subscribes, tells events and makes the calls of the outbox, one after the
-// other, until the subscription has ended; the error says why it has.
+// run subscribes, tells events and makes the calls of the outbox until the
+// subscription has ended; the error says why it has.
 func (l *subscription) run(ctx context.Context, call *executor.Call, tell func(event)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var sender sync.WaitGroup
-	sender.Go(func() { cancel(l.sendAll(ctx)) })
+	var senders sync.WaitGroup
+	for _, q := range []*queue{&l.outbox.updates, &l.outbox.messages} {
+		senders.Go(func() {
+			if err := l.sendAll(ctx, q); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	err := l.agent.subscribe(ctx, call, func(ev *executor.Event) {
 		if ev := l.translate(ev); ev != nil {
 			tell(ev)
 		}
 	})
 	cancel(err)
-	sender.Wait()
-	return context.Cause(ctx) // the first of the two errors
+	senders.Wait()
+	return context.Cause(ctx) // the first of the errors
 }
 
-// sendAll makes calls until an update cannot be delivered. Then the subscription
-// has to be renewed, since a new one repeats all updates in their order.
-func (l *subscription) sendAll(ctx context.Context) error {
+// sendAll makes the calls of a queue, one after the other, until an update cannot
+// be delivered. Then the subscription has to be renewed, since a new one repeats
+// all updates in their order.
+func (l *subscription) sendAll(ctx context.Context, q *queue) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-l.outbox.ready:
+		case <-q.ready:
 		}
-		for _, call := range l.outbox.take() {
+		for _, call := range q.take() {
 			err := l.agent.send(ctx, call)
 			switch {
 			case err == nil:
 			case call.Type == executor.Call_UPDATE:
 				return fmt.Errorf("deliver update: %w", err)
+			case ctx.Err() != nil:
+				return nil
 			default: // messages come without a guarantee
 				l.log.Warn("call failed", "error", err)
 			}
@@ -92,31 +101,55 @@ func (l *subscription) translate(ev *executor.Event) event {
 	return nil
 }
 
-// outbox holds calls in their order until the sender takes them, so that the
-// loop never waits for the network.
-type outbox struct {
+// outbox holds calls until the senders take them, so that the loop never waits
+// for the network. Updates are not kept waiting by messages, which may be large.
+type outbox struct{ updates, messages queue }
+
+// maxMessages is how many messages wait at most: all pieces of the requests that
+// are carried out at one time. Those beyond are lost, as messages may be.
+const maxMessages = maxPending * maxParts
+
+func newOutbox() *outbox {
+	return &outbox{
+		updates:  queue{ready: make(chan struct{}, 1)},
+		messages: queue{ready: make(chan struct{}, 1), limit: maxMessages},
+	}
+}
+
+func (o *outbox) put(call *executor.Call) {
+	if call.Type == executor.Call_UPDATE {
+		o.updates.put(call)
+	} else {
+		o.messages.put(call)
+	}
+}
+
+// queue holds calls in their order.
+type queue struct {
 	ready chan struct{} // has an element when calls may be there
+	limit int           // of calls; zero: none
 
 	mu    sync.Mutex
 	calls []*executor.Call
 }
 
-func newOutbox() *outbox { return &outbox{ready: make(chan struct{}, 1)} }
-
-func (o *outbox) put(call *executor.Call) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.calls = append(o.calls, call)
+func (q *queue) put(call *executor.Call) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.limit > 0 && len(q.calls) >= q.limit {
+		return
+	}
+	q.calls = append(q.calls, call)
 	select {
-	case o.ready <- struct{}{}:
+	case q.ready <- struct{}{}:
 	default:
 	}
 }
 
-func (o *outbox) take() []*executor.Call {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	calls := o.calls
-	o.calls = nil
+func (q *queue) take() []*executor.Call {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	calls := q.calls
+	q.calls = nil
 	return calls
 }
