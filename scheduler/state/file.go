@@ -54,11 +54,11 @@ type File struct {
 	closed  bool
 	file    file // the journal; nil while this is not the writer
 	journal journal
-	records map[string]Record // what the journal holds
-	retry   int64             // size at which compacting is tried again after it failed
-	failed  error             // why nothing can be saved until the next Load
-	least   int64             // compactSize, smaller in tests
-	buffer  []byte            // of the last frame, kept for the next
+	records Records // what the journal holds
+	retry   int64   // size at which compacting is tried again after it failed
+	failed  error   // why nothing can be saved until the next Load
+	least   int64   // compactSize, smaller in tests
+	buffer  []byte  // of the last frame, kept for the next
 }
 
 // OpenFile opens the store in dir, which it creates if need be. The directory
@@ -84,6 +84,27 @@ func OpenFile(dir string) (*File, error) {
 		return nil, fmt.Errorf("open state: %w", errors.Join(err, root.Close()))
 	}
 	return newFile(path, directory{root}, root, held), nil
+}
+
+// ReadFile returns the records of the store in dir without taking the
+// directory: for a look at the state of a scheduler that runs. A batch that is
+// being saved may be there or not. Where there is no store, the error is
+// [fs.ErrNotExist].
+func ReadFile(dir string) ([]Record, error) {
+	path := filepath.Join(dir, journalName)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	_, records, err := replay(data)
+	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
+		damaged.File = path
+		return nil, fmt.Errorf("read state: %w", damaged)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state: %s: %w", path, err)
+	}
+	return records.Sorted(), nil
 }
 
 // newFile returns the store on a disk; held is closed with it.
@@ -113,7 +134,7 @@ func (f *File) Load(ctx context.Context) ([]Record, error) {
 		// The rename may have happened; what is durable is found by loading.
 		return nil, fmt.Errorf("load state: begin a new journal in %s: %w", f.name, errors.Join(err, f.drop()))
 	}
-	return snapshot(f.records), nil
+	return f.records.Snapshot(), nil
 }
 
 // drop makes f no writer.
@@ -131,7 +152,7 @@ func (f *File) read() (epoch uint64, err error) {
 	path := filepath.Join(f.name, journalName)
 	data, err := f.disk.ReadFile(journalName)
 	if errors.Is(err, fs.ErrNotExist) {
-		f.records = map[string]Record{}
+		f.records = Records{}
 		return 1, nil
 	}
 	if err != nil {
@@ -156,7 +177,7 @@ func (f *File) read() (epoch uint64, err error) {
 // fails before the rename, f goes on with the old one; a failure after it is
 // also left in f.failed.
 func (f *File) rewrite(epoch uint64) error {
-	data, j := image(epoch, sorted(f.records))
+	data, j := image(epoch, f.records.Sorted())
 	next, err := f.disk.Create(newJournalName)
 	if err != nil {
 		return err
@@ -210,7 +231,7 @@ func (f *File) Save(ctx context.Context, batch []Record) error {
 	if err := f.append(batch); err != nil {
 		return fmt.Errorf("save state: append to the journal in %s: %w", f.name, err)
 	}
-	apply(f.records, batch)
+	f.records.Apply(batch)
 	f.compact()
 	return nil
 }

@@ -137,6 +137,27 @@ func TestClosedFile(t *testing.T) {
 	}
 }
 
+func TestReadFileBesideItsWriter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := state.ReadFile(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing there: got error %v, want fs.ErrNotExist", err)
+	}
+	f := openFile(t, dir)
+	load(t, f)
+	save(t, f, "b", "2", "a", "1")
+	records, err := state.ReadFile(dir)
+	if err != nil || len(records) != 2 || records[0].Key != "a" || string(records[1].Value) != "2" {
+		t.Errorf("got %v, error %v", records, err)
+	}
+	save(t, f, "a", "2") // it is the writer still
+
+	write(t, filepath.Join(dir, "journal"), []byte("no journal, and long enough to be one"))
+	if _, err := state.ReadFile(dir); err == nil || !strings.Contains(err.Error(), "journal is damaged at offset 0") {
+		t.Errorf("damaged: got error %v", err)
+	}
+}
+
 // TestKilledWriter kills a process that saves as fast as it can. The next one
 // gets the lock at once and finds all that was acknowledged.
 func TestKilledWriter(t *testing.T) {

@@ -13,8 +13,7 @@ import (
 //	header:  "MESOKIT\n", layout uint32, epoch uint64, base uint64, check uint32
 //	         (the same in every layout)
 //	frame:   'B', length uint32, number uint64, payload check uint32, head check uint32, payload, 'E'
-//	payload: count, then for each record: key length, key, 0 (delete)
-//	         or 1, version, value length, value; counts and lengths are uvarints
+//	payload: a batch as [AppendBatch] writes it
 //
 // Up to offset base the frames hold a snapshot, which was synced before the
 // journal got its name. Each frame after it is one batch, synced before the
@@ -111,19 +110,7 @@ func recordSize(r Record) int {
 func (j journal) appendFrame(b []byte, batch []Record) []byte {
 	start := len(b)
 	b = append(b, make([]byte, frameHead)...)
-	b = binary.AppendUvarint(b, uint64(len(batch)))
-	for _, r := range batch {
-		b = binary.AppendUvarint(b, uint64(len(r.Key)))
-		b = append(b, r.Key...)
-		if r.Value == nil {
-			b = append(b, 0)
-			continue
-		}
-		b = append(b, 1)
-		b = binary.AppendUvarint(b, uint64(r.Version))
-		b = binary.AppendUvarint(b, uint64(len(r.Value)))
-		b = append(b, r.Value...)
-	}
+	b = AppendBatch(b, batch)
 	payload := b[start+frameHead:]
 	head := append(b[start:start], frameBegin)
 	head = le.AppendUint32(head, uint32(len(payload)))
@@ -136,12 +123,12 @@ func (j journal) appendFrame(b []byte, batch []Record) []byte {
 // replay reads a journal. A torn last frame is left out: then size is less
 // than len(data). Errors are a [DamagedError] without its file, or say that
 // the layout is newer.
-func replay(data []byte) (journal, map[string]Record, error) {
+func replay(data []byte) (journal, Records, error) {
 	j, err := readHeader(data)
 	if err != nil {
 		return journal{}, nil, err
 	}
-	records := map[string]Record{}
+	records := Records{}
 	for j.size < int64(len(data)) {
 		batch, end, reason := j.readFrame(data)
 		if reason != "" {
@@ -150,7 +137,7 @@ func replay(data []byte) (journal, map[string]Record, error) {
 			}
 			return journal{}, nil, &DamagedError{Offset: j.size, Reason: reason}
 		}
-		apply(records, batch)
+		records.Apply(batch)
 		j.size = end
 		j.next++
 	}
@@ -216,9 +203,9 @@ func (j journal) readFrame(data []byte) (batch []Record, end int64, reason strin
 	if rest[size-1] != frameEnd || crc32.Checksum(payload, castagnoli) != check {
 		return nil, 0, "a batch does not match its check"
 	}
-	batch, ok = readPayload(payload)
-	if !ok || Check(batch) != nil {
-		return nil, 0, "a batch passes its check but does not parse"
+	batch, err := ParseBatch(payload)
+	if err != nil {
+		return nil, 0, "a batch passes its check but does not parse: " + err.Error()
 	}
 	return batch, j.size + size, ""
 }
@@ -248,45 +235,6 @@ func (j journal) torn(data []byte) bool {
 	// The head lies in one sector or in two.
 	parts := sectors(rest, j.size)
 	return zero(parts[0]) || len(parts[0]) < frameHead && zero(parts[1])
-}
-
-// readPayload parses a batch; its values are parts of payload.
-func readPayload(payload []byte) (batch []Record, ok bool) {
-	number := func() uint64 {
-		v, n := binary.Uvarint(payload)
-		if n <= 0 {
-			payload, ok = nil, false
-			return 0
-		}
-		payload = payload[n:]
-		return v
-	}
-	take := func(n uint64) []byte {
-		if n > uint64(len(payload)) {
-			payload, ok = nil, false
-			return nil
-		}
-		b := payload[:n:n]
-		payload = payload[n:]
-		return b
-	}
-	ok = true
-	for count := number(); ok && count > 0; count-- {
-		r := Record{Key: string(take(number()))}
-		switch kind := take(1); {
-		case !ok:
-		case kind[0] == 1:
-			version := number()
-			if version > 1<<32-1 {
-				return nil, false
-			}
-			r.Version, r.Value = uint32(version), take(number())
-		case kind[0] != 0:
-			return nil, false
-		}
-		batch = append(batch, r)
-	}
-	return batch, ok && len(payload) == 0
 }
 
 // sectors splits data, which lies at offset in its file, where sectors begin.

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// TakenError says that another process, or another [File] of this one, has the
-// state directory open.
+// TakenError says that another process, or another store of this one, has the
+// state: that a [File] is open on the directory, or that a scheduler was
+// elected to lead.
 type TakenError struct {
-	Dir    string
+	Dir    string // or URL
 	Holder string // for people: process id, host and time
 }
 
@@ -43,16 +44,21 @@ func lock(root *os.Root) (*os.File, error) {
 }
 
 func sign(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(Holder()+"\n"), 0)
+	return err
+}
+
+// Holder describes this process to people, for [TakenError.Holder]: process
+// id, host and time.
+func Holder() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "an unnamed host"
 	}
-	text := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err = f.WriteAt([]byte(text), 0)
-	return err
+	return fmt.Sprintf("process %d on %s since %s", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 }
 
 func holder(f *os.File) string {

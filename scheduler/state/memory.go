@@ -18,12 +18,12 @@ type Memory struct {
 type memory struct {
 	mu      sync.Mutex
 	epoch   uint64 // of the writer: no handle has a higher one
-	records map[string]Record
+	records Records
 }
 
 // NewMemory returns the first handle on a new, empty memory.
 func NewMemory() *Memory {
-	return &Memory{shared: &memory{records: map[string]Record{}}}
+	return &Memory{shared: &memory{records: Records{}}}
 }
 
 // Open returns another handle on the same records, as a second process would
@@ -39,7 +39,7 @@ func (m *Memory) Load(ctx context.Context) ([]Record, error) {
 	}
 	m.shared.epoch++
 	m.epoch = m.shared.epoch
-	return snapshot(m.shared.records), nil
+	return m.shared.records.Snapshot(), nil
 }
 
 // Save implements [Store].
@@ -55,6 +55,6 @@ func (m *Memory) Save(ctx context.Context, batch []Record) error {
 	if m.epoch == 0 || m.epoch != m.shared.epoch {
 		return fmt.Errorf("save state: %w", ErrFenced)
 	}
-	apply(m.shared.records, batch)
+	m.shared.records.Apply(batch)
 	return nil
 }

@@ -1,12 +1,9 @@
 package state
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -41,9 +38,9 @@ type Store interface {
 
 	// Save applies the batch in order, so that the last record for a key
 	// wins. When it returns nil, all of the batch is durable. A batch that
-	// [Check] refuses, a context that is done and [ErrFenced] mean that
-	// nothing was saved. After any other error the batch is there whole or
-	// not at all, and the next Load tells which. Save does not keep the
+	// [Check] refuses, a context that is done at the call and [ErrFenced]
+	// mean that nothing was saved. After any other error the batch is there
+	// whole or not at all, and the next Load tells which. Save does not keep the
 	// values. An empty batch only asks whether this store is still the
 	// writer.
 	Save(ctx context.Context, batch []Record) error
@@ -69,37 +66,4 @@ func Check(batch []Record) error {
 		return fmt.Errorf("record %d of %d: key %.80q %s", i+1, len(batch), r.Key, fault)
 	}
 	return nil
-}
-
-// apply changes records as the batch says; it keeps copies of the values.
-func apply(records map[string]Record, batch []Record) {
-	for _, r := range batch {
-		if r.Value == nil {
-			delete(records, r.Key)
-			continue
-		}
-		r.Value = bytes.Clone(r.Value)
-		records[r.Key] = r
-	}
-}
-
-// sorted returns the records in the order of their keys, with the values
-// shared.
-func sorted(records map[string]Record) []Record {
-	list := make([]Record, 0, len(records))
-	for _, r := range records {
-		list = append(list, r)
-	}
-	slices.SortFunc(list, func(a, b Record) int { return cmp.Compare(a.Key, b.Key) })
-	return list
-}
-
-// snapshot returns the records in the order of their keys, with the values
-// copied.
-func snapshot(records map[string]Record) []Record {
-	list := sorted(records)
-	for i := range list {
-		list[i].Value = bytes.Clone(list[i].Value)
-	}
-	return list
 }
