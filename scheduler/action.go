@@ -5,6 +5,8 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/constraints"
 )
 
 // Action is what a handler decides. It is one of the types in this file.
@@ -38,11 +40,28 @@ type Hold struct {
 
 // Want says whether the handler has a use for offers. The machine suppresses
 // when it has none, revives when it has again, and revives once more, clearing
-// all filters, whenever Key (what is wanted, in any stable form) changes.
+// all filters, whenever Key (what is wanted, in any stable form) or Only changes.
+//
+// A handler says it for all its roles at once, or for a role by name: that word
+// counts for the role from then on. What a handler says holds until it says
+// something else, or the process ends.
 type Want struct {
+	Role   string // empty: all roles for which no word of their own was said
 	Offers bool
 	Key    string
+	// Only are the agents whose offers are of use: those that pass all of one
+	// group. Empty: any agent may be. A Placement's Prefilter makes them of
+	// rules. Since Mesos 1.11 the master then makes no other offers; before
+	// that, and for a moment after a change, it makes them all the same.
+	Only []constraints.Group
 }
+
+// Register changes how the framework is registered while it runs: its roles, the
+// address of its web page, and so on. Fields that are set replace those of
+// Config.Framework. The last Register counts, until the process ends: like Want
+// it is to be said again after a start. User, principal and checkpoint cannot
+// change. Tasks and reservations of a role that the framework leaves stay.
+type Register struct{ Framework mesos.FrameworkInfo }
 
 // Yield answers inverse offers: the tasks on the agents will be gone in time,
 // or not. Mesos takes note of it and does nothing more; it is the operator who
@@ -112,6 +131,7 @@ func (Accept) action()   {}
 func (Decline) action()  {}
 func (Hold) action()     {}
 func (Want) action()     {}
+func (Register) action() {}
 func (Yield) action()    {}
 func (Kill) action()     {}
 func (Shutdown) action() {}

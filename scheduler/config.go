@@ -173,15 +173,7 @@ func (c Config) validate() error {
 	case f.Principal != nil && c.Credential.Principal != "" && *f.Principal != c.Credential.Principal:
 		return fmt.Errorf("Config.Framework.Principal is %q and Config.Credential.Principal is %q: the master wants them to be the same", *f.Principal, c.Credential.Principal)
 	}
-	for i, role := range f.Roles {
-		if slices.Contains(f.Roles[:i], role) {
-			return fmt.Errorf("Config.Framework.Roles has %q twice: each role once", role)
-		}
-		if err := checkRole(role); err != nil {
-			return fmt.Errorf("Config.Framework.Roles has %q: %w", role, err)
-		}
-	}
-	return nil
+	return checkRoles("Config.Framework.Roles", f.Roles)
 }
 
 func (c Config) capable(want mesos.FrameworkInfo_Capability_Type) bool {

@@ -27,7 +27,9 @@
 //   - A kill is repeated until the task has ended. A task that ended never comes
 //     back to life; if Mesos says it runs after all, it is killed.
 //   - Offers that a decision leaves lying are declined; offers held are given
-//     back after [MaxHold]; SUPPRESS and REVIVE follow what the handler wants.
+//     back after [MaxHold]; SUPPRESS, REVIVE and the offer constraints follow
+//     what the handler wants ([Want]), for each role by itself where it says so.
+//   - What a master is too old for ([Feature]) is left out, and noted.
 //   - The leader is found behind redirects and restarts, a stream that has gone
 //     silent is given up, and a second scheduler of the same framework ends
 //     this one with [ErrFailedOver].

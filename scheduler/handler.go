@@ -13,6 +13,9 @@ import (
 // after a crash, and the simulator may call it twice on one view and fails
 // when the answers differ.
 //
+// It is asked once before the first subscription, with a Tick, so that this one
+// can say already what is wanted.
+//
 // A handler may also implement Worker (it starts jobs) and Described (it
 // knows its own FrameworkInfo).
 type Handler interface {

@@ -70,6 +70,16 @@ func (a *audit) checkCall(t testing.TB, call *sched.Call) {
 		for _, id := range call.Decline.OfferIDs {
 			use(id.Value)
 		}
+	case sched.Call_UPDATE_FRAMEWORK:
+		u := call.UpdateFramework
+		for _, role := range u.SuppressedRoles {
+			if !slices.Contains(u.FrameworkInfo.Roles, role) {
+				t.Errorf("role %q is suppressed and not among %v", role, u.FrameworkInfo.Roles)
+			}
+		}
+		if u.FrameworkInfo.ID.GetValue() != call.FrameworkID.Value {
+			t.Errorf("UPDATE_FRAMEWORK has the ids %q and %q", u.FrameworkInfo.ID.GetValue(), call.FrameworkID.Value)
+		}
 	case sched.Call_ACKNOWLEDGE:
 		if len(call.Acknowledge.UUID) == 0 || strings.TrimSpace(call.Acknowledge.AgentID.Value) == "" {
 			t.Errorf("acknowledgement without uuid or agent")

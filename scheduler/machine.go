@@ -11,6 +11,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
+	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/scheduler/state"
 )
 
@@ -43,8 +44,11 @@ type Machine struct {
 	surveyed   bool              // Mesos was asked for tasks unknown to us since we began
 	records    index[[]byte]     // the handler's own
 	jobs       map[string]bool
-	want       want
+	demand     demand
 	agenda     agenda
+
+	registration registration
+	master       Master // of the last subscription
 
 	effects Effects        // of the Step under way
 	saved   map[string]int // by key, where effects.Save has it
@@ -52,14 +56,17 @@ type Machine struct {
 
 // Effects are carried out in field order.
 type Effects struct {
-	Save   []state.Record // durable before anything below; a failed save ends Run
-	Send   []*sched.Call  // in order, on the current subscription; dropped if it is gone
-	Start  []Job          // outcomes come back as JobDone
-	Cancel []string       // the contexts of these jobs end
-	Answer []Answer       // to operators who wait
-	Note   []Note         // to the log and the journal
-	Wake   time.Time      // Step(now, Tick{}) no later than this; zero: never
-	Done   bool           // the framework was torn down: Run ends
+	Save []state.Record // durable before anything below; a failed save ends Run
+	Send []*sched.Call  // in order, on the current subscription; dropped if it is gone
+	// Constraints go with an UPDATE_FRAMEWORK call of Send, as its
+	// offer_constraints, for which mesos-go has no field.
+	Constraints constraints.OfferConstraints
+	Start       []Job     // outcomes come back as JobDone
+	Cancel      []string  // the contexts of these jobs end
+	Answer      []Answer  // to operators who wait
+	Note        []Note    // to the log and the journal
+	Wake        time.Time // Step(now, Tick{}) no later than this; zero: never
+	Done        bool      // the framework was torn down: Run ends
 
 	// Declined is what the DECLINE calls of Send are for, by reason. It is for
 	// metrics; nothing has to be done for it.
@@ -116,23 +123,6 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 	m.sendDeclines()
 	m.effects.Wake = m.agenda.next()
 	return m.effects
-}
-
-// Subscribe returns the call that opens a subscription of the framework: info
-// with the framework id that the machine holds, and with all roles suppressed
-// where nothing is wanted. Every subscription needs a call of its own, made
-// before its Subscribed.
-func (m *Machine) Subscribe(info mesos.FrameworkInfo) *sched.Call {
-	call := &sched.Call{Type: sched.Call_SUBSCRIBE, Subscribe: &sched.Call_Subscribe{FrameworkInfo: &info}}
-	if id := m.identity.FrameworkID; id != "" {
-		info.ID = &mesos.FrameworkID{Value: id}
-		call.FrameworkID = info.ID
-	}
-	m.want.suppressed = m.want.said && !m.want.offers
-	if m.want.suppressed {
-		call.Subscribe.SuppressedRoles = info.Roles
-	}
-	return call
 }
 
 // save puts a record into the effects; the last one for a key stays. A nil

@@ -27,7 +27,9 @@ func (m *Machine) act(action Action) {
 	case Hold:
 		m.hold(a)
 	case Want:
-		m.want.say(a)
+		m.want(a)
+	case Register:
+		m.register(a)
 	case Kill:
 		m.kill(a)
 	case Yield:
@@ -73,6 +75,9 @@ func (m *Machine) accept(a Accept) {
 	if err != nil {
 		m.note("accept refused", slog.String("error", err.Error()))
 		return
+	}
+	if !m.master.Has(OperationFeedback) {
+		a.Operations, operations = withoutIDs(a.Operations), nil
 	}
 	m.startOperations(operations)
 	for _, l := range launched {

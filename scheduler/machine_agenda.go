@@ -9,7 +9,7 @@ import (
 // alarm is something that the machine does when its time has come.
 type alarm struct {
 	kind alarmKind
-	key  string // the task or offer it is about; empty where there is one only
+	key  string // the task, offer, operation or role it is about; empty where there is one only
 }
 
 type alarmKind int

@@ -55,12 +55,16 @@ func (m *Machine) subscribed(ev Subscribed) {
 		m.identity.FrameworkID = ev.FrameworkID
 		m.saveIdentity()
 	}
-	m.connected = true
-	master := ""
-	if ev.Master != nil {
-		master = ev.Master.GetHostname() + " " + ev.Master.GetVersion()
+	m.connected, m.master = true, masterOf(ev.Master)
+	attrs := []slog.Attr{slog.String("framework", ev.FrameworkID), slog.String("master", strings.TrimSpace(m.master.Hostname+" "+m.master.Version))}
+	var lacks []string
+	for _, f := range m.master.Lacks() {
+		lacks = append(lacks, f.String())
 	}
-	m.note("subscribed", slog.String("framework", ev.FrameworkID), slog.String("master", master))
+	if len(lacks) > 0 {
+		attrs = append(attrs, slog.String("lacks", strings.Join(lacks, ", ")))
+	}
+	m.note("subscribed", attrs...)
 	if m.identity.Teardown {
 		m.sendTeardown()
 		return
@@ -88,7 +92,9 @@ func (m *Machine) endSubscription() {
 		m.agenda.drop(alarm{alarmKill, id})
 	}
 	m.stopReconciling()
-	m.agenda.drop(alarm{kind: alarmRevive})
+	for _, r := range m.demand.roles {
+		m.agenda.drop(alarm{alarmRevive, r.role})
+	}
 }
 
 // removed ends the framework: the master knows it no more and has killed its

@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"log/slog"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -20,10 +20,6 @@ const (
 	refuseUnsaid   = 5 * time.Second
 	refuseMisfit   = 2 * time.Minute
 	refuseUnwanted = time.Hour
-
-	// reviveGap is the least time between two REVIVE calls, each of which
-	// makes the master offer the whole cluster anew.
-	reviveGap = time.Second
 )
 
 type heldOffer struct {
@@ -60,24 +56,6 @@ func (s *offerSet) drop(id string) {
 // offerKey orders offers by agent. Mesos forbids control characters in ids, so
 // NUL keeps the two parts apart.
 func offerKey(o *mesos.Offer) string { return o.AgentID.Value + "\x00" + o.ID.Value }
-
-// want is the handler's last word on offers, and what the master knows of it.
-type want struct {
-	said       bool
-	offers     bool
-	key        string
-	suppressed bool // the master offers nothing
-	filtered   bool // a decline since the last revive may hide an agent
-	owed       bool // what is wanted has changed, and a filter may be in its way
-	revived    time.Time
-}
-
-func (w *want) say(a Want) {
-	if a.Offers && w.filtered && (!w.offers || a.Key != w.key) {
-		w.owed = true
-	}
-	w.said, w.offers, w.key = true, a.Offers, a.Key
-}
 
 func (m *Machine) dropOffer(id string) {
 	m.offers.drop(id)
@@ -129,8 +107,11 @@ func (m *Machine) release(id string) {
 func (m *Machine) decline(d Decline) {
 	var held []mesos.OfferID
 	for _, id := range d.Offers {
-		if _, ok := m.offers.byID[id.Value]; ok {
+		if o, ok := m.offers.byID[id.Value]; ok {
 			held = append(held, id)
+			if d.Refuse > 0 {
+				m.demand.refuse(o.offer.AllocationInfo.GetRole())
+			}
 			m.dropOffer(id.Value)
 		}
 	}
@@ -151,8 +132,8 @@ func (m *Machine) sendDeclines() {
 			m.send(&sched.Call{Type: sched.Call_DECLINE, Decline: call})
 		}
 		call.OfferIDs = append(call.OfferIDs, d.Offers...)
-		m.want.filtered = m.want.filtered || d.Refuse > 0
 	}
+	m.demand.filter()
 }
 
 func refuseFor(d time.Duration) *mesos.Filters {
@@ -163,47 +144,21 @@ func refuseFor(d time.Duration) *mesos.Filters {
 // declineRest gives back what the decision left lying, so that no offer is
 // hoarded.
 func (m *Machine) declineRest() {
-	rest := Decline{Refuse: refuseUnsaid, Reason: "left over"}
-	switch {
-	case m.want.said && m.want.offers:
-		rest.Refuse, rest.Reason = refuseMisfit, "does not fit"
-	case m.want.said:
-		rest.Refuse, rest.Reason = refuseUnwanted, "nothing wanted"
-	}
+	var rest []Decline // one for each reason
 	for _, id := range m.offers.loose {
-		if o, ok := m.offers.byID[id]; ok && o.until.IsZero() {
-			rest.Offers = append(rest.Offers, o.offer.ID)
+		o, ok := m.offers.byID[id]
+		if !ok || !o.until.IsZero() {
+			continue
 		}
+		d := m.refuse(&o.offer)
+		i := slices.IndexFunc(rest, func(r Decline) bool { return r.Reason == d.Reason })
+		if i < 0 {
+			i, rest = len(rest), append(rest, d)
+		}
+		rest[i].Offers = append(rest[i].Offers, o.offer.ID)
 	}
 	m.offers.loose = nil
-	m.decline(rest)
-}
-
-// steerOffers tells the master what is wanted, once for each change.
-func (m *Machine) steerOffers() {
-	w := &m.want
-	if !w.said || !m.connected || m.identity.Teardown {
-		return
+	for _, d := range rest {
+		m.decline(d)
 	}
-	if !w.offers {
-		w.owed = false
-		m.agenda.drop(alarm{kind: alarmRevive})
-		if !w.suppressed {
-			w.suppressed = true
-			m.send(&sched.Call{Type: sched.Call_SUPPRESS, Suppress: &sched.Call_Suppress{}})
-			m.note("offers suppressed")
-		}
-		return
-	}
-	if !w.suppressed && !w.owed {
-		return
-	}
-	if again := w.revived.Add(reviveGap); m.now.Before(again) {
-		m.agenda.set(alarm{kind: alarmRevive}, again)
-		return
-	}
-	w.suppressed, w.filtered, w.owed, w.revived = false, false, false, m.now
-	m.agenda.drop(alarm{kind: alarmRevive})
-	m.send(&sched.Call{Type: sched.Call_REVIVE, Revive: &sched.Call_Revive{}})
-	m.note("offers revived", slog.String("want", w.key))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,15 @@ func (m *Machine) checkOperations(agent string, operations []mesos.Offer_Operati
 		}, Since: m.now})
 	}
 	return watched, nil
+}
+
+// withoutIDs are operations for a master that would drop those which have an id.
+func withoutIDs(operations []mesos.Offer_Operation) []mesos.Offer_Operation {
+	plain := slices.Clone(operations)
+	for i := range plain {
+		plain[i].ID = nil
+	}
+	return plain
 }
 
 func (m *Machine) startOperations(operations []Operation) {

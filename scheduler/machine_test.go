@@ -228,7 +228,11 @@ func (h *history) action(v scheduler.View) scheduler.Action {
 	case 4:
 		return scheduler.Hold{Offers: offers, Until: until}
 	case 5:
-		return scheduler.Want{Offers: h.pick(3) > 0, Key: fmt.Sprint(h.pick(3))}
+		w := scheduler.Want{Offers: h.pick(3) > 0, Key: fmt.Sprint(h.pick(3)), Role: []string{"", "", "*", "b"}[h.pick(4)]}
+		if h.pick(3) == 0 {
+			w.Only = wanted([]string{"", "", []string{"r1", "r1,r2", "("}[h.pick(3)]}).Only
+		}
+		return w
 	case 6, 7:
 		return scheduler.Kill{Task: h.someTask(), Grace: time.Duration(h.pick(2)) * time.Second}
 	case 8:
@@ -241,6 +245,7 @@ func (h *history) action(v scheduler.View) scheduler.Action {
 		if h.pick(30) == 0 {
 			return scheduler.Teardown{}
 		}
+		return scheduler.Register{Framework: mesos.FrameworkInfo{Roles: [][]string{nil, {"*", "b"}, {"*", "*"}}[h.pick(3)]}}
 	}
 	return scheduler.WakeAt{Time: until}
 }
@@ -274,7 +279,7 @@ func (h *history) checkRestore() {
 func planned(e scheduler.Effects) (calls []string) {
 	for _, call := range e.Send {
 		switch call.Type {
-		case sched.Call_KILL, sched.Call_SUPPRESS, sched.Call_REVIVE:
+		case sched.Call_KILL, sched.Call_SUPPRESS, sched.Call_REVIVE, sched.Call_UPDATE_FRAMEWORK:
 			continue
 		case sched.Call_RECONCILE:
 			if len(call.Reconcile.Tasks) == 0 {

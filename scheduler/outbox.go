@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/constraints"
 )
 
 const (
@@ -25,18 +28,61 @@ const (
 	ackLanes = 8
 )
 
+// outgoing is a call with the offer constraints that belong to it, for which
+// mesos-go's calls have no field.
+type outgoing struct {
+	*sched.Call
+	constraints constraints.OfferConstraints // of SUBSCRIBE and UPDATE_FRAMEWORK
+}
+
+// Marshal encodes the call. In protocol buffers a message that comes twice is
+// merged, so the constraints follow as a second Subscribe or UpdateFramework
+// with nothing else in it.
+func (o outgoing) Marshal() ([]byte, error) {
+	body, err := o.Call.Marshal()
+	if err != nil || len(o.constraints) == 0 {
+		return body, err
+	}
+	const fieldConstraints = 3 // of both
+	field := uint64(3)
+	if o.Type == sched.Call_UPDATE_FRAMEWORK {
+		field = 19
+	}
+	message := appendField(nil, fieldConstraints, o.constraints.Marshal())
+	return appendField(body, field, message), nil
+}
+
+// appendField appends a field of bytes in the encoding of protocol buffers.
+func appendField(b []byte, number uint64, data []byte) []byte {
+	b = binary.AppendUvarint(b, number<<3|2)
+	b = binary.AppendUvarint(b, uint64(len(data)))
+	return append(b, data...)
+}
+
+// outgoings pairs the calls of effects with what belongs to them.
+func outgoings(e Effects) []outgoing {
+	calls := make([]outgoing, len(e.Send))
+	for i, call := range e.Send {
+		calls[i].Call = call
+		if call.Type == sched.Call_UPDATE_FRAMEWORK {
+			calls[i].constraints = e.Constraints
+		}
+	}
+	return calls
+}
+
 // outbox is the calls of one subscription on their way out. They never leave
 // on another: what is left when the subscription ends is dropped with it.
 type outbox struct {
 	mu     sync.Mutex
-	calls  []*sched.Call
+	calls  []outgoing
 	signal chan struct{} // has room for one
 }
 
 func newOutbox() *outbox { return &outbox{signal: make(chan struct{}, 1)} }
 
 // put never blocks: the loop has more to do than to wait for the master.
-func (o *outbox) put(calls []*sched.Call) {
+func (o *outbox) put(calls []outgoing) {
 	if len(calls) == 0 {
 		return
 	}
@@ -49,7 +95,7 @@ func (o *outbox) put(calls []*sched.Call) {
 	}
 }
 
-func (o *outbox) take() []*sched.Call {
+func (o *outbox) take() []outgoing {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	calls := o.calls
@@ -90,7 +136,7 @@ func (s *sender) run(ctx context.Context, box *outbox) {
 }
 
 // acknowledgements is how many calls at the front acknowledge a status.
-func acknowledgements(calls []*sched.Call) int {
+func acknowledgements(calls []outgoing) int {
 	for i, call := range calls {
 		if call.Type != sched.Call_ACKNOWLEDGE {
 			return i
@@ -99,8 +145,8 @@ func acknowledgements(calls []*sched.Call) int {
 	return len(calls)
 }
 
-func (s *sender) sendAtOnce(ctx context.Context, calls []*sched.Call) {
-	queue := make(chan *sched.Call)
+func (s *sender) sendAtOnce(ctx context.Context, calls []outgoing) {
+	queue := make(chan outgoing)
 	var lanes sync.WaitGroup
 	for range min(ackLanes, len(calls)) {
 		lanes.Go(func() {
@@ -119,7 +165,7 @@ func (s *sender) sendAtOnce(ctx context.Context, calls []*sched.Call) {
 // send sends a call. When it fails the subscription stays: a call that the
 // master refuses would be refused on the next one too, and one that got lost
 // is made up for by reconciliation and by the master's own repetitions.
-func (s *sender) send(ctx context.Context, call *sched.Call) {
+func (s *sender) send(ctx context.Context, call outgoing) {
 	wait := firstBackoff
 	for try := 1; ; try++ {
 		err := s.sendOnce(ctx, call)
@@ -149,7 +195,7 @@ func (s *sender) send(ctx context.Context, call *sched.Call) {
 	}
 }
 
-func (s *sender) sendOnce(ctx context.Context, call *sched.Call) error {
+func (s *sender) sendOnce(ctx context.Context, call outgoing) error {
 	if call.Type == sched.Call_TEARDOWN {
 		// The master may close the stream before it answers this one.
 		ctx = context.WithoutCancel(ctx)
@@ -173,10 +219,10 @@ func repeatable(t sched.Call_Type) bool {
 // giveBack declines the offers of an ACCEPT that may not have arrived. If it
 // did, they are used and nothing happens; if not, the master would hold them
 // for us for ever.
-func (s *sender) giveBack(ctx context.Context, accept *sched.Call) {
-	s.send(ctx, &sched.Call{
+func (s *sender) giveBack(ctx context.Context, accept outgoing) {
+	s.send(ctx, outgoing{Call: &sched.Call{
 		Type:        sched.Call_DECLINE,
 		FrameworkID: accept.FrameworkID,
 		Decline:     &sched.Call_Decline{OfferIDs: accept.Accept.OfferIDs, Filters: refuseFor(0)},
-	})
+	}})
 }

@@ -2,8 +2,23 @@ package scheduler
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 )
+
+// checkRoles checks the list of roles of a field.
+func checkRoles(field string, roles []string) error {
+	for i, role := range roles {
+		if slices.Contains(roles[:i], role) {
+			return fmt.Errorf("%s has %q twice: each role once", field, role)
+		}
+		if err := checkRole(role); err != nil {
+			return fmt.Errorf("%s has %q: %w", field, role, err)
+		}
+	}
+	return nil
+}
 
 // checkRole applies the rules that the master applies (src/common/roles.cpp of
 // Mesos), so that a wrong role is found before anything is sent.

@@ -56,6 +56,7 @@ func Run(ctx context.Context, c Config) error {
 		machine:   machine,
 		masters:   masters,
 		transport: newTransport(c),
+		outbox:    newOutbox(),
 		events:    make(chan Event, eventQueue),
 		shop:      newWorkshop(c.Handler),
 		letters:   newCorrespondence(),
@@ -91,8 +92,10 @@ func (l *loop) run(ctx context.Context) error {
 
 	var following sync.WaitGroup
 	following.Go(func() { l.masters.follow(ctx, l.Logger) })
-	l.connect(ctx)
-	err := l.serve(ctx)
+	err := l.begin(ctx)
+	if err == nil {
+		err = l.serve(ctx)
+	}
 	stopped := ctx.Err() != nil
 	cancel()
 	following.Wait()
@@ -102,6 +105,17 @@ func (l *loop) run(ctx context.Context) error {
 	if err != nil && !stopped {
 		return fmt.Errorf("scheduler: %w", err)
 	}
+	return nil
+}
+
+// begin asks the handler before the first subscription, so that this one says
+// what is wanted and the master does not offer what is of no use. The store is
+// written once before anything depends on it.
+func (l *loop) begin(ctx context.Context) error {
+	if err := l.step(ctx, Tick{}); err != nil {
+		return err
+	}
+	l.connect(ctx)
 	return nil
 }
 
@@ -154,19 +168,20 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 		return nil
 	}
 	var all Effects
+	var calls []outgoing
 	effects := make([]Effects, 0, len(events))
 	for _, ev := range events {
 		e := l.machine.Step(time.Now(), ev)
 		effects = append(effects, e)
 		all.Save = append(all.Save, e.Save...)
-		all.Send = append(all.Send, e.Send...)
+		calls = append(calls, outgoings(e)...)
 		all.Start = append(all.Start, e.Start...)
 		all.Cancel = append(all.Cancel, e.Cancel...)
 		all.Answer = append(all.Answer, e.Answer...)
 		all.Note = append(all.Note, e.Note...)
 		all.Wake, all.Done = e.Wake, all.Done || e.Done
 	}
-	if err := l.carryOut(ctx, all); err != nil {
+	if err := l.carryOut(ctx, all, calls); err != nil {
 		return err
 	}
 	for i, ev := range events {
@@ -175,7 +190,7 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 	return nil
 }
 
-func (l *loop) carryOut(ctx context.Context, e Effects) error {
+func (l *loop) carryOut(ctx context.Context, e Effects, calls []outgoing) error {
 	if len(e.Save) > 0 {
 		err := l.Store.Save(ctx, e.Save)
 		if errors.Is(err, state.ErrFenced) {
@@ -185,7 +200,7 @@ func (l *loop) carryOut(ctx context.Context, e Effects) error {
 			return err
 		}
 	}
-	l.outbox.put(e.Send)
+	l.outbox.put(calls)
 	for _, job := range e.Start {
 		l.shop.start(ctx, job)
 	}
@@ -214,7 +229,7 @@ func (l *loop) connect(ctx context.Context) {
 		masters:   l.masters,
 		log:       l.Logger,
 		maxFrame:  l.MaxFrame,
-		subscribe: l.machine.Subscribe(l.Framework),
+		subscribe: outgoing{l.machine.Subscribe(l.Framework), l.machine.OfferConstraints()},
 		wait:      l.backoff,
 		events:    l.events,
 		outbox:    l.outbox,

@@ -254,6 +254,7 @@ func TestRunSubscribesAgain(t *testing.T) {
 			c.end(s)
 			again := m.subscribed()
 			assert.Equal(t, "fw-1", again.call.FrameworkID.GetValue())
+			assert.IsType(t, scheduler.Tick{}, <-events, "before the first subscription")
 			assert.IsType(t, scheduler.Subscribed{}, <-events)
 			assert.IsType(t, scheduler.Disconnected{}, <-events)
 			again.send(offersEvent(offer("o1", "a1")))

@@ -53,7 +53,7 @@ type session struct {
 	masters   masters
 	log       *slog.Logger
 	maxFrame  int
-	subscribe *sched.Call
+	subscribe outgoing
 	wait      time.Duration // before the first attempt
 	events    chan<- Event  // the last thing on it is sessionEnded
 	outbox    *outbox

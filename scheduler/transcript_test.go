@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/state"
 )
@@ -135,6 +136,9 @@ func (tr *transcript) step(ev scheduler.Event) string {
 	}
 	for _, call := range e.Send {
 		out.WriteString("send " + showCall(call) + "\n")
+		if call.Type == sched.Call_UPDATE_FRAMEWORK {
+			out.WriteString("(constraints " + showConstraints(e.Constraints) + ")\n")
+		}
 	}
 	for _, job := range e.Start {
 		fmt.Fprintf(&out, "start %s\n", job.Name)
@@ -157,6 +161,34 @@ func (tr *transcript) step(ev scheduler.Event) string {
 	return out.String()
 }
 
+// masterInfo is a master of a version, with the capabilities that it had.
+func masterInfo(version string) *mesos.MasterInfo {
+	info := &mesos.MasterInfo{Version: &version}
+	if slices.Contains([]string{"1.9", "1.10", "1.11", "1.12"}, strings.TrimSuffix(version, ".0")) {
+		for c := range mesos.MasterInfo_Capability_Type(4) {
+			info.Capabilities = append(info.Capabilities, mesos.MasterInfo_Capability{Type: c})
+		}
+	}
+	return info
+}
+
+// subscribe reads "framework [version [roles]]".
+func (tr *transcript) subscribe(words []string) scheduler.Event {
+	info, ev := mesos.FrameworkInfo{Roles: []string{"r"}}, scheduler.Subscribed{FrameworkID: words[0]}
+	if len(words) > 1 {
+		ev.Master = masterInfo(words[1])
+	}
+	if len(words) > 2 {
+		info.Roles = strings.Split(words[2], ",")
+	}
+	call := tr.machine.Subscribe(info)
+	tr.subscribed = fmt.Sprintf("(subscribed as %q, suppressed %v)\n", call.FrameworkID.GetValue(), call.Subscribe.SuppressedRoles)
+	if only := tr.machine.OfferConstraints(); len(only) > 0 {
+		tr.subscribed += "(constraints " + showConstraints(only) + ")\n"
+	}
+	return ev
+}
+
 func (tr *transcript) event(words []string) scheduler.Event {
 	arg := func(i int) string {
 		require.Greater(tr.t, len(words), i, "too few words in %q", words)
@@ -164,9 +196,7 @@ func (tr *transcript) event(words []string) scheduler.Event {
 	}
 	switch words[0] {
 	case "subscribed":
-		call := tr.machine.Subscribe(mesos.FrameworkInfo{Roles: []string{"r"}})
-		tr.subscribed = fmt.Sprintf("(subscribed as %q, suppressed %v)\n", call.FrameworkID.GetValue(), call.Subscribe.SuppressedRoles)
-		return scheduler.Subscribed{FrameworkID: arg(1)}
+		return tr.subscribe(words[1:])
 	case "disconnected":
 		return scheduler.Disconnected{Reason: arg(1)}
 	case "removed":
@@ -175,7 +205,12 @@ func (tr *transcript) event(words []string) scheduler.Event {
 		var offers []mesos.Offer
 		for _, word := range words[1:] {
 			id, agent, _ := strings.Cut(word, "@")
-			offers = append(offers, offer(id, agent))
+			agent, role, _ := strings.Cut(agent, "/")
+			o := offer(id, agent)
+			if role != "" {
+				o.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &role}
+			}
+			offers = append(offers, o)
 		}
 		return scheduler.Offered{Offers: offers}
 	case "rescinded":
@@ -282,10 +317,14 @@ func (tr *transcript) action(v scheduler.View, words []string) scheduler.Action 
 		return scheduler.Decline{Offers: ids(words[1]), Refuse: duration(2)}
 	case "hold":
 		return scheduler.Hold{Offers: ids(words[1]), Until: v.Now().Add(duration(2))}
-	case "want":
-		return scheduler.Want{Offers: true, Key: words[1]}
-	case "want-nothing":
-		return scheduler.Want{}
+	case "want": // want key [role [rack,rack]]
+		return wanted(words[1:])
+	case "want-nothing": // want-nothing [role]
+		w := wanted(append([]string{""}, words[1:]...))
+		w.Offers = false
+		return w
+	case "register": // register roles
+		return scheduler.Register{Framework: mesos.FrameworkInfo{Roles: strings.Split(words[1], ",")}}
 	case "kill":
 		return scheduler.Kill{Task: words[1], Grace: duration(2), Reason: "test"}
 	case "yield":
@@ -319,6 +358,21 @@ func (tr *transcript) action(v scheduler.View, words []string) scheduler.Action 
 	return nil
 }
 
+func wanted(words []string) scheduler.Want {
+	w := scheduler.Want{Offers: true, Key: words[0]}
+	if len(words) > 1 {
+		w.Role = words[1]
+	}
+	if len(words) > 2 {
+		for rack := range strings.SplitSeq(words[2], ",") {
+			w.Only = append(w.Only, constraints.Group{{
+				Selector: constraints.Selector{Name: "rack"}, Predicate: constraints.TextMatches{Regex: rack},
+			}})
+		}
+	}
+	return w
+}
+
 func showView(v scheduler.View) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "framework %q connected %v reconciled %v\n", v.FrameworkID(), v.Connected(), v.Reconciled())
@@ -349,6 +403,14 @@ func showRecord(r state.Record) string {
 		return fmt.Sprintf("%s (%d bytes)", r.Key, len(r.Value))
 	}
 	return fmt.Sprintf("%s %s", r.Key, r.Value)
+}
+
+func showConstraints(c constraints.OfferConstraints) string {
+	text, err := c.MarshalJSON()
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func showCall(call *sched.Call) string {
@@ -399,6 +461,12 @@ func showCall(call *sched.Call) string {
 		for _, op := range call.ReconcileOperations.Operations {
 			add("%s@%s", op.OperationID.Value, op.AgentID.GetValue())
 		}
+	case sched.Call_SUPPRESS:
+		words = append(words, call.Suppress.Roles...)
+	case sched.Call_REVIVE:
+		words = append(words, call.Revive.Roles...)
+	case sched.Call_UPDATE_FRAMEWORK:
+		add("roles=%v suppressed=%v", call.UpdateFramework.FrameworkInfo.Roles, call.UpdateFramework.SuppressedRoles)
 	case sched.Call_MESSAGE:
 		add("%s/%s %s", call.Message.AgentID.Value, call.Message.ExecutorID.Value, call.Message.Data)
 	}

@@ -61,7 +61,7 @@ type answer struct {
 
 // post sends a call to the master at u, or to the leader that this one names,
 // and returns the reply with status 200 or 202. Any other is a *statusError.
-func (t *transport) post(ctx context.Context, u *url.URL, streamID string, call *sched.Call) (*answer, error) {
+func (t *transport) post(ctx context.Context, u *url.URL, streamID string, call outgoing) (*answer, error) {
 	body, err := call.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", call.Type, err)

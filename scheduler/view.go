@@ -22,6 +22,10 @@ func (v View) FrameworkID() string { return v.m.identity.FrameworkID }
 // Connected says whether calls can reach the master now.
 func (v View) Connected() bool { return v.m.connected }
 
+// Master is the master that took the last subscription, and tells what it can
+// do; zero before the first.
+func (v View) Master() Master { return v.m.master }
+
 // Reconciled says whether every task known has answered since the last
 // subscription; until then the state of a task may be out of date.
 func (v View) Reconciled() bool { return v.m.connected && v.m.unanswered.len() == 0 }
