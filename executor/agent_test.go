@@ -119,6 +119,16 @@ func (a *fakeAgent) read(name string) string {
 	return string(data)
 }
 
+// touch makes a file of the sandbox.
+func (a *fakeAgent) touch(name string) {
+	require.NoError(a.t, os.WriteFile(filepath.Join(a.sandbox, name), nil, 0o600))
+}
+
+// remove takes a file of the sandbox away.
+func (a *fakeAgent) remove(name string) {
+	require.NoError(a.t, os.Remove(filepath.Join(a.sandbox, name)))
+}
+
 func (a *fakeAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	call := new(exec1.Call)

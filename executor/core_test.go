@@ -385,11 +385,11 @@ func TestRestoredExecutorWithoutTasksIsDone(t *testing.T) {
 
 func TestMessageIsUTF8AndBounded(t *testing.T) {
 	t.Parallel()
-	s := &supervisor{output: output{keep: 100}}
+	o := &output{keep: 100}
 	for range 100 {
-		s.output.add(strings.Repeat("é", 500))
+		o.add(strings.Repeat("é", 500))
 	}
-	message := s.withTail(strings.Repeat("é", maxMessage))
+	message := o.after(strings.Repeat("é", maxMessage))
 	assert.LessOrEqual(t, len(message), maxMessage)
 
 	w := newWorld(t, testEnvironment())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -140,16 +141,18 @@ func (s *supervisor) awaitLease(ctx context.Context) error {
 // leaseRun keeps the lease of a running server. Without a lease its channels are
 // nil and never deliver.
 type leaseRun struct {
+	inbox  <-chan Message   // gets grants
 	renew  <-chan time.Time // time to ask again
 	end    <-chan time.Time // the lease has ended
 	ended  <-chan error     // Lease.End is done
 	lapsed bool             // end has come, and no grant since
 }
 
-func (r *serverRun) beginLease() (stop func()) {
-	if r.task.Lease == nil {
+func (r *programRun) beginLease() (stop func()) {
+	if r.task.Lease == nil || !r.isServer() {
 		return func() {}
 	}
+	r.lease.inbox = r.inbox
 	ticker := time.NewTicker(r.task.Lease.Within / 4)
 	r.lease.renew = ticker.C
 	r.holdLease()
@@ -163,12 +166,12 @@ func (s *supervisor) leaseLeft() time.Duration {
 
 // holdLease lets the server run until the lease ends, and has the guard kill
 // it should the executor then be unable to.
-func (r *serverRun) holdLease() {
+func (r *programRun) holdLease() {
 	r.lease.end = time.After(time.Until(r.grants.until))
 	r.process.hold(r.leaseLeft())
 }
 
-func (r *serverRun) granted(m Message) {
+func (r *programRun) granted(m Message) {
 	g, ok := m.(Grant)
 	if !ok || r.task.Lease == nil || !r.grants.grant(g.Number) || time.Now().After(r.grants.until) {
 		return
@@ -178,13 +181,13 @@ func (r *serverRun) granted(m Message) {
 	}
 	if r.lease.lapsed {
 		r.lease.lapsed = false
-		r.report(r.passing, "lease granted again", nil)
+		r.health(r.passing, "lease granted again", nil)
 	}
 	r.holdLease()
 }
 
 // lapse is called when the lease has ended.
-func (r *serverRun) lapse(ctx context.Context) {
+func (r *programRun) lapse(ctx context.Context) {
 	r.lease.end = nil
 	r.lease.lapsed = true
 	r.log.Warn("lease ended", "within", r.task.Lease.Within)
@@ -202,17 +205,27 @@ func (r *serverRun) lapse(ctx context.Context) {
 }
 
 // lapseEnded is called when Lease.End is done.
-func (r *serverRun) lapseEnded(err error) {
+func (r *programRun) lapseEnded(err error) {
 	r.lease.ended = nil
 	if err != nil {
 		r.lapseKill(fmt.Errorf("%s: %w", r.task.Lease.End.Name, err))
 		return
 	}
 	r.process.hold(0)
-	r.report(r.passing, "lease ended: "+r.task.Lease.End.done(), nil)
+	if r.phase == running {
+		r.health(r.passing, "lease ended: "+r.task.Lease.End.done(), nil)
+	}
 }
 
-func (r *serverRun) lapseKill(err error) {
+// blameLease gives the end of the lease as the fault where the guard was faster
+// than the executor, for instance because that was frozen.
+func (r *programRun) blameLease(x exit) {
+	if r.task.Lease != nil && r.fault == "" && x.Signal == syscall.SIGKILL && time.Now().After(r.grants.until) {
+		r.fault = fmt.Sprintf("lease ended: no grant for %v", r.task.Lease.Within)
+	}
+}
+
+func (r *programRun) lapseKill(err error) {
 	r.phase = terminated
 	r.fault = errors.Join(fmt.Errorf("lease ended: no grant for %v", r.task.Lease.Within), err).Error()
 	r.process.kill()

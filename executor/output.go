@@ -11,7 +11,15 @@ import (
 // to the sandbox is not cut.
 const maxLine = 2048
 
-// output is where the standard output and error of a task's processes come
+const (
+	// maxMessage bounds the message of an update, in bytes: it is kept by the
+	// agent, the master and the scheduler.
+	maxMessage = 8 << 10
+	// lastLines comes before the last lines of the output in a message.
+	lastLines = "; last lines:\n"
+)
+
+// output is where the standard output and error of a program come
 // together: all of it passes on, the last lines are remembered, and each line
 // may be watched.
 type output struct {
@@ -54,6 +62,15 @@ func (o *output) tail(limit int) string {
 		limit -= len(o.lines[first]) + 1
 	}
 	return strings.Join(o.lines[first:], "\n")
+}
+
+// after is a message with the last lines, as many as there is room for.
+func (o *output) after(message string) string {
+	message = message[:min(len(message), maxMessage/2)]
+	if tail := o.tail(maxMessage - len(message) - len(lastLines)); tail != "" {
+		message += lastLines + tail
+	}
+	return message
 }
 
 // stream returns a writer for one of the streams of a process; it passes

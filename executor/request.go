@@ -48,7 +48,7 @@ func (s *supervisor) request(ctx context.Context, r Request, functions map[strin
 	case f == nil:
 		return nil, fmt.Errorf("request %q: this executor has no such function", r.Name)
 	}
-	log := s.output.stream(s.stdout)
+	log := s.server.lines.stream(s.stdout)
 	defer log.close()
 	var answer any
 	err := protect(func() (err error) {

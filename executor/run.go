@@ -223,10 +223,12 @@ func (e *runner) supervise(ctx context.Context, t *task) {
 		stderr: e.stderr,
 		log:    e.log.With("task", id),
 		stops:  make(chan time.Duration, 16),
-
-		patience: gracePeriod(t, nil),
-
-		inbox: make(chan Message, 64),
+		inbox:  make(chan Message, 64),
+		failed: make(chan string, len(t.spec.Sidecars)),
+	}
+	s.server = newProgram(s, t.spec.server(), s.stops, gracePeriod(t, nil))
+	for _, spec := range t.spec.Sidecars {
+		s.sidecars = append(s.sidecars, newSidecar(s, spec))
 	}
 	s.env, s.envErr = taskEnvironment(os.Environ(), t.spec.Env, e.env.sandbox)
 	s.say = func(m Message) { e.events <- said{m} }

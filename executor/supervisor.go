@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -17,43 +13,38 @@ import (
 	"github.com/mesokit/mesokit/executor/internal/guard"
 )
 
-// supervisor takes one task through its life: files, steps, server, end. Its
-// goroutine is run; the executor talks to it through stops and hears of it
-// through tell.
+// supervisor takes one task through its life: files, steps, sidecars, server,
+// end. Its goroutine is run; the executor talks to it through stops and inbox and
+// hears of it through tell.
 type supervisor struct {
 	id     string
 	task   Task
 	places places
-	env    []string     // of the task's processes
-	envErr error        // why there is none
-	user   *guard.User  // of the task's processes and files; nil: as the executor
-	guard  atomic.Int64 // the pid of the server's guard; 0: the server does not run
-	// patience is the grace period when the supervisor itself stops the server.
-	patience time.Duration
-	steps    map[string]StepFunc
-	stdout   io.Writer
-	stderr   io.Writer
-	log      *slog.Logger
-	tell     func(report)
-	say      func(Message)
+	env    []string    // of the task's processes
+	envErr error       // why there is none
+	user   *guard.User // of the task's processes and files; nil: as the executor
+	steps  map[string]StepFunc
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+	tell   func(report)
+	say    func(Message)
 
 	// stops gets the grace period each time the task is asked to end; a later one
 	// may shorten the time.
-	stops  chan time.Duration
-	inbox  chan Message // gets secrets and grants as they come
-	grants grants       // of the lease, if the task has one
-	output output
+	stops    chan time.Duration
+	deadline time.Time    // of the end that was asked for; zero: none was
+	inbox    chan Message // gets secrets and grants as they come
+	grants   grants       // of the lease, if the task has one
+
+	server   *program
+	sidecars []*sidecar
+	standing standing
+	failed   chan string // why an essential sidecar has ended; has room for all of them
 }
 
-const (
-	// maxMessage bounds the message of an update, in bytes: it is kept by the
-	// agent, the master and the scheduler.
-	maxMessage = 8 << 10
-	// lastLines comes before the last lines of the output in a message.
-	lastLines = "; last lines:\n"
-	// stepGrace is what a function has to return in when its context has ended.
-	stepGrace = 5 * time.Second
-)
+// stepGrace is what a function has to return in when its context has ended.
+const stepGrace = 5 * time.Second
 
 var (
 	errStopped = errors.New("the task was asked to stop")
@@ -62,73 +53,14 @@ var (
 
 // run carries the task out; its last report is terminal.
 func (s *supervisor) run(ctx context.Context) {
-	s.output.keep = s.task.Logs.tail()
+	var last report
 	if err := s.prepare(ctx); err != nil {
-		s.tell(s.unprepared(err))
-		return
+		last = s.unprepared(err)
+	} else {
+		last = s.server.keep(ctx)
 	}
-	args, err := expandAll(s.task.Command, s.env)
-	if err != nil {
-		s.tell(s.unprepared(fmt.Errorf("command %w", err)))
-		return
-	}
-	for restarts := 0; ; restarts++ {
-		last, again := s.serve(ctx, args)
-		if !again || restarts >= s.task.Restart.Max {
-			s.tell(last)
-			return
-		}
-		if !s.pause(last, restarts) {
-			last.state, last.reason = mesos.TASK_KILLED, nil
-			s.tell(last)
-			return
-		}
-	}
-}
-
-// serve runs the server once. It returns how the task ends unless the server is
-// started again, and whether that makes sense.
-func (s *supervisor) serve(ctx context.Context, args []string) (last report, again bool) {
-	lines := newLogProbe(s.task.Ready, &s.output)
-	c, closeStreams := s.command(args)
-	c.dir = s.dir()
-	if s.task.Lease != nil {
-		c.hold = s.leaseLeft()
-	}
-	p, err := startProcess(c)
-	if err != nil {
-		closeStreams()
-		return s.unprepared(err), false
-	}
-	kills := oomKills(os.DirFS("/"))
-	s.guard.Store(int64(p.guard))
-	defer s.guard.Store(0)
-	s.log.Info("server started", "pid", p.pid)
-	run := &serverRun{supervisor: s, process: p, lines: lines, verdicts: make(chan probed)}
-	x := run.wait(ctx)
-	closeStreams()
-	x.OOM = x.Signal == syscall.SIGKILL && run.phase != terminated && oomKills(os.DirFS("/")) > kills
-	last = run.outcome(x)
-	return last, last.state == mesos.TASK_FAILED && !run.killed
-}
-
-// dir is where the server runs.
-func (s *supervisor) dir() string { return filepath.Join(s.places.sandbox, s.task.Dir) }
-
-// pause waits before the next start of a server that has failed. It returns
-// false when the task is asked to stop meanwhile.
-func (s *supervisor) pause(failed report, restarts int) bool {
-	wait := s.task.Restart.wait(restarts)
-	failed.state = mesos.TASK_RUNNING
-	failed.healthy = new(bool)
-	failed.message = fmt.Sprintf("restart %d of %d in %v: %s", restarts+1, s.task.Restart.Max, wait, failed.message)
-	s.tell(failed)
-	select {
-	case <-s.stops:
-		return false
-	case <-time.After(wait):
-		return true
-	}
+	s.stopSidecars()
+	s.tell(last)
 }
 
 // unprepared reports that the task ended before its server ran.
@@ -140,30 +72,19 @@ func (s *supervisor) unprepared(err error) report {
 			message: "killed before the server was started",
 		}
 	}
-	return report{
-		state:   mesos.TASK_FAILED,
-		reason:  mesos.REASON_COMMAND_EXECUTOR_FAILED.Enum(),
-		message: s.withTail(err.Error()),
-	}
+	return s.server.unstarted(err)
 }
 
-// withTail adds the last lines of the output to a message.
-func (s *supervisor) withTail(message string) string {
-	message = message[:min(len(message), maxMessage/2)]
-	if tail := s.output.tail(maxMessage - len(message) - len(lastLines)); tail != "" {
-		message += lastLines + tail
-	}
-	return message
-}
-
-// prepare does what comes before the server. A request to stop ends it.
-func (s *supervisor) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+// prepare does what comes before the server. A request to stop ends it. The
+// sidecars that it starts go on until work ends.
+func (s *supervisor) prepare(work context.Context) error {
+	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
 	stopped := make(chan bool, 1)
 	go func() {
 		select {
-		case <-s.stops:
+		case grace := <-s.stops:
+			s.deadline = time.Now().Add(grace)
 			cancel(errStopped)
 			stopped <- true
 		case <-ctx.Done():
@@ -171,6 +92,12 @@ func (s *supervisor) prepare(ctx context.Context) error {
 		}
 	}()
 	err := s.prepareSteps(ctx)
+	if err == nil {
+		err = s.startFirst(ctx, work)
+	}
+	if err == nil && s.task.Lease != nil {
+		err = s.awaitLease(ctx)
+	}
 	cancel(nil)
 	if <-stopped { // perhaps when all was done: nobody will ask again
 		return errStopped
@@ -184,8 +111,8 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 			return fmt.Errorf("%s: func %q: this executor has no such function", use, name)
 		}
 	}
-	if s.envErr != nil {
-		return s.envErr
+	if err := s.prepareEnv(); err != nil {
+		return err
 	}
 	var err error
 	if s.user, err = lookupUser(s.task.User); err != nil {
@@ -213,8 +140,22 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 			s.tell(report{state: mesos.TASK_STARTING, message: done})
 		}
 	}
-	if s.task.Lease != nil {
-		return s.awaitLease(ctx)
+	return nil
+}
+
+// prepareEnv gives all programs their environments.
+func (s *supervisor) prepareEnv() error {
+	if s.envErr != nil {
+		return s.envErr
+	}
+	if s.server != nil {
+		s.server.vars = s.env
+	}
+	for _, c := range s.sidecars {
+		var err error
+		if c.vars, err = taskEnvironment(s.env, c.spec.Env, s.places.sandbox); err != nil {
+			return fmt.Errorf("%s: %w", c.title(), err)
+		}
 	}
 	return nil
 }
@@ -246,7 +187,7 @@ func (s *supervisor) step(ctx context.Context, step Step) (done string, err erro
 
 // call runs a function and returns the message that it reported, or done.
 func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string, error) {
-	log := s.output.stream(s.stdout)
+	log := s.server.lines.stream(s.stdout)
 	type result struct {
 		done string
 		err  error
@@ -282,7 +223,7 @@ func (s *supervisor) sandbox(log io.Writer) Sandbox {
 	}
 }
 
-// runProgram runs a program of the task, other than its server, to its end.
+// runProgram runs a program of a step to its end.
 func (s *supervisor) runProgram(ctx context.Context, args ...string) error {
 	if len(args) == 0 {
 		return errors.New("no program to run")
@@ -303,10 +244,10 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// command is a program of the task with its output connected. The returned
+// command is a program of a step with its output connected. The returned
 // function must be called when the program has ended.
 func (s *supervisor) command(args []string) (command, func()) {
-	stdout, stderr := s.output.stream(s.stdout), s.output.stream(s.stderr)
+	stdout, stderr := s.server.lines.stream(s.stdout), s.server.lines.stream(s.stderr)
 	c := command{
 		args: args, env: s.env, dir: s.places.sandbox, limits: s.task.Limits, user: s.user,
 		stdout: stdout, stderr: stderr,

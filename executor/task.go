@@ -50,6 +50,9 @@ type Task struct {
 	Dir string `json:"dir,omitempty"`
 	// Env are variables of the server, the steps and the command probes.
 	Env map[string]string `json:"env,omitempty"`
+	// Sidecars are processes that run beside the server. Their fields are those of
+	// the server under the same names.
+	Sidecars []Sidecar `json:"sidecars,omitempty"`
 	// Ready tells when the server can do its work; nil: as soon as it has started.
 	Ready *Probe `json:"ready,omitempty"`
 	// Live tells, once the server is ready, that it has to be ended because it
@@ -144,6 +147,17 @@ type Restart struct {
 	// Backoff is waited before the first restart, and twice as long before each
 	// further one, up to five minutes; zero means one second.
 	Backoff time.Duration `json:"backoff,omitempty"`
+	// Stable is how long a server must have run for the count, and the backoff, to
+	// begin anew; zero means ten minutes.
+	Stable time.Duration `json:"stable,omitempty"`
+}
+
+// stable is Stable or what it is by default.
+func (r Restart) stable() time.Duration {
+	if r.Stable == 0 {
+		return defaultStable
+	}
+	return r.Stable
 }
 
 // wait is the time before the next start, after that many restarts.
@@ -211,6 +225,7 @@ const (
 	defaultTail     = 20
 	defaultRestart  = time.Second
 	maxRestart      = 5 * time.Minute
+	defaultStable   = 10 * time.Minute
 	defaultSignal   = "SIGTERM"
 )
 
@@ -239,8 +254,11 @@ func ParseTask(data []byte) (Task, error) {
 // Names of functions are known only to the executor, which checks them before
 // it writes anything.
 func (t Task) Validate() error {
-	if len(t.Command) == 0 || t.Command[0] == "" {
-		return errors.New("command is empty: want a program and its arguments")
+	if err := t.server().validate(); err != nil {
+		return err
+	}
+	if err := validateSidecars(t.Sidecars); err != nil {
+		return err
 	}
 	for i, f := range t.Files {
 		if err := f.validate(); err != nil {
@@ -250,27 +268,8 @@ func (t Task) Validate() error {
 	if err := validateSecrets(t.Secrets); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Env)) {
-		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return fmt.Errorf("env: name %q: want a name without '='", name)
-		}
-	}
-	if t.Dir != "" {
-		if err := validatePath(t.Dir); err != nil {
-			return fmt.Errorf("dir %w", err)
-		}
-	}
 	if err := validateSteps("init", t.Init); err != nil {
 		return err
-	}
-	if err := validateSteps("stop.before", t.Stop.Before); err != nil {
-		return err
-	}
-	if err := t.Ready.validate(); err != nil {
-		return fmt.Errorf("ready.%w", err)
-	}
-	if err := t.Live.validate(); err != nil {
-		return fmt.Errorf("live.%w", err)
 	}
 	if err := t.Lease.validate(); err != nil {
 		return err
@@ -280,18 +279,10 @@ func (t Task) Validate() error {
 
 func (t Task) validateRest() error {
 	switch {
-	case t.Live != nil && t.Live.Log != "":
-		return fmt.Errorf("live.log %q: a log line that was once seen says nothing about later: want tcp, http, command or func", t.Live.Log)
-	case t.Restart.Max < 0:
-		return fmt.Errorf("restart.max %d: want zero or more", t.Restart.Max)
-	case t.Restart.Backoff < 0 || t.Restart.Backoff > maxRestart:
-		return fmt.Errorf("restart.backoff %v: want zero to %v", t.Restart.Backoff, maxRestart)
 	case t.Restart.Max > 0 && t.Lease != nil:
 		return fmt.Errorf("restart.max %d: a task with a lease ends with its server: want zero", t.Restart.Max)
 	case t.Sample < 0:
 		return fmt.Errorf("sample %v: want zero or more", t.Sample)
-	case t.Stop.Grace < 0:
-		return fmt.Errorf("stop.grace %v: want zero or more", t.Stop.Grace)
 	case t.Logs.MaxBytes < 0:
 		return fmt.Errorf("logs.max_bytes %d: want zero or more", t.Logs.MaxBytes)
 	case t.Logs.Keep < 0:
@@ -299,10 +290,38 @@ func (t Task) validateRest() error {
 	case t.Limits.Umask != nil && (*t.Limits.Umask < 0 || *t.Limits.Umask > 0o777):
 		return fmt.Errorf("limits.umask %#o: want 0 to 0777", *t.Limits.Umask)
 	}
-	if _, err := signalNumber(t.Stop.Signal); err != nil {
-		return fmt.Errorf("stop.signal %w", err)
+	return nil
+}
+
+func validateEnv(env map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fmt.Errorf("env: name %q: want a name without '='", name)
+		}
 	}
 	return nil
+}
+
+func (r Restart) validate() error {
+	switch {
+	case r.Max < 0:
+		return fmt.Errorf("restart.max %d: want zero or more", r.Max)
+	case r.Backoff < 0 || r.Backoff > maxRestart:
+		return fmt.Errorf("restart.backoff %v: want zero to %v", r.Backoff, maxRestart)
+	case r.Stable < 0:
+		return fmt.Errorf("restart.stable %v: want zero or more", r.Stable)
+	}
+	return nil
+}
+
+func (s Stop) validate() error {
+	if s.Grace < 0 {
+		return fmt.Errorf("stop.grace %v: want zero or more", s.Grace)
+	}
+	if _, err := signalNumber(s.Signal); err != nil {
+		return fmt.Errorf("stop.signal %w", err)
+	}
+	return validateSteps("stop.before", s.Before)
 }
 
 func (f File) validate() error {
@@ -329,17 +348,21 @@ func (t Task) ShutdownGrace() time.Duration {
 // functions are the names in Config.Steps that t uses, by what uses them.
 func (t Task) functions() iter.Seq2[string, string] {
 	return func(yield func(use, name string) bool) {
-		steps := slices.Concat(t.Init, t.Stop.Before)
+		steps := t.Init
 		if t.Lease != nil && t.Lease.End != nil {
-			steps = append(steps, *t.Lease.End)
+			steps = append(slices.Clone(steps), *t.Lease.End)
+		}
+		for _, c := range append([]Sidecar{t.server()}, t.Sidecars...) {
+			steps = slices.Concat(steps, c.Stop.Before)
+			for i, p := range []*Probe{c.Ready, c.Live} {
+				use := strings.TrimSpace(c.Name + " " + []string{"ready", "live"}[i])
+				if p != nil && p.Func != "" && !yield(use, p.Func) {
+					return
+				}
+			}
 		}
 		for _, s := range steps {
 			if s.Func != "" && !yield("step "+s.Name, s.Func) {
-				return
-			}
-		}
-		for i, p := range []*Probe{t.Ready, t.Live} {
-			if p != nil && p.Func != "" && !yield([]string{"ready", "live"}[i], p.Func) {
 				return
 			}
 		}

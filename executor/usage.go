@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
-// Usage is what the server of a task, with all that it has started, uses of the
-// machine. It answers the request "usage", which has no body, and comes by itself
+// Usage is what the server of a task and its sidecars, with all that they have
+// started, use of the machine. It answers the request "usage", which has no body, and comes by itself
 // where Task.Sample is set. It is known on Linux.
 type Usage struct {
 	Task string `json:"task"`
@@ -27,17 +28,20 @@ type Usage struct {
 
 func (Usage) message() {}
 
-// usage samples the server that runs now.
+// usage samples the programs that run now.
 func (s *supervisor) usage() (Usage, error) {
-	guard := s.guard.Load()
-	if guard == 0 {
+	guards := []int{int(s.server.guard.Load())}
+	for _, c := range s.sidecars {
+		guards = append(guards, int(c.guard.Load()))
+	}
+	if slices.Max(guards) == 0 {
 		return Usage{}, errors.New("usage: the server does not run")
 	}
 	all, err := proc.All()
 	if err != nil {
 		return Usage{}, fmt.Errorf("usage: %w", err)
 	}
-	u := usageOf(all, int(guard))
+	u := usageOf(all, guards...)
 	u.Task = s.id
 	return u, nil
 }
@@ -46,18 +50,24 @@ func (s *supervisor) answerUsage(context.Context, Sandbox, json.RawMessage) (any
 	return s.usage()
 }
 
-// usageOf adds up the descendants of guard. The guard itself counts for nothing
-// but the children that it has waited for.
-func usageOf(all []proc.Process, guard int) Usage {
+// usageOf adds up the descendants of guards. The guards themselves count for nothing
+// but the children that they have waited for.
+func usageOf(all []proc.Process, guards ...int) Usage {
 	children := map[int][]proc.Process{}
 	var u Usage
 	for _, p := range all {
 		children[p.Parent] = append(children[p.Parent], p)
-		if p.PID == guard {
+		if slices.Contains(guards, p.PID) {
 			u.CPU += p.Reaped
 		}
 	}
-	for next := children[guard]; len(next) > 0; {
+	var next []proc.Process
+	for _, guard := range guards {
+		if guard > 0 { // zero is the parent of the first process
+			next = append(next, children[guard]...)
+		}
+	}
+	for len(next) > 0 {
 		p := next[0]
 		next = append(next[1:], children[p.PID]...)
 		u.Processes++
