@@ -9,6 +9,7 @@ import (
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/internal/jvm"
 	"github.com/mesokit/mesokit/offers"
 )
 
@@ -51,8 +52,10 @@ type Cluster struct {
 // Distribution says where agents find Java and Kafka, by paths that hold on
 // every agent.
 type Distribution struct {
-	Java      string // the java program, 17 or newer; empty: "java" in PATH
-	Classpath string // Kafka's jars, separated by colons
+	Java string // the java program, 17 or newer; empty: "java" in PATH
+	// Classpath is the directory of a distribution, which has its jars in
+	// libs, or the jars themselves, separated by colons.
+	Classpath string
 	// Flags are further flags of the JVM, such as "-XX:+UseSerialGC".
 	Flags []string
 }
@@ -101,6 +104,7 @@ func (c Cluster) withDefaults() Cluster {
 	if c.Distribution.Java == "" {
 		c.Distribution.Java = "java"
 	}
+	c.Distribution.Classpath = jvm.Classpath(c.Distribution.Classpath, "libs")
 	c.ClientPort.Name, c.ControllerPort.Name = clientPort, controllerPort
 	return c
 }
@@ -137,7 +141,10 @@ func (c Cluster) Validate() error {
 		bad("ControllerPort", p, "wants a port other than ClientPort")
 	}
 	if c.Distribution.Classpath == "" {
-		bad("Distribution.Classpath", `""`, "wants the paths of Kafka's jars on the agents, separated by colons")
+		bad("Distribution.Classpath", `""`, "wants where Kafka is on the agents: the directory of a distribution, or the paths of its jars, separated by colons")
+	}
+	if err := jvm.CheckFlags(c.Distribution.Flags, c.Heap); err != nil {
+		errs = append(errs, fmt.Errorf("Cluster.Distribution.Flags: %w", err))
 	}
 	return errors.Join(append(errs, c.checkOptions()...)...)
 }

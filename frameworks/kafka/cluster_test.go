@@ -23,7 +23,8 @@ func TestValidate(t *testing.T) {
 		want   string // part of the error; empty: none
 	}{
 		{"nothing but where Kafka is", func(*Cluster) {}, ""},
-		{"no Kafka", func(c *Cluster) { c.Distribution = Distribution{} }, `Cluster.Distribution.Classpath: "": wants the paths of Kafka's jars`},
+		{"no Kafka", func(c *Cluster) { c.Distribution = Distribution{} }, `Cluster.Distribution.Classpath: "": wants where Kafka is on the agents`},
+		{"a second heap", func(c *Cluster) { c.Distribution.Flags = []string{"-Xmx1g"} }, `Cluster.Distribution.Flags: "-Xmx1g": is set by the framework`},
 		{"no brokers", func(c *Cluster) { c.Brokers = -1 }, "Cluster.Brokers: -1: wants 1 or more"},
 		{"heap above memory", func(c *Cluster) { c.Mem, c.Heap = 1024, 2048 }, "Cluster.Heap: 2048: wants at most 896 MiB, which is Mem (1024) less the 128"},
 		{"heap as large as memory", func(c *Cluster) { c.Mem, c.Heap = 1024, 1024 }, "Cluster.Heap: 1024: wants at most 896 MiB"},
@@ -144,7 +145,7 @@ func render(t *testing.T, c Cluster, d frameworks.Deployment, n frameworks.Node)
 	require.Equal(t, task, again, "it is a pure function")
 	var out strings.Builder
 	fmt.Fprintf(&out, "command: %q\n", task.Command)
-	for _, key := range []string{envJava, envCluster, envNode, envControllers} {
+	for _, key := range []string{envJava, envClasspath, envCluster, envNode, envControllers} {
 		fmt.Fprintf(&out, "%s=%s\n", key, task.Env[key])
 		delete(task.Env, key)
 	}
@@ -199,5 +200,6 @@ func TestService(t *testing.T) {
 	assert.EqualValues(t, 100_000, p.Volumes[0].Size)
 	assert.Equal(t, "rack:GROUP_BY:3", p.Place.String())
 	assert.True(t, p.Together)
+	assert.Equal(t, "/opt/kafka/libs/*", Cluster{Distribution: Distribution{Classpath: "/opt/kafka"}}.withDefaults().Distribution.Classpath)
 	assert.Equal(t, "hostname:UNIQUE", valid(Cluster{}).Pods[0].Place.String())
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/internal/jvm"
 )
 
 const (
@@ -25,6 +26,7 @@ const (
 // What the format step finds in its environment.
 const (
 	envJava        = "KAFKA_JAVA"
+	envClasspath   = "KAFKA_CLASSPATH"
 	envCluster     = "KAFKA_CLUSTER_ID"
 	envNode        = "KAFKA_NODE_ID"
 	envControllers = "KAFKA_INITIAL_CONTROLLERS"
@@ -46,6 +48,9 @@ func format(ctx context.Context, s executor.Sandbox) error {
 	for _, line := range s.Env {
 		key, value, _ := strings.Cut(line, "=")
 		env[key] = value
+	}
+	if err := jvm.CheckClasspath(s.Dir, env[envClasspath]); err != nil {
+		return fmt.Errorf("find the jars of Distribution.Classpath (--kafka): %w", err)
 	}
 	dir := filepath.Join(s.Dir, logDir)
 	switch identity, err := readIdentity(filepath.Join(dir, "meta.properties")); {

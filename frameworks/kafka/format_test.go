@@ -21,7 +21,7 @@ func formatIn(t *testing.T, dir, java string) (reported string, err error) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, propertiesFile), []byte("node.id=1\nlog.dirs=data/kafka\n"), 0o644))
 	return reported, format(t.Context(), executor.Sandbox{
 		Dir: dir, Log: io.Discard,
-		Env:    []string{envJava + "=" + program, envCluster + "=ours", envNode + "=1", "PATH=" + os.Getenv("PATH")},
+		Env:    []string{envJava + "=" + program, envClasspath + "=.", envCluster + "=ours", envNode + "=1", "PATH=" + os.Getenv("PATH")},
 		Report: func(message string) { reported = message },
 	})
 }
@@ -49,6 +49,13 @@ func TestFormatThatWasCut(t *testing.T) {
 	_, err = formatIn(t, dir, "test ! -e data/kafka.new || exit 9\n"+formats)
 	require.NoError(t, err)
 	assert.FileExists(t, filepath.Join(dir, logDir, "meta.properties"))
+}
+
+func TestFormatWithoutKafka(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	err := format(t.Context(), executor.Sandbox{Dir: dir, Log: io.Discard, Env: []string{envClasspath + "=/nowhere/libs/*"}})
+	require.EqualError(t, err, "find the jars of Distribution.Classpath (--kafka): no jars in /nowhere/libs on this machine")
 }
 
 func TestFormatKeepsDataOfUnknownOrigin(t *testing.T) {

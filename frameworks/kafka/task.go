@@ -13,6 +13,7 @@ import (
 
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/internal/jvm"
 )
 
 // Paths in the sandbox.
@@ -54,11 +55,12 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 		Files: []executor.File{
 			{Path: propertiesFile, Content: []byte(properties)},
 			{Path: log4jFile, Content: []byte(log4j)},
-			{Path: argumentsFile, Content: []byte(c.arguments())},
+			{Path: argumentsFile, Content: c.arguments()},
 		},
 		Init: []executor.Step{{Name: "format", Done: "formatted", Func: formatStep, Timeout: formatTimeout}},
 		Env: map[string]string{
 			envJava:        java,
+			envClasspath:   strings.ReplaceAll(c.Distribution.Classpath, "$", "$$"),
 			envCluster:     d.ID("cluster"),
 			envNode:        strconv.Itoa(n.Index),
 			envControllers: initialControllers(d, n),
@@ -86,9 +88,8 @@ func (c Cluster) checkHeap(n frameworks.Node) error {
 	return nil
 }
 
-// arguments is the argument file of the JVM: one in quotation marks per line,
-// where a backslash escapes (the java command's "Command-Line Argument Files").
-func (c Cluster) arguments() string {
+// arguments is the argument file of the JVM.
+func (c Cluster) arguments() []byte {
 	arguments := append([]string{
 		fmt.Sprintf("-Xmx%dm", c.Heap),
 		"-XX:+ExitOnOutOfMemoryError", // exit status 3, and a new start, instead of a broker that half works
@@ -97,12 +98,7 @@ func (c Cluster) arguments() string {
 		"-Djava.io.tmpdir=.",
 		"-XX:-UsePerfData",
 	}, c.Distribution.Flags...)
-	arguments = append(arguments, "-cp", c.Distribution.Classpath)
-	var text strings.Builder
-	for _, a := range arguments {
-		fmt.Fprintf(&text, "\"%s\"\n", strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a))
-	}
-	return text.String()
+	return jvm.ArgumentFile(append(arguments, "-cp", c.Distribution.Classpath)...)
 }
 
 // properties renders server.properties: what the user set, and last, so that

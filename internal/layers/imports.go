@@ -23,13 +23,14 @@ var layers = []layer{
 	{"scheduler", []string{"scheduler/state", "offers", "constraints"}},
 	{"scheduler/mesostest", []string{"scheduler", "scheduler/state", "offers", "constraints"}},
 	{"frameworks", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
-	{"frameworks/*", []string{"frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
-	{"examples", []string{"frameworks/*", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"frameworks/cli", []string{"frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"frameworks/*", []string{"frameworks/cli", "frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"examples", []string{"frameworks/*", "frameworks/cli", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 }
 
-// mayTestOn are the layers whose tests may start an embedded Mesos, and run a
-// scheduler on it. Those below are tested without one.
-var mayTestOn = []string{"executor", "scheduler", "frameworks", "frameworks/*"}
+// mayTestOn are the layers whose tests, and packages for tests, may start an
+// embedded Mesos, and run a scheduler on it. Those below are tested without one.
+var mayTestOn = []string{"executor", "scheduler", "frameworks", "frameworks/cli", "frameworks/*"}
 
 // onMesos is what such a test takes for it.
 var onMesos = []string{"scheduler/mesostest", "scheduler", "scheduler/state"}
@@ -56,7 +57,7 @@ func Imports(t Tree) []Breach {
 			switch {
 			case !known:
 				all = append(all, t.breach(f, i.node, "%s is in no layer", dir))
-			case !from.mayImport(to, f.isTest()):
+			case !from.mayImport(to, f.isTest() || forTests(f.dir())):
 				all = append(all, t.breach(f, i.node, "%s must not import %s", from.unit, to.unit))
 			case forTests(dir) && !f.isTest() && !forTests(f.dir()) && from.folder != "examples":
 				all = append(all, t.breach(f, i.node, "%s is for tests and examples only", dir))
@@ -72,7 +73,8 @@ type place struct {
 	unit string // the layer's folder with names in place of stars
 }
 
-// layerOf finds the row of the most elements that fits the folder.
+// layerOf finds the row of the most elements that fits the folder, the first of
+// several: a name stands before a star.
 func layerOf(dir string) (place, bool) {
 	names := strings.Split(dir, "/")
 	var best place

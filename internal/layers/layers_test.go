@@ -20,6 +20,8 @@ var checks = []struct {
 		"examples/quickstart/a.go:5: plugins is in no layer",
 		"executor/a.go:5: executor must not import scheduler/state",
 		"frameworks/cassandra/a.go:4: frameworks/cassandra must not import examples",
+		"frameworks/cli/a.go:5: frameworks/cli must not import frameworks/kafka",
+		"frameworks/cli/a.go:6: frameworks/cli must not import scheduler/mesostest",
 		"frameworks/kafka/a.go:6: frameworks/kafka must not import frameworks/cassandra",
 		"frameworks/kafka/a.go:7: frameworks/kafka must not import scheduler/mesostest",
 		"frameworks/kafka/a.go:8: scheduler/state/statetest is for tests and examples only",

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli/clitest"
 	"github.com/mesokit/mesokit/internal/dist/disttest"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
@@ -30,9 +31,8 @@ import (
 // The steps build on each other, because brokers are dear.
 func TestCluster(t *testing.T) {
 	server := disttest.Kafka(t)
-	c := mesostest.New(t, quickAgents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
-	f := newFramework(t, c.Master(), onKafka(server)...)
-	s := &saga{framework: f, mesos: c}
+	c := mesostest.New(t, clitest.QuickAgents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
+	s := &saga{Scheduler: clitest.New(t, c, onKafka(server)...)}
 
 	for _, step := range []struct {
 		name string
@@ -50,7 +50,7 @@ func TestCluster(t *testing.T) {
 		{"nothing was lost", nothingLost},
 		{"the scheduler ends, the brokers do not", schedulerEnds},
 	} {
-		if !t.Run(step.name, func(t *testing.T) { step.run(t, s.with(t)) }) {
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, s.in(t)) }) {
 			return
 		}
 	}
@@ -58,92 +58,31 @@ func TestCluster(t *testing.T) {
 
 // saga is what the steps hand on.
 type saga struct {
-	*framework
-	mesos *mesostest.Cluster
-	id    string // of the Kafka cluster
-	sent  int    // messages
+	*clitest.Scheduler
+	t    *testing.T
+	id   string // of the Kafka cluster
+	sent int    // messages
 }
 
-func (s *saga) with(t *testing.T) *saga {
-	s.framework.t = t
+func (s *saga) in(t *testing.T) *saga {
+	s.t = t
+	s.In(t)
 	return s
 }
 
-// residence is everything about a broker that must outlive its task.
-func residence(n frameworks.NodeStatus) string {
-	var text strings.Builder
-	text.WriteString(fmt.Sprintf("%d on %s %v", n.Index, n.Place.Agent, n.Place.Ports))
-	for _, r := range n.Place.Resources {
-		if p := r.GetDisk().GetPersistence(); p != nil {
-			text.WriteString(" " + p.ID)
-		}
-	}
-	return text.String()
-}
-
-// volumes are the directories of the persistent volumes on all agents.
-// token is what in a volume's id differs from one deployment to the next.
-var token = regexp.MustCompile(`-[0-9a-f]{8}\.`)
-
-func (s *saga) volumes() []string {
-	var out []string
-	for _, a := range s.mesos.Agents() {
-		found, err := filepath.Glob(filepath.Join(a.Dir(), "volumes", "roles", "kafka", "*"))
-		require.NoError(s.t, err)
-		for _, path := range found {
-			out = append(out, token.ReplaceAllString(filepath.Base(path), "."))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
+// volumes are the persistent volumes on all agents.
+func (s *saga) volumes() []string { return slices.Sorted(maps.Keys(s.Volumes("kafka"))) }
 
 // identity is one line of the meta.properties of a volume.
 func (s *saga) identity(volume, key string) string {
-	for _, a := range s.mesos.Agents() {
-		found, err := filepath.Glob(filepath.Join(a.Dir(), "volumes", "roles", "kafka",
-			strings.Replace(volume, ".data", "-*.data", 1), "kafka", "meta.properties"))
-		require.NoError(s.t, err)
-		if len(found) == 0 {
-			continue
-		}
-		text, err := os.ReadFile(found[0])
-		require.NoError(s.t, err)
-		for line := range strings.Lines(string(text)) {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-				return value
-			}
+	text, err := os.ReadFile(filepath.Join(s.Volumes("kafka")[volume], "kafka", "meta.properties"))
+	require.NoError(s.t, err)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+			return value
 		}
 	}
 	return ""
-}
-
-// started is a line of an executor's own log. A scheduler that is killed may
-// never tell of a server's start; the executor that started it always does.
-var started = regexp.MustCompile(`msg="server started" task=kafka\.(\S+)\.(\d+) pid=(\d+)`)
-
-// pids are the servers that each broker ever had, by the incarnation that
-// started them.
-func (s *saga) pids(broker string) map[int][]int {
-	out := map[int][]int{}
-	for _, a := range s.mesos.Agents() {
-		logs, err := filepath.Glob(filepath.Join(a.Dir(), "slaves", "*", "frameworks", "*", "executors", "kafka."+broker+".*", "runs", "*-*", "stderr"))
-		require.NoError(s.t, err)
-		for _, path := range logs {
-			text, err := os.ReadFile(path)
-			require.NoError(s.t, err)
-			for _, m := range started.FindAllStringSubmatch(string(text), -1) {
-				incarnation, pid := number(m[2]), number(m[3])
-				out[incarnation] = append(out[incarnation], pid)
-			}
-		}
-	}
-	return out
-}
-
-func number(digits string) int {
-	n, _ := strconv.Atoi(digits)
-	return n
 }
 
 func (s *saga) client() *kgo.Client {
@@ -186,15 +125,15 @@ const topic = "orders"
 // told of each state of a deployment.
 func deployKilling(t *testing.T, s *saga) {
 	for _, point := range []string{"msg=reserving", "msg=reserved", "msg=launched", "msg=formatted", `msg="started pid`, "msg=ready"} {
-		from := len(s.said())
-		s.start()
-		s.awaitLine(from, point)
-		s.kill()
+		from := len(s.Said())
+		s.Start()
+		s.AwaitLine(from, point)
+		s.Kill()
 	}
-	s.start()
-	status := s.awaitReady(3)
+	s.Start()
+	status := s.AwaitReady(3)
 	for _, n := range status.Nodes {
-		pids := s.pids(n.Name)
+		pids := s.PIDs("kafka", n.Name)
 		assert.Len(t, pids, 1, "%s was started more than once: %v", n.Name, pids)
 		assert.Len(t, pids[n.Incarnation], 1, "%s", n.Name)
 		assert.Equal(t, 1, n.Generation)
@@ -219,16 +158,16 @@ func takesMessages(t *testing.T, s *saga) {
 	_, err := kadm.NewClient(client).CreateTopic(t.Context(), 3, 3, map[string]*string{"min.insync.replicas": &two}, topic)
 	require.NoError(t, err)
 	s.send(1000)
-	table := s.operate("status")
+	table := s.Operate("status")
 	assert.Contains(t, table, "kafka: 3 of 3 brokers ready; framework ")
 	assert.Regexp(t, `(?m)^broker-1  ready  127\.0\.\d+\.\d+ +127\.0\.\d+\.\d+:\d+ +kafka\.broker-1\.\d+ +\d+s +0$`, table)
-	assert.Contains(t, s.operate("status", "--json"), `"ready": 3`)
+	assert.Contains(t, s.Operate("status", "--json"), `"ready": 3`)
 }
 
 // send produces messages with acks=all and waits for each.
 func (s *saga) send(n int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), clitest.Patience)
 	defer cancel()
 	var records []*kgo.Record
 	for range n {
@@ -239,32 +178,32 @@ func (s *saga) send(n int) {
 }
 
 func jvmKilled(t *testing.T, s *saga) {
-	before := s.awaitReady(3).Nodes[1]
-	pids := s.pids(before.Name)[before.Incarnation]
+	before := s.AwaitReady(3).Nodes[1]
+	pids := s.PIDs("kafka", before.Name)[before.Incarnation]
 	require.Len(t, pids, 1)
 	require.NoError(t, syscall.Kill(pids[0], syscall.SIGKILL))
 	s.send(500)
-	after := s.awaitNode(1, "is back", func(n frameworks.NodeStatus) bool {
+	after := s.AwaitNode("broker-1", "is back", func(n frameworks.NodeStatus) bool {
 		return n.Phase == frameworks.Ready && n.Incarnation > before.Incarnation
 	})
-	assert.Equal(t, residence(before), residence(after))
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
 	assert.Equal(t, 1, after.Failures, "it was a failure, and is forgotten when it has been ready for a while")
 	assert.Equal(t, s.id, s.identity("kafka.broker-1.1.data", "cluster.id"))
 }
 
 func masterRestarted(t *testing.T, s *saga) {
-	before := s.awaitReady(3)
-	require.NoError(t, s.mesos.RestartMaster())
-	s.await("connected again", func(st frameworks.Status) bool { return st.Connected && st.Reconciled })
-	after := s.awaitReady(3)
+	before := s.AwaitReady(3)
+	require.NoError(t, s.Mesos.RestartMaster())
+	s.Await("connected again", func(st frameworks.Status) bool { return st.Connected && st.Reconciled })
+	after := s.AwaitReady(3)
 	for i := range before.Nodes {
 		assert.Equal(t, before.Nodes[i].Task, after.Nodes[i].Task)
 	}
 }
 
 func brokerAdded(t *testing.T, s *saga) {
-	assert.Contains(t, s.operate("broker", "add"), "broker-3")
-	s.awaitReady(4)
+	assert.Contains(t, s.Operate("broker", "add"), "broker-3")
+	s.AwaitReady(4)
 	brokers, err := kadm.NewClient(s.client()).ListBrokers(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, brokers, 4)
@@ -274,83 +213,73 @@ func brokerAdded(t *testing.T, s *saga) {
 }
 
 func stoppedAndStarted(t *testing.T, s *saga) {
-	before := s.awaitReady(4).Nodes[3]
-	s.operate("broker", "stop", "3")
-	stopped := s.awaitNode(3, "stopped", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Stopped })
-	assert.Equal(t, residence(before), residence(stopped))
+	before := s.AwaitReady(4).Nodes[3]
+	s.Operate("broker", "stop", "3", "--wait")
+	stopped := s.Node("broker-3")
+	assert.Equal(t, frameworks.Stopped, stopped.Phase)
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(stopped))
 	assert.Zero(t, stopped.Failures)
-	s.operate("broker", "start", "broker-3")
-	after := s.awaitReady(4).Nodes[3]
-	assert.Equal(t, residence(before), residence(after))
+	s.Operate("broker", "start", "broker-3")
+	after := s.AwaitReady(4).Nodes[3]
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
 	assert.Greater(t, after.Incarnation, before.Incarnation)
 
-	s.operate("broker", "restart", "3")
-	again := s.awaitNode(3, "restarted", func(n frameworks.NodeStatus) bool {
-		return n.Phase == frameworks.Ready && n.Incarnation > after.Incarnation
-	})
-	assert.Equal(t, residence(before), residence(again))
+	s.Operate("broker", "restart", "3", "--wait")
+	again := s.Node("broker-3")
+	assert.Equal(t, frameworks.Ready, again.Phase)
+	assert.Greater(t, again.Incarnation, after.Incarnation)
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(again))
 	assert.Zero(t, again.Failures)
-	assert.Contains(t, s.operate("broker", "list"), again.Task)
+	assert.Contains(t, s.Operate("broker", "list"), again.Task)
 
-	_, complaint, status := mesosKafka(t, "broker", "stop", "9", "--api", s.URL)
+	_, complaint, status := clitest.Run(t, "broker", "stop", "0", "9", "--api", s.URL)
 	assert.Equal(t, 1, status)
-	assert.Equal(t, `mesos-kafka: stop 9: node "broker-9": not found; there are broker-0, broker-1, broker-2, broker-3`+"\n", complaint)
+	assert.Equal(t, `mesos-kafka: stop: broker "broker-9": not found; there are broker-0, broker-1, broker-2, broker-3`+"\n", complaint)
+	assert.Equal(t, frameworks.GoalRun, s.Node("broker-0").Goal, "none is stopped if one is not there")
 }
 
 // cutOff cuts off the agent of the added broker, which runs on.
 func cutOff(t *testing.T, s *saga) {
-	before := s.awaitReady(4).Nodes[3]
-	agent := s.agent(before)
+	before := s.AwaitReady(4).Nodes[3]
+	agent := s.Agent(before)
 	agent.Partition()
-	s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
+	s.AwaitNode("broker-3", "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
 	agent.Heal()
-	after := s.awaitReady(4).Nodes[3]
+	after := s.AwaitReady(4).Nodes[3]
 	assert.Equal(t, before.Task, after.Task, "it ran all the time")
-	assert.Equal(t, residence(before), residence(after))
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
 }
 
 // machineAwayAndBack takes the machine of the added broker away, with all its
 // processes, and kills the scheduler before it is back.
 func machineAwayAndBack(t *testing.T, s *saga) {
-	before := s.awaitReady(4).Nodes[3]
-	agent := s.agent(before)
+	before := s.AwaitReady(4).Nodes[3]
+	agent := s.Agent(before)
 	agent.Stop()
-	away := s.awaitNode(3, "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
-	assert.Equal(t, residence(before), residence(away), "a machine that is away may still run it")
+	away := s.AwaitNode("broker-3", "unreachable", func(n frameworks.NodeStatus) bool { return n.Phase == frameworks.Unreachable })
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(away), "a machine that is away may still run it")
 	// A master does not tell of a task that was gone when its agent came back.
 	// The scheduler asks for it every minute, and at once when it starts.
-	s.kill()
+	s.Kill()
 	require.NoError(t, agent.Start())
-	s.mesos.WaitAgents(t, 5)
-	s.start()
-	after := s.awaitReady(4).Nodes[3]
-	assert.Equal(t, residence(before), residence(after))
+	s.Mesos.WaitAgents(t, 5)
+	s.Start()
+	after := s.AwaitReady(4).Nodes[3]
+	assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
 	assert.Greater(t, after.Incarnation, before.Incarnation)
 }
 
-// agent is the one that a broker lives on.
-func (s *saga) agent(n frameworks.NodeStatus) *mesostest.Agent {
-	s.t.Helper()
-	for _, a := range s.mesos.Agents() {
-		if a.ID() == n.Place.Agent {
-			return a
-		}
-	}
-	require.FailNow(s.t, "no such agent", n.Place.Agent)
-	return nil
-}
-
 func replaced(t *testing.T, s *saga) {
-	was, voters := s.awaitReady(4).Nodes[2], s.voters()
-	s.operate("broker", "replace", "2")
-	is := s.awaitNode(2, "ready in a new place", func(n frameworks.NodeStatus) bool {
+	was, voters := s.AwaitReady(4).Nodes[2], s.voters()
+	s.Operate("broker", "replace", "2")
+	is := s.AwaitNode("broker-2", "ready in a new place", func(n frameworks.NodeStatus) bool {
 		return n.Phase == frameworks.Ready && n.Generation == was.Generation+1
 	})
-	assert.NotEqual(t, residence(was), residence(is))
-	s.await("the old volume destroyed", func(frameworks.Status) bool {
+	assert.NotEqual(t, clitest.Residence(was), clitest.Residence(is))
+	s.Await("the old volume destroyed", func(frameworks.Status) bool {
 		return slices.Equal(s.volumes(), []string{"kafka.broker-0.1.data", "kafka.broker-1.1.data", "kafka.broker-2.2.data", "kafka.broker-3.1.data"})
 	})
-	s.await("a voter again", func(frameworks.Status) bool {
+	s.Await("a voter again", func(frameworks.Status) bool {
 		now := s.voters()
 		return len(now) == 3 && now[2] != "" && now[2] != voters[2]
 	})
@@ -358,7 +287,7 @@ func replaced(t *testing.T, s *saga) {
 }
 
 func nothingLost(t *testing.T, s *saga) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), clitest.Patience)
 	defer cancel()
 	client := s.client()
 	client.AddConsumeTopics(topic)
@@ -373,8 +302,8 @@ func nothingLost(t *testing.T, s *saga) {
 }
 
 func schedulerEnds(t *testing.T, s *saga) {
-	status := s.awaitReady(4)
-	assert.Zero(t, s.terminate())
+	status := s.AwaitReady(4)
+	assert.Zero(t, s.Terminate())
 	for _, n := range status.Nodes {
 		conn, err := net.Dial("tcp", n.Address("client"))
 		require.NoError(t, err, n.Name)

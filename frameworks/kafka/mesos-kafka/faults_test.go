@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli/clitest"
 	"github.com/mesokit/mesokit/internal/dist/disttest"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 	"github.com/mesokit/mesokit/scheduler/state"
@@ -21,31 +22,31 @@ import (
 // TestBrokerThatDiesAtStart lets a broker find its port taken three times.
 func TestBrokerThatDiesAtStart(t *testing.T) {
 	server := disttest.Kafka(t)
-	c := mesostest.New(t, quickAgents(1, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
+	c := mesostest.New(t, clitest.QuickAgents(1, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
 	address := net.JoinHostPort(c.Agent(0).Address(), "31005")
 	squatter, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	defer squatter.Close()
-	f := newFramework(t, c.Master(), onKafka(server, "--brokers", "1", "--controller-port", "31005", "--backoff-first", "500ms", "--backoff-max", "5s")...)
-	f.start()
+	f := clitest.New(t, c, onKafka(server, "--brokers", "1", "--controller-port", "31005", "--backoff-first", "500ms", "--backoff-max", "5s")...)
+	f.Start()
 
 	for failures := 1; failures <= 3; failures++ {
-		f.awaitNode(0, "failed again", func(n frameworks.NodeStatus) bool { return n.Failures == failures })
+		f.AwaitNode("broker-0", "failed again", func(n frameworks.NodeStatus) bool { return n.Failures == failures })
 	}
-	table := f.operate("status")
+	table := f.Operate("status")
 	assert.Contains(t, table, "broker-0 failed 3 times in a row")
 	assert.Contains(t, table, "exited with status 1; last lines:\n", "the log's last lines are shown")
 	assert.Contains(t, table, "Address already in use")
-	retries, launches := f.times(retried), f.times(launched)
+	retries, launches := times(t, f, retried), times(t, f, launched)
 	require.Len(t, retries, 3)
 	for i, retry := range retries[:2] { // how the pauses grow is for the engine's own tests
 		assert.False(t, launches[i+1].Before(retry), "try %d at %v, and not before %v", i+2, launches[i+1], retry)
 	}
 
 	require.NoError(t, squatter.Close())
-	n := f.awaitReady(1).Nodes[0]
+	n := f.AwaitReady(1).Nodes[0]
 	assert.Equal(t, 1, n.Generation, "it is still in its first place")
-	f.awaitNode(0, "forgiven, once it has been ready for the longest pause", func(n frameworks.NodeStatus) bool {
+	f.AwaitNode("broker-0", "forgiven, once it has been ready for the longest pause", func(n frameworks.NodeStatus) bool {
 		return n.Phase == frameworks.Ready && n.Failures == 0
 	})
 }
@@ -56,12 +57,12 @@ var (
 )
 
 // times are those that the scheduler said in lines of a kind.
-func (f *framework) times(kind *regexp.Regexp) []time.Time {
+func times(t *testing.T, f *clitest.Scheduler, kind *regexp.Regexp) []time.Time {
 	var out []time.Time
-	for _, line := range f.said() {
+	for _, line := range f.Said() {
 		if m := kind.FindStringSubmatch(line); m != nil {
 			at, err := time.Parse(time.RFC3339Nano, m[1])
-			require.NoError(f.t, err)
+			require.NoError(t, err)
 			out = append(out, at)
 		}
 	}
@@ -86,9 +87,9 @@ func TestSpecThatCannotFit(t *testing.T) {
 			[]string{"no place for broker-2: 2 agents looked at: 2 × hostname:UNIQUE", "broker-0  reserv"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFramework(t, c.Master(), test.args...)
-			f.start()
-			f.await("told why", func(s frameworks.Status) bool {
+			f := clitest.New(t, c, test.args...)
+			f.Start()
+			f.Await("told why", func(s frameworks.Status) bool {
 				for _, n := range s.Nodes {
 					if strings.Contains(n.Refused, "2 agents looked at") {
 						return true
@@ -96,7 +97,7 @@ func TestSpecThatCannotFit(t *testing.T) {
 				}
 				return false
 			})
-			table := f.operate("status")
+			table := f.Operate("status")
 			for _, want := range test.want {
 				assert.Contains(t, table, want)
 			}
@@ -123,24 +124,26 @@ func TestWrongUse(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{"heap above memory", []string{"--mem", "512", "--heap", "1024"}, 2, []string{"Cluster.Heap: 1024: wants at most 384 MiB, which is Mem (512)"}},
+		{"heap above memory", []string{"--mem", "512", "--heap", "1024"}, 2, []string{"--heap: 1024: wants at most 384 MiB, which is Mem (512)"}},
 		{"unknown option", []string{"--option", "log.retention.hour=3"}, 2, []string{"log.retention.hour: Kafka has no such option; did you mean log.retention.hours?"}},
 		{"option of the framework", []string{"--option", "node.id=3"}, 2, []string{"node.id: is set by the framework"}},
-		{"option without a value", []string{"--option", "log.retention.hours"}, 2, []string{`--option: "log.retention.hours": wants key=value`}},
+		{"option without a value", []string{"--option", "log.retention.hours"}, 2, []string{`"--option" flag: wants key=value`}},
 		{"option twice", []string{"--option", "num.io.threads=3", "--option", "num.io.threads=4"}, 2, []string{`num.io.threads is "3" already`}},
-		{"constraint", []string{"--constraint", "hostname:UNIQ"}, 2, []string{"--constraint: ", "UNIQ", "UNIQUE"}},
-		{"port", []string{"--client-port", "9099-9092"}, 2, []string{`--client-port: "9099-9092": wants a port such as 9092, or a range`}},
-		{"service name", []string{"--name", "My Kafka"}, 2, []string{`Service.Name: "My Kafka": wants lower case`}},
-		{"role", []string{"--role", "*"}, 2, []string{`Service.Role: "*": wants a role of its own`}},
-		{"all at once", []string{"--kafka", "", "--master", "", "--brokers", "-1"}, 2, []string{"--kafka: is not set", "--master: is not set", "Cluster.Brokers: -1"}},
+		{"constraint", []string{"--constraint", "hostname:UNIQ"}, 2, []string{"--constraint", "UNIQ", "UNIQUE"}},
+		{"port", []string{"--client-port", "9099-9092"}, 2, []string{`invalid argument "9099-9092" for "--client-port" flag: wants a port such as 9092, or a range`}},
+		{"service name", []string{"--name", "My Kafka"}, 2, []string{`--name: "My Kafka": wants lower case`}},
+		{"role", []string{"--role", "*"}, 2, []string{`--role: "*": wants a role of its own`}},
+		{"all at once", []string{"--kafka", "", "--master", "", "--brokers", "-1"}, 2, []string{`--kafka: "": wants where Kafka is`, "--master: is not set", "--brokers: -1"}},
 		{"every address", []string{"--api", ":7000"}, 2, []string{"--api-url: is not set, and --api :7000 is every address"}},
 		{"unknown flag", []string{"--broker", "3"}, 2, []string{"unknown flag: --broker"}},
 		{"flag that is no number", []string{"--brokers", "three"}, 2, []string{`invalid argument "three" for "--brokers"`}},
+		{"a second heap", []string{"--jvm-flag", "-Xmx1g"}, 2, []string{`--jvm-flag: "-Xmx1g": is set by the framework`}},
+		{"secret without a principal", []string{"--secret-file", "/nowhere"}, 2, []string{"--principal: is not set, and --secret-file is"}},
 		{"an argument", []string{"now"}, 2, []string{`mesos-kafka scheduler`, `"now"`}},
 		{"master", []string{"--master", "ftp://x"}, 1, []string{"ftp://x"}},
 		{"state that is taken", []string{"--state", taken}, 1, []string{"state directory " + taken + " is taken by process ", "stop it first"}},
 		{"port in use", []string{"--api", busy.Addr().String()}, 1, []string{"--api " + busy.Addr().String() + ": the port is in use"}},
-		{"secret that is not there", []string{"--secret-file", "/nowhere"}, 1, []string{"--secret-file: open /nowhere"}},
+		{"secret that is not there", []string{"--principal", "ops", "--secret-file", "/nowhere"}, 1, []string{"--secret-file: open /nowhere"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +151,7 @@ func TestWrongUse(t *testing.T) {
 			args := append([]string{
 				"scheduler", "--master", "127.0.0.1:1", "--state", dir, "--api", "127.0.0.1:0", "--kafka", "/opt/kafka",
 			}, test.args...)
-			out, complaint, status := mesosKafka(t, args...)
+			out, complaint, status := clitest.Run(t, args...)
 			assert.Equal(t, test.status, status, complaint)
 			assert.Empty(t, out)
 			for _, want := range test.want {
@@ -163,7 +166,7 @@ func TestWrongUse(t *testing.T) {
 
 func TestWrongCommands(t *testing.T) {
 	t.Parallel()
-	nobody := freeAddress(t)
+	nobody := clitest.FreeAddress(t)
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -177,46 +180,13 @@ func TestWrongCommands(t *testing.T) {
 		{"count", []string{"broker", "add", "-3"}, 2, "unknown shorthand flag"},
 		{"count that is none", []string{"broker", "add", "0"}, 2, `count "0": wants 1 or more`},
 		{"no scheduler", []string{"status", "--api", nobody}, 1, "connection refused"},
-		{"no scheduler to ask", []string{"broker", "restart", "1", "--api", nobody}, 1, "restart 1: ask the service"},
+		{"no scheduler to ask", []string{"broker", "restart", "1", "--api", nobody}, 1, "restart: ask the service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, complaint, status := mesosKafka(t, test.args...)
+			_, complaint, status := clitest.Run(t, test.args...)
 			assert.Equal(t, test.status, status, complaint)
 			assert.Contains(t, complaint, test.want)
 		})
-	}
-}
-
-func TestClasspath(t *testing.T) {
-	t.Parallel()
-	for kafka, want := range map[string]string{
-		"":                     "",
-		"/opt/kafka":           "/opt/kafka/libs/*",
-		"/opt/kafka/":          "/opt/kafka/libs/*",
-		"/opt/kafka/libs":      "/opt/kafka/libs/*",
-		"/opt/kafka/libs/*":    "/opt/kafka/libs/*",
-		"/a.jar:/b.jar":        "/a.jar:/b.jar",
-		"/opt/kafka/kafka.jar": "/opt/kafka/kafka.jar",
-	} {
-		assert.Equal(t, want, classpath(kafka), kafka)
-	}
-}
-
-func TestSecluded(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	for _, test := range []struct {
-		name string
-		s    settings
-		want bool
-	}{
-		{"master elsewhere", settings{master: "zk://zk1:2181/mesos"}, true},
-		{"master here", settings{master: "127.0.0.1:5050"}, false},
-		{"agents told where", settings{master: "zk1:5050", apiURL: "http://10.0.0.7:7000"}, false},
-	} {
-		assert.Equal(t, test.want, test.s.secluded(l), test.name)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"cmp"
@@ -11,43 +11,67 @@ import (
 	"github.com/mesokit/mesokit/frameworks"
 )
 
-// printStatus prints the table and, for each broker that is not well, what is
-// known about it.
-func printStatus(w io.Writer, s frameworks.Status, now time.Time) error {
+// table prints nodes for people, as of now.
+type table struct {
+	pods []Pod
+	now  time.Time
+}
+
+// status prints the table and, for each node that is not well, what is known
+// about it.
+func (t table) status(w io.Writer, s frameworks.Status) error {
 	is := func(yes bool, word string) string {
 		if yes {
 			return word
 		}
 		return "not " + word
 	}
-	fmt.Fprintf(w, "%s: %d of %d brokers ready; framework %s, %s, %s\n\n", s.Service, s.Ready, len(s.Nodes),
+	kind := "nodes"
+	if len(t.pods) == 1 {
+		kind = t.pods[0].plural()
+	}
+	fmt.Fprintf(w, "%s: %d of %d %s ready; framework %s, %s, %s\n\n", s.Service, s.Ready, len(s.Nodes), kind,
 		cmp.Or(s.FrameworkID, "without an id yet"), is(s.Connected, "connected"), is(s.Reconciled, "reconciled"))
-	if err := printTable(w, s.Nodes, now); err != nil {
+	if err := t.nodes(w, s.Nodes); err != nil {
 		return err
 	}
 	for _, n := range s.Nodes {
-		for _, line := range troubles(n, now) {
+		for _, line := range troubles(n, t.now) {
 			fmt.Fprintf(w, "\n%s\n", line)
 		}
 	}
 	return nil
 }
 
-func printTable(w io.Writer, nodes []frameworks.NodeStatus, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "BROKER\tPHASE\tAGENT\tADDRESS\tTASK\tSINCE\tFAILURES")
+func (t table) nodes(w io.Writer, nodes []frameworks.NodeStatus) error {
+	kind := "NODE"
+	if len(t.pods) == 1 {
+		kind = strings.ToUpper(t.pods[0].Name)
+	}
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, kind+"\tPHASE\tAGENT\tADDRESS\tTASK\tSINCE\tFAILURES")
 	for _, n := range nodes {
 		agent, since := "-", "-"
 		if n.Place != nil {
 			agent = n.Place.Hostname
 		}
 		if !n.Since.IsZero() {
-			since = age(now.Sub(n.Since))
+			since = age(t.now.Sub(n.Since))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n",
-			n.Name, n.Phase, agent, cmp.Or(n.Address("client"), "-"), cmp.Or(n.Task, "-"), since, n.Failures)
+		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n",
+			n.Name, n.Phase, agent, cmp.Or(t.address(n), "-"), cmp.Or(n.Task, "-"), since, n.Failures)
 	}
-	return t.Flush()
+	return columns.Flush()
+}
+
+// address is that of the port that the node's pod shows.
+func (t table) address(n frameworks.NodeStatus) string {
+	for _, p := range t.pods {
+		if p.Name == n.Pod {
+			return n.Address(p.Port)
+		}
+	}
+	return ""
 }
 
 // age is a duration in its largest unit that is worth a number.
@@ -74,7 +98,7 @@ func cut(line string) string {
 	return line
 }
 
-// troubles say what keeps a broker from being ready.
+// troubles say what keeps a node from being ready.
 func troubles(n frameworks.NodeStatus, now time.Time) []string {
 	var out []string
 	if n.Refused != "" {

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+const askAgain = 250 * time.Millisecond
+
+// await asks for the status until nothing is missing, and says what is whenever
+// that changes. A scheduler that does not answer is asked again: it may be on
+// its way from one machine to another.
+func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []string) (frameworks.Status, error) {
+	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
+	defer cancel()
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	var said []string
+	for {
+		status, err := o.client.Status(ctx)
+		lacks := []string{}
+		if err != nil {
+			lacks = append(lacks, err.Error())
+		} else {
+			lacks = missing(status)
+		}
+		if len(lacks) == 0 {
+			return status, nil
+		}
+		if ctx.Err() == nil && !slices.Equal(lacks, said) {
+			said = lacks
+			for _, line := range lacks {
+				fmt.Fprintln(c.ErrOrStderr(), line)
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			if err := c.Context().Err(); err != nil {
+				return status, fmt.Errorf("interrupted; it goes on without this command: %w", err)
+			}
+			return status, fmt.Errorf("not yet after %v, and goes on without this command: %s", o.timeout, strings.Join(said, "; "))
+		}
+	}
+}
+
+// settled says which nodes are not as they are wanted.
+func settled(s frameworks.Status) []string { return unsettled(s.Nodes) }
+
+func unsettled(nodes []frameworks.NodeStatus) []string {
+	var out []string
+	for _, n := range nodes {
+		want := frameworks.Ready
+		if n.Goal == frameworks.GoalStop {
+			want = frameworks.Stopped
+		}
+		if n.Phase != want {
+			out = append(out, lack(n))
+		}
+	}
+	return out
+}
+
+// lack is what a node waits for, in a line that stays the same while that does.
+func lack(n frameworks.NodeStatus) string {
+	line := n.Name + ": " + string(n.Phase)
+	for _, why := range []string{n.Waits, n.Refused} {
+		if why != "" {
+			line += ": " + why
+		}
+	}
+	if n.Failures > 0 {
+		first, _, _ := strings.Cut(n.LastFailure, "\n")
+		line += fmt.Sprintf(": failure %d: %s", n.Failures, strings.TrimSuffix(first, "; last lines:"))
+	}
+	return cut(line)
+}

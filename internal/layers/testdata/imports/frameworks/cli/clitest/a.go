@@ -1,0 +1,3 @@
+package clitest
+
+import _ "github.com/mesokit/mesokit/scheduler/mesostest"
