@@ -31,6 +31,7 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	}
 	d := &decision{Service: s, ledger: l, now: v.Now()}
 	err = d.react(ev)
+	d.routines(ev)
 	d.settle()
 	if c, ok := ev.(scheduler.Command); ok {
 		d.answer(c, err)
@@ -98,6 +99,8 @@ func (d *decision) react(ev scheduler.Event) error {
 		d.jobDone(ev)
 	case scheduler.AgentLost:
 		d.agentLost(ev.Agent)
+	case scheduler.Messaged:
+		d.messaged(ev)
 	case scheduler.Subscribed, scheduler.Removed:
 		d.recount()
 	case scheduler.Command:
@@ -221,8 +224,9 @@ func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
 // asked for counts as a failure, and paces the next try.
 func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.do(scheduler.Forget{Task: status.TaskID.Value})
+	n.Alive = n.Alive && n.Lease != nil && !seenToEnd(status)
 	task, _ := d.view.Task(status.TaskID.Value)
-	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace
+	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
 	attrs := []slog.Attr{
 		slog.String("state", status.GetState().String()),
@@ -255,6 +259,7 @@ func (d *decision) settle() {
 	for _, n := range d.nodes {
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
+		d.lease(n)
 		d.check(n)
 		d.steady(n)
 	}
@@ -280,7 +285,9 @@ func (d *decision) steady(n *Node) {
 func (d *decision) end(n *Node) {
 	task, live := d.live(n)
 	wanted := n.Goal == GoalRun && !n.Restart && !n.Replace
-	if live && !wanted && !task.Killing {
+	if live && n.Fenced {
+		d.do(scheduler.Kill{Task: d.taskID(n), Grace: fenceGrace, Reason: "fence"})
+	} else if live && !wanted && !task.Killing {
 		reason := "stop"
 		switch {
 		case n.Replace:
@@ -295,7 +302,7 @@ func (d *decision) end(n *Node) {
 		n.Restart = false
 	}
 	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
-	if n.Replace && (!live || unreachable) {
+	if n.Replace && (!live || unreachable) && d.freed(n) {
 		if live {
 			n.Left = append(n.Left, d.taskID(n))
 		}
@@ -305,6 +312,7 @@ func (d *decision) end(n *Node) {
 		d.giveUp(n)
 		n.Incarnation++ // so that a late update of the old task finds no owner
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
+		n.Alive, n.Releasing = false, false
 	}
 }
 
@@ -324,7 +332,7 @@ func (d *decision) check(n *Node) {
 	if n.Waits != "" {
 		job.Delay = gatePause
 	}
-	input, err := encodeGate(d.deployment(), n)
+	input, err := encodeGate(d.luggage(), n)
 	if err != nil {
 		n.Waits = err.Error()
 		return
@@ -382,15 +390,4 @@ func (d *decision) deployed() {
 			}
 		}
 	}
-}
-
-func (d *decision) deployment() Deployment {
-	out := Deployment{Service: d.Name, First: map[string]int{}, seed: d.view.Random(d.Name)}
-	for _, n := range d.nodes {
-		out.Nodes = append(out.Nodes, *n)
-	}
-	for pod, record := range d.pods {
-		out.First[pod] = record.First
-	}
-	return out
 }

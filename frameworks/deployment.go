@@ -14,7 +14,11 @@ type Deployment struct {
 	// change when the pod grows: for quorums whose first members are special.
 	First map[string]int `json:"first"`
 
-	seed [16]byte
+	seed   [16]byte
+	phases map[string]Phase // by node; nil where a task is rendered
+	// secret is nil but for jobs. It is a function so that no print of a
+	// deployment shows one.
+	secret func(name string) string
 }
 
 // ID makes an identifier of 16 bytes in base64url without padding (22
@@ -35,4 +39,78 @@ func (d Deployment) Pod(name string) []Node {
 		}
 	}
 	return nodes
+}
+
+// Node returns the node of that name; false: there is none.
+func (d Deployment) Node(name string) (Node, bool) {
+	for _, n := range d.Nodes {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// Phase says how far a node has come, for gates, routines and other jobs. It is
+// empty where a task is rendered, which must not depend on it.
+func (d Deployment) Phase(node string) Phase { return d.phases[node] }
+
+// Secret returns the value of one of Pod.Secrets. Only jobs know it: gates,
+// looks, works and steps. It is empty elsewhere, where it would end up in a
+// TaskInfo or a record, which others can read.
+func (d Deployment) Secret(name string) string {
+	if d.secret == nil {
+		return ""
+	}
+	return d.secret(name)
+}
+
+// luggage is a deployment on its way to a job, with what it does not show.
+type luggage struct {
+	Deployment Deployment        `json:"deployment"`
+	Seed       [16]byte          `json:"seed"`
+	Phases     map[string]Phase  `json:"phases"`
+	Secrets    map[string]string `json:"secrets,omitempty"`
+}
+
+func (l luggage) unpack() Deployment {
+	d := l.Deployment
+	d.seed, d.phases = l.Seed, l.Phases
+	d.secret = func(name string) string { return l.Secrets[name] }
+	return d
+}
+
+// deployment is what a task is rendered from.
+func (d *decision) deployment() Deployment {
+	out := Deployment{Service: d.Name, First: map[string]int{}, seed: d.view.Random(d.Name)}
+	for _, n := range d.nodes {
+		out.Nodes = append(out.Nodes, *n)
+	}
+	for pod, record := range d.pods {
+		out.First[pod] = record.First
+	}
+	return out
+}
+
+// observed is what routines decide upon.
+func (d *decision) observed() Deployment {
+	out := d.deployment()
+	out.phases = map[string]Phase{}
+	for _, n := range d.nodes {
+		out.phases[n.Name] = d.phase(n)
+	}
+	return out
+}
+
+// luggage is what jobs get to know.
+func (d *decision) luggage() luggage {
+	out := d.observed()
+	l := luggage{Deployment: out, Seed: out.seed, Phases: out.phases}
+	for name, s := range d.secrets {
+		if l.Secrets == nil {
+			l.Secrets = map[string]string{}
+		}
+		l.Secrets[name] = s.Value
+	}
+	return l
 }

@@ -57,21 +57,27 @@ const (
 func (s *Service) gateJob(n *Node) string { return gateKind + "/" + s.taskID(n) }
 
 type gateInput struct {
-	Deployment Deployment `json:"deployment"`
-	Seed       [16]byte   `json:"seed"`
-	Node       Node       `json:"node"`
+	luggage
+	Node Node `json:"node"`
 }
 
-func encodeGate(d Deployment, n *Node) ([]byte, error) {
-	input, err := json.Marshal(gateInput{Deployment: d, Seed: d.seed, Node: *n})
+func encodeGate(l luggage, n *Node) ([]byte, error) {
+	input, err := json.Marshal(gateInput{luggage: l, Node: *n})
 	if err != nil {
 		return nil, fmt.Errorf("gate of %s: %w", n.Name, err)
 	}
 	return input, nil
 }
 
-// Work implements scheduler.Worker: it carries out the gates.
+// Work implements scheduler.Worker: it carries out the gates and the routines'
+// jobs.
 func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
+	switch job.Kind {
+	case pauseKind:
+		return nil, nil // it was all delay
+	case lookKind, doKind:
+		return s.workRoutine(ctx, job)
+	}
 	if job.Kind != gateKind {
 		return nil, fmt.Errorf("job %s: unknown kind %q", job.Name, job.Kind)
 	}
@@ -83,6 +89,5 @@ func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	if pod == nil || pod.Ready == nil {
 		return nil, fmt.Errorf("job %s: pod %q has no gate", job.Name, in.Node.Pod)
 	}
-	in.Deployment.seed = in.Seed
-	return nil, pod.Ready(ctx, in.Deployment, in.Node)
+	return nil, pod.Ready(ctx, in.unpack(), in.Node)
 }

@@ -19,13 +19,17 @@ import (
 // changed by it, and what changed written back at its end.
 //
 // Keys: <service>/pod/<pod>, <service>/node/<node>,
-// <service>/discard/<resource id>, <service>/seen/<agent>.
+// <service>/discard/<resource id>, <service>/seen/<agent>,
+// <service>/routine/<routine>, <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
 	prefix   string
 	view     scheduler.View
 	pods     map[string]*podRecord
 	nodes    []*Node // in the order of pods and indexes
 	discards []*discard
+	routine  map[string]*routineRecord // by the routine's name
+	secrets  map[string]*secret        // by name
+	quarters map[string]*quarter       // by the lease's term
 	// seen is what each agent offered last, by agent; empty while every node
 	// has its place.
 	// The records are read only when somebody asks.
@@ -69,6 +73,10 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 		view:   v,
 		pods:   map[string]*podRecord{},
 		seen:   map[string][]byte{},
+
+		routine:  map[string]*routineRecord{},
+		secrets:  map[string]*secret{},
+		quarters: map[string]*quarter{},
 	}
 	nodes := map[string]*Node{}
 	for key, value := range v.Records(l.prefix) {
@@ -85,6 +93,12 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 			l.discards = append(l.discards, d)
 		case "seen":
 			l.seen[id] = value
+		case "routine":
+			l.routine[id], err = decode[routineRecord](value)
+		case "secret":
+			l.secrets[id], err = decode[secret](value)
+		case "lease":
+			l.quarters[id], err = decode[quarter](value)
 		default:
 			err = errors.New("unknown kind of record")
 		}
@@ -111,6 +125,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 			l.nodes = append(l.nodes, n)
 		}
 	}
+	s.makeSecrets(l, v)
 	return l, nil
 }
 
@@ -162,6 +177,15 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	}
 	for _, d := range l.discards {
 		errs = append(errs, put("discard/"+d.ID, d))
+	}
+	for _, routine := range sortedKeys(l.routine) {
+		errs = append(errs, put("routine/"+routine, l.routine[routine]))
+	}
+	for _, name := range sortedKeys(l.secrets) {
+		errs = append(errs, put("secret/"+name, l.secrets[name]))
+	}
+	for _, term := range sortedKeys(l.quarters) {
+		errs = append(errs, put("lease/"+term, l.quarters[term]))
 	}
 	for _, agent := range sortedKeys(l.seen) {
 		keep("seen/"+agent, l.seen[agent])

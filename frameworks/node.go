@@ -10,6 +10,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesokit/mesokit/constraints"
+	"github.com/mesokit/mesokit/executor"
 )
 
 // Goal is what an operator wants of a node.
@@ -62,6 +63,22 @@ type Node struct {
 	Restart bool `json:"restart,omitempty"`
 	// Replace: the operator wants a new place, and the old one's data gone.
 	Replace bool `json:"replace,omitempty"`
+
+	// Role is what the domain calls the node, such as "primary"; a routine
+	// names it.
+	Role string `json:"role,omitempty"`
+	// Fenced: a routine wants nothing of it to run.
+	Fenced bool `json:"fenced,omitempty"`
+	// Alive: a task was launched, and nobody has seen it end.
+	Alive bool `json:"alive,omitempty"`
+	// Lease is that of the task launched last; nil: it had none.
+	Lease *executor.Lease `json:"lease,omitempty"`
+	// Withhold: a routine wants the lease not to be granted.
+	Withhold bool `json:"withhold,omitempty"`
+	// Releasing: the place is given away as soon as the lease is over.
+	Releasing bool `json:"releasing,omitempty"`
+	// Withheld is since when the lease is not granted; zero: it is.
+	Withheld time.Time `json:"withheld,omitzero"`
 }
 
 // Place is where a node lives: reserved resources, ports and volumes of one

@@ -145,7 +145,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 	byAgent := map[string]int{}
 	for n := range d.idle {
 		claimed, ok := claims[n]
-		if !ok || used[n.Place.Agent] || d.backsOff(n) || !d.together(n) || d.haunted(n) {
+		if !ok || used[n.Place.Agent] || d.backsOff(n) || !d.together(n) || d.haunted(n) || n.Fenced || n.Alive {
 			continue
 		}
 		n.Incarnation++
@@ -158,7 +158,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 			d.note(n, "failed", slog.String("error", err.Error()), slog.Time("retry", n.Retry))
 			continue
 		}
-		n.Progress = "launched"
+		n.Progress, n.Alive = "launched", true
 		i, ok := byAgent[n.Place.Agent]
 		if !ok {
 			i = len(accepts)
@@ -373,8 +373,8 @@ func (d *decision) want() {
 		case d.backsOff(n):
 			d.wakeAt(n.Retry)
 			continue
-		case n.Place != nil && d.haunted(n):
-			continue // until the task that was left behind has ended
+		case n.Place != nil && (d.haunted(n) || n.Fenced || n.Alive):
+			continue // until the task that was left behind has ended, or the routine allows it
 		}
 		want := n.Name + " " + string(d.phase(n))
 		if n.Place != nil && !n.Place.Reserved {

@@ -34,6 +34,9 @@ type Service struct {
 	// Binary is this framework's own program, as the agents get it. Pods with
 	// a Task need it.
 	Binary Binary
+	// Routines go on as long as the service lives: failover, and whatever else
+	// the domain decides by itself.
+	Routines []Routine
 	// Invalid is what a framework found wrong with its own declaration, of
 	// which this service was made; Validate reports it.
 	Invalid error
@@ -71,6 +74,12 @@ type Pod struct {
 	// Task renders what the executor supervises: a pure function of the
 	// deployment and the node.
 	Task func(d Deployment, n Node) (executor.Task, error)
+
+	// Secrets are the names of passwords and keys that the nodes get: each is
+	// made once for the whole service and kept in the store. A Task says in its
+	// Secrets which file holds which; they reach it by a message, and are in no
+	// TaskInfo, label, log or status.
+	Secrets []string
 
 	// Ready asks whether a running node serves; nil: it does once it runs and
 	// its own probe, if it has one, passes.
@@ -150,6 +159,7 @@ func (s *Service) Validate() error {
 			bad("Service.Binary", "", "wants the program that supervises pod "+p.Name+"; see OwnBinary")
 		}
 	}
+	errs = multierror.Append(errs, s.validateRoutines()...)
 	if s.Invalid != nil {
 		errs = multierror.Append(errs, s.Invalid)
 	}
@@ -175,6 +185,14 @@ func (p Pod) validate(field string) []error {
 	}
 	if b := p.Backoff.withDefaults(); b.First < 0 || b.Max < b.First {
 		bad("Backoff", p.Backoff, "wants durations of 0 or more, and First no longer than Max")
+	}
+	for i, secret := range p.Secrets {
+		if !name.MatchString(secret) || slices.Contains(p.Secrets[:i], secret) {
+			bad(fmt.Sprintf("Secrets[%d]", i), secret, "wants lower case letters, digits and hyphens, and a name that no other secret of the pod has")
+		}
+	}
+	if len(p.Secrets) > 0 && p.Task == nil {
+		bad("Secrets", p.Secrets, "wants a Task, whose executor writes them: Mesos's own gets none")
 	}
 	ports := map[string]bool{}
 	for i, port := range p.Ports {

@@ -17,6 +17,8 @@ type Status struct {
 	Reconciled bool         `json:"reconciled"`
 	Ready      int          `json:"ready"`
 	Nodes      []NodeStatus `json:"nodes"`
+	// Routines are in the order of their declaration.
+	Routines []RoutineStatus `json:"routines,omitempty"`
 }
 
 // NodeStatus is a node as an operator sees it.
@@ -49,6 +51,8 @@ const (
 	Unreachable Phase = "unreachable" // its agent does not answer the master
 	Stopping    Phase = "stopping"
 	Stopped     Phase = "stopped" // and is to be
+	Fenced      Phase = "fenced"  // a routine lets nothing of it run
+	Leased      Phase = "leased"  // its last task may run, out of reach, until its lease is over
 )
 
 func (d *decision) status() Status {
@@ -75,13 +79,14 @@ func (d *decision) status() Status {
 		}
 		out.Nodes = append(out.Nodes, s)
 	}
+	out.Routines = d.routineStatus()
 	return out
 }
 
 func (d *decision) phase(n *Node) Phase {
 	task, live := d.live(n)
 	switch {
-	case live && (task.Killing || n.Goal == GoalStop || n.Restart || n.Replace):
+	case live && (task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced):
 		return Stopping
 	case live && task.Status.GetState() == mesos.TASK_UNREACHABLE:
 		return Unreachable
@@ -93,6 +98,10 @@ func (d *decision) phase(n *Node) Phase {
 		return Starting
 	case live:
 		return Launched
+	case n.Lease != nil && n.Alive:
+		return Leased
+	case n.Fenced:
+		return Fenced
 	case n.Goal == GoalStop:
 		return Stopped
 	case n.Place == nil:

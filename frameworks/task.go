@@ -35,12 +35,16 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	if err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
+	if err := pod.checkSecrets(spec); err != nil {
+		return info, fmt.Errorf("task of %s: %w", n.Name, err)
+	}
 	maps.Copy(env, spec.Env)
 	spec.Env = env
 	spec.Stop.Grace = pod.grace()
 	if info.Data, err = json.Marshal(spec); err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
+	n.Lease = spec.Lease
 	info.Executor = d.executor(info.TaskID.Value)
 	info.Executor.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: spec.ShutdownGrace().Nanoseconds()}
 	return info, nil
