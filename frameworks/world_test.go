@@ -52,6 +52,10 @@ type world struct {
 	behave func(w *world, e *fakeExecutor, task mesos.TaskInfo)
 	// before sees each call before it reaches the master; nil: nobody does.
 	before func(call *sched.Call)
+	// hears is told what the scheduler says to an executor; nil: nobody is.
+	hears func(e *fakeExecutor, data []byte)
+	// holds is asked after every step of the scheduler; nil: it is not.
+	holds func()
 	// gate answers a node's gate job; nil: it passes.
 	gate func(job scheduler.Job) error
 }
@@ -230,7 +234,13 @@ func (w *world) ofThisScheduler(do func()) func() {
 
 func (w *world) work(job scheduler.Job) {
 	done := scheduler.JobDone{Name: job.Name}
-	if w.gate != nil {
+	if job.Kind != gateKind {
+		result, err := w.service.Work(w.t.Context(), job)
+		done.Result = result
+		if err != nil {
+			done.Err = err.Error()
+		}
+	} else if w.gate != nil {
 		if err := w.gate(job); err != nil {
 			done.Err = err.Error()
 		}
@@ -358,6 +368,10 @@ func (w *world) heard(e *fakeExecutor, ev *mesosexec.Event) {
 		w.update(e, task.TaskID.Value, mesos.TASK_RUNNING, "started")
 	case mesosexec.Event_KILL:
 		w.end(e, ev.Kill.TaskID.Value, mesos.TASK_KILLED, "")
+	case mesosexec.Event_MESSAGE:
+		if w.hears != nil {
+			w.hears(e, ev.Message.Data)
+		}
 	case mesosexec.Event_SHUTDOWN:
 		w.exit(e.agent, e.container, 0)
 	}
@@ -461,6 +475,9 @@ func (w *world) tick() {
 func (w *world) check() {
 	for id, n := range w.made {
 		require.LessOrEqual(w.t, n, 1, "volume %s was made more than once", id)
+	}
+	if w.holds != nil {
+		w.holds()
 	}
 	serving := map[string]string{}
 	w.each(func(e *fakeExecutor) {
