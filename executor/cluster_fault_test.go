@@ -284,13 +284,7 @@ func (d *deployment) collectFiles(places map[string]string) {
 // server.
 func (d *deployment) collectProcesses(places map[string]string, executor, server int) {
 	d.t.Helper()
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(server) + "/status")
-	if os.IsNotExist(err) {
-		d.t.Skip("needs /proc, which Linux has")
-	}
-	require.NoError(d.t, err)
-	guard, err := strconv.Atoi(parentField.FindStringSubmatch(string(status))[1])
-	require.NoError(d.t, err)
+	guard := parent(d.t, server)
 	for name, pid := range map[string]int{"executor": executor, "guard": guard, "server": server} {
 		for _, file := range []string{"cmdline", "environ"} {
 			data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file)

@@ -64,7 +64,8 @@ type Sandbox struct {
 	// Run runs a program, with its arguments, to its end, as a Step's Command:
 	// in Dir and Env, under the limits of the task, with its output in the logs.
 	// Neither it nor what it starts outlives ctx or the executor, which is more
-	// than os/exec can promise.
+	// than os/exec can promise. On Linux a process that a function starts by itself,
+	// in a process group of its own, may be taken for an orphan and killed.
 	Run func(ctx context.Context, args ...string) error
 	// Report replaces the message of the update that tells of the end of a step.
 	// It has no effect in a RequestFunc.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +18,37 @@ import (
 
 	"github.com/mesokit/mesokit/executor"
 )
+
+// parent is the guard of a server.
+func parent(t testing.TB, pid int) int {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if os.IsNotExist(err) {
+		t.Skip("needs /proc, which Linux has")
+	}
+	require.NoError(t, err)
+	ppid, err := strconv.Atoi(parentField.FindStringSubmatch(string(status))[1])
+	require.NoError(t, err)
+	return ppid
+}
+
+// The command of a probe, with what it has started, does not outlive the executor
+// that is killed.
+func TestProbeDoesNotSurvive(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	cmd := a.start()
+	a.launch("t1", executor.Task{
+		Command: []string{"sleep", "1000"},
+		Ready:   &executor.Probe{Command: shell("sleep 1000 & echo $! > probe; echo $$$$ >> probe; wait"), Timeout: time.Hour},
+	})
+	a.await("t1", "RUNNING unhealthy")
+	var pids []string
+	require.Eventually(t, func() bool { pids = strings.Fields(a.read("probe")); return len(pids) == 2 }, 30*time.Second, 5*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	for _, pid := range pids {
+		gone(t, number(t, pid))
+	}
+}
 
 // Nothing that the server has started outlives the executor, even if that is
 // killed, or the server itself, even if it has left the process group.
@@ -29,8 +61,12 @@ func TestNothingSurvives(t *testing.T) {
 	}
 	ends := map[string]func(a *fakeAgent, cmd *exec.Cmd, server int){
 		"executor killed": func(_ *fakeAgent, cmd *exec.Cmd, _ int) { _ = cmd.Process.Kill() },
-		"server killed":   func(_ *fakeAgent, _ *exec.Cmd, server int) { _ = syscall.Kill(server, syscall.SIGKILL) },
-		"task killed":     func(a *fakeAgent, _ *exec.Cmd, _ int) { a.kill("t1", nil) },
+		"guard killed": func(a *fakeAgent, _ *exec.Cmd, server int) {
+			assert.NoError(t, syscall.Kill(parent(t, server), syscall.SIGKILL))
+			a.await("t1", "FAILED: server was killed together with its guard process")
+		},
+		"server killed": func(_ *fakeAgent, _ *exec.Cmd, server int) { _ = syscall.Kill(server, syscall.SIGKILL) },
+		"task killed":   func(a *fakeAgent, _ *exec.Cmd, _ int) { a.kill("t1", nil) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {

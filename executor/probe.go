@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
-	"syscall"
 	"time"
 )
 
@@ -38,12 +36,11 @@ func newCheck(p Probe, c command) (check, error) {
 	if err != nil {
 		return nil, fmt.Errorf("command %w", err)
 	}
-	path, err := lookPath(args[0], c.dir, c.env)
-	if err != nil {
+	if _, err := lookPath(args[0], c.dir, c.env); err != nil {
 		return nil, fmt.Errorf("command: %w", err)
 	}
 	c.args = args
-	return func(ctx context.Context) error { return checkCommand(ctx, path, c) }, nil
+	return func(ctx context.Context) error { return checkCommand(ctx, c) }, nil
 }
 
 func checkTCP(ctx context.Context, address string) error {
@@ -83,19 +80,24 @@ func checkHTTP(ctx context.Context, url string) error {
 	return nil
 }
 
-// checkCommand runs without a guard: it is short and comes often.
-func checkCommand(ctx context.Context, path string, c command) error {
-	cmd := exec.CommandContext(ctx, path, c.args[1:]...)
-	cmd.Args[0] = c.args[0]
-	cmd.Env, cmd.Dir = c.env, c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.user.Credential()}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+// checkCommand runs a program to its end; what it says is the reason of its
+// failure.
+func checkCommand(ctx context.Context, c command) error {
 	var said limitedBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	err := cmd.Run()
-	if ctx.Err() != nil {
+	c.stdout, c.stderr = &said, &said
+	p, err := startProcess(c)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, p.kill)
+	x := <-p.exit
+	switch {
+	case !stop():
 		err = ctx.Err()
+	case x.Code != 0:
+		err = fmt.Errorf("exit status %d", x.Code)
+	case x.Signal != 0 || x.Lost:
+		err = errors.New(x.String())
 	}
 	if err != nil && len(said) > 0 {
 		return fmt.Errorf("%w: %s", err, said)

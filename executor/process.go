@@ -72,7 +72,7 @@ func startProcess(c command) (*process, error) {
 		// A group of its own: what is sent to the executor's must not reach it.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
-	err = cmd.Start()
+	err = guards.start(cmd)
 	_ = controlRead.Close() // the guard's ends
 	_ = reportsWrite.Close()
 	if err != nil {
@@ -90,7 +90,10 @@ func startProcess(c command) (*process, error) {
 // attach tells the guard what to run, and follows it to its end.
 func (p *process) attach(cmd *exec.Cmd, reports io.ReadCloser, spec guard.Spec) error {
 	dec := json.NewDecoder(reports)
-	finish := func() error { return errors.Join(p.close(), cmd.Wait(), reports.Close()) }
+	finish := func() error {
+		defer guards.ended(p.guard)
+		return errors.Join(p.close(), cmd.Wait(), reports.Close())
+	}
 	var first guard.Report
 	err := json.NewEncoder(p.control).Encode(spec)
 	if err == nil {
@@ -114,6 +117,7 @@ func (p *process) attach(cmd *exec.Cmd, reports io.ReadCloser, spec guard.Spec) 
 		} else {
 			// The kernel ended the server only; its group is left. ESRCH: nobody is.
 			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+			guards.endOrphans(p.guard)
 		}
 		_ = finish() // what can fail here says no more than the report
 		done <- x

@@ -170,7 +170,7 @@ func (r *programRun) probe(ctx context.Context, p Probe, live bool) {
 
 func (r *programRun) check(p Probe) (check, error) {
 	if p.Func == "" {
-		return newCheck(p, command{env: r.env, dir: r.dir(), user: r.user})
+		return newCheck(p, command{env: r.vars, dir: r.dir(), limits: r.task.Limits, user: r.user})
 	}
 	return func(ctx context.Context) error {
 		_, err := r.call(ctx, r.steps[p.Func], "")

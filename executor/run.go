@@ -68,6 +68,9 @@ func Run(ctx context.Context, cfg Config) error {
 		e.log = slog.New(slog.NewTextHandler(e.stderr, nil))
 	}
 	e.core.decorators = decorators{cfg.Decorators, e.log}
+	if err := guards.adopt(); err != nil {
+		e.log.Warn("daemons survive a guard that is killed", "error", err)
+	}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("executor: %w", err)
 	}

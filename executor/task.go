@@ -114,7 +114,9 @@ type Probe struct {
 	TCP string `json:"tcp,omitempty"`
 	// HTTP is a URL that must answer GET with a status of 200 to 399.
 	HTTP string `json:"http,omitempty"`
-	// Command is a program and its arguments that must exit with 0.
+	// Command is a program and its arguments that must exit with 0. The beginning of
+	// its output tells why it does not. An attempt costs the start of two processes,
+	// since the program runs under a guard as the server does.
 	Command []string `json:"command,omitempty"`
 	// Func is the name of a function in Config.Steps that must return nil.
 	Func string `json:"func,omitempty"`
@@ -188,8 +190,8 @@ type Stop struct {
 	Grace time.Duration `json:"grace,omitempty"`
 }
 
-// Limits bound what the server and the commands of steps may use of the machine.
-// The commands of probes have those of the executor.
+// Limits bound what the server, the sidecars, and the commands of steps and probes
+// may use of the machine.
 type Limits struct {
 	// OpenFiles is the number of open files (RLIMIT_NOFILE, soft and hard); zero:
 	// as the executor found it. More than the executor's hard limit needs root.

@@ -5,7 +5,8 @@
 // the program with everything that it has started. It is also the parent that
 // orphans fall to, so that daemons which left the program's process group end
 // with it, and no zombies are left. Should the guard itself be killed, the kernel
-// kills the program (on Linux; elsewhere it survives).
+// kills the program (on Linux; elsewhere it survives), and the executor, to which
+// its orphans then fall, kills these.
 //
 // The guard is the executor's own binary, started again with Variable set: the
 // init of this package takes over before main runs. Its import path and its few

@@ -112,7 +112,7 @@ func run(control io.Reader, reports *json.Encoder) error {
 // start becomes the parent of orphans, sets the limits, which the server
 // inherits, and starts it.
 func (s Spec) start() (pid int, err error) {
-	if err := adoptOrphans(); err != nil {
+	if err := AdoptOrphans(); err != nil {
 		return 0, err
 	}
 	if err := s.Limits.apply(); err != nil {

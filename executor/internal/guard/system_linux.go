@@ -16,9 +16,9 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// adoptOrphans makes this process the parent of descendants whose own parent
+// AdoptOrphans makes this process the parent of descendants whose own parent
 // ends (prctl(2), PR_SET_CHILD_SUBREAPER).
-func adoptOrphans() error {
+func AdoptOrphans() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the parent of orphans: %w", err)
 	}

@@ -57,7 +57,7 @@ func parse(stat []byte) (Process, bool) {
 		return time.Duration(number(fields[first-3])+number(fields[first-2])) * clockTick
 	}
 	p := Process{
-		PID: int(number(pid)), Parent: int(number(fields[4-3])),
+		PID: int(number(pid)), Parent: int(number(fields[4-3])), Group: int(number(fields[5-3])),
 		CPU: ticks(14), Reaped: ticks(16),
 		Memory: number(fields[24-3]) * int64(os.Getpagesize()),
 	}

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestParse(t *testing.T) {
 		got, ok := parse([]byte(stat))
 		require.True(t, ok, name)
 		assert.Equal(t, Process{
-			PID: 12, Parent: 7, CPU: 2 * time.Second, Reaped: 500 * time.Millisecond,
+			PID: 12, Parent: 7, Group: 12, CPU: 2 * time.Second, Reaped: 500 * time.Millisecond,
 			Memory: 25 * int64(os.Getpagesize()),
 		}, got, name)
 	}
@@ -30,5 +31,6 @@ func TestParse(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, os.Getpid(), got.PID)
 	assert.Equal(t, os.Getppid(), got.Parent)
+	assert.Equal(t, syscall.Getpgrp(), got.Group)
 	assert.Greater(t, got.Memory, int64(1<<20))
 }
