@@ -1,0 +1,133 @@
+package mesostest
+
+import (
+	"reflect"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// observer stands between a machine and its handler.
+type observer struct{ p *simProcess }
+
+// doubleEvery is how many decisions pass between two that are asked for twice.
+const doubleEvery = 16
+
+// Handle asks the handler, now and then twice.
+func (o *observer) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+	p := o.p
+	actions := p.Handler.Handle(v, ev)
+	if p.facts.asked++; p.facts.asked%doubleEvery == 0 {
+		p.w.coverage.Doubled++
+		if again := p.Handler.Handle(v, ev); !reflect.DeepEqual(actions, again) {
+			p.w.fail("equal views give equal decisions", "%s, asked twice about %s: %s; then %s",
+				p, eventName(ev), showActions(actions), showActions(again))
+		}
+	}
+	if p.w.quiet {
+		o.look(v)
+	}
+	return actions
+}
+
+// look asks for the goal once the storm is over.
+func (o *observer) look(v scheduler.View) {
+	f := o.p.simFramework
+	f.facts.goal = nil
+	if f.Goal != nil {
+		f.facts.goal = f.Goal(v, o.p.w)
+	}
+	f.facts.wishes = nil
+	if f.facts.goal != nil && f.Settle != nil {
+		f.facts.wishes = f.Settle(v, o.p.w)
+	}
+	clear(f.facts.known)
+	for t := range v.Tasks() {
+		if t.Status.GetState() == mesos.TASK_RUNNING {
+			f.facts.known[t.Info.TaskID.Value] = true
+		}
+	}
+}
+
+// What rules, goals and jobs may ask of the world.
+
+// SimTask is a task that really runs, whatever anybody has been told.
+type SimTask struct {
+	Framework, Node string
+	Info            mesos.TaskInfo
+	Agent           AgentConfig
+	// Reachable says whether its agent and the master can talk.
+	Reachable bool
+}
+
+// Running are the tasks of all frameworks that run, in the order of agents.
+func (w *World) Running() []SimTask {
+	var out []SimTask
+	for _, a := range w.agents {
+		for _, e := range a.list() {
+			for _, t := range e.tasks {
+				if t.runs && e.owner != nil {
+					out = append(out, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.link != "" && !a.cut && a.up})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Runs says whether a task of a framework runs.
+func (w *World) Runs(framework, task string) bool {
+	for _, t := range w.Running() {
+		if t.Framework == framework && t.Info.TaskID.Value == task {
+			return true
+		}
+	}
+	return false
+}
+
+// Reservation is something of an agent that belongs to a role.
+type Reservation struct {
+	Agent    AgentConfig
+	AgentID  string
+	Resource mesos.Resource
+}
+
+// Reserved is what agents hold for a role, with its volumes, as the agents
+// themselves know it.
+func (w *World) Reserved(role string) []Reservation {
+	var out []Reservation
+	for _, a := range w.agents {
+		for _, r := range a.model.Report().Total {
+			if len(r.Reservations) > 0 && roleOf(r) == role {
+				out = append(out, Reservation{a.cfg, a.model.ID(), r})
+			}
+		}
+	}
+	return out
+}
+
+// Volumes says how often each volume of a framework was made and destroyed, by
+// persistence id. A machine that lost its disk destroyed nothing.
+func (w *World) Volumes(framework string) (made, destroyed map[string]int) {
+	for _, f := range w.frameworks {
+		if f.Name == framework {
+			return f.facts.made, f.facts.gone
+		}
+	}
+	return nil, nil
+}
+
+// Commands are what operators have sent to a framework so far.
+func (w *World) Commands(framework string) []*SimCommand {
+	for _, f := range w.frameworks {
+		if f.Name == framework {
+			return f.commands
+		}
+	}
+	return nil
+}
+
+// Quiet says whether the storm is over, and since when.
+func (w *World) Quiet() (time.Duration, bool) { return w.since() - w.script.Storm, w.quiet }

@@ -1,0 +1,463 @@
+package mesostest
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// The rules, in words. Each is checked where it could be broken, so that a
+// step costs what it touches.
+//
+//   - Nothing leaves before its record: no call before the identity is saved,
+//     no launch of a task whose records are not, no operation with an id that
+//     is not.
+//   - A task id is launched once, and an offer is used once.
+//   - A status is acknowledged only after it is saved, unless it said nothing
+//     new of the task or the task is not known.
+//   - No node runs twice: while a task of it runs, another does not, but for a
+//     task on an agent that Mesos had called unreachable, lost or gone before
+//     the other one was launched.
+//   - A volume is not destroyed while a task uses it, and two tasks do not use
+//     it at once.
+//   - No offer is held longer than scheduler.MaxHold and what a slow save adds.
+//   - The master refuses no call, and books what it gives out exactly.
+//   - One job of a name runs at a time; what was saved can be restored; equal
+//     views give equal decisions.
+//   - In the end every goal is reached, every task that runs is known to its
+//     scheduler, and every task that the scheduler takes for running runs.
+
+// offerSlack is how much longer than scheduler.MaxHold an offer may be held: a
+// save may take a minute, and an alarm waits for it.
+const offerSlack = 3 * time.Minute
+
+// checkEvery is how many steps pass between two looks at all of a master's
+// books.
+const checkEvery = 1 << 10
+
+// ruleBook is what rules know of all frameworks.
+type ruleBook struct {
+	containers int
+	volumes    map[string]*simVolume // by persistence id and agent
+	unchecked  int
+}
+
+type simVolume struct {
+	agent *simAgent
+	id    string
+	users []*simTask
+	made  int
+}
+
+func newRuleBook() ruleBook { return ruleBook{volumes: map[string]*simVolume{}} }
+
+// facts are what rules know of a framework.
+type facts struct {
+	told     map[string]mesos.TaskState // what the scheduler was last told of each task
+	heard    map[string]heardStatus     // by uuid: statuses that wait for their acknowledgement
+	launched map[string]bool            // task ids
+	used     map[string]bool            // offers
+	runs     map[string][]*simTask      // by node: what really runs
+	made     map[string]int             // volumes, by id
+	gone     map[string]int             // of those, destroyed
+	known    map[string]bool            // once quiet: tasks that its view takes for running
+	goal     error                      // once quiet: what is missing
+	wishes   []any                      // once quiet: what its operator wants
+	asked    int
+}
+
+type heardStatus struct {
+	status mesos.TaskStatus
+	writes uint64 // of the store, when it came
+}
+
+func newFacts() facts {
+	return facts{
+		told: map[string]mesos.TaskState{}, heard: map[string]heardStatus{}, launched: map[string]bool{}, used: map[string]bool{},
+		runs: map[string][]*simTask{}, made: map[string]int{}, gone: map[string]int{}, known: map[string]bool{},
+	}
+}
+
+// offerBook is the offers that a process holds, the oldest first.
+type offerBook struct {
+	queue []heldOffer
+	held  map[string]string // agent by offer
+}
+
+type heldOffer struct {
+	id   string
+	came int64
+}
+
+func (b *offerBook) void() { *b = offerBook{} }
+
+func (b *offerBook) add(w *World, o *mesos.Offer) {
+	if b.held == nil {
+		b.held = map[string]string{}
+	}
+	b.held[o.ID.Value] = o.AgentID.Value
+	b.queue = append(b.queue, heldOffer{o.ID.Value, w.now})
+}
+
+// delivered takes note of an event that the scheduler is about to take.
+func (*ruleBook) delivered(w *World, p *simProcess, ev scheduler.Event) {
+	switch ev := ev.(type) {
+	case scheduler.Offered:
+		for i := range ev.Offers {
+			p.offers.add(w, &ev.Offers[i])
+		}
+	case scheduler.Rescinded:
+		delete(p.offers.held, ev.Offer)
+	case scheduler.AgentLost:
+		for id, agent := range p.offers.held {
+			if agent == ev.Agent {
+				delete(p.offers.held, id)
+			}
+		}
+	case scheduler.Disconnected, scheduler.Subscribed:
+		p.offers.void()
+	case scheduler.Updated:
+		s := &ev.Status
+		id, state := s.TaskID.Value, s.GetState()
+		before, known := p.facts.told[id]
+		if !known {
+			before = mesos.TASK_STAGING
+		}
+		if before != state {
+			w.coverage.Transitions[min(int(before), taskStates-1)][min(int(state), taskStates-1)]++
+		}
+		p.facts.told[id] = state
+		if len(s.UUID) > 0 {
+			p.facts.heard[string(s.UUID)] = heardStatus{*s, p.store.writes}
+		}
+	}
+}
+
+// stepped checks what must hold after a scheduler's step.
+func (r *ruleBook) stepped(w *World, p *simProcess) {
+	b := &p.offers
+	for len(b.queue) > 0 {
+		oldest := b.queue[0]
+		if _, held := b.held[oldest.id]; held {
+			if age := time.Duration(w.now - oldest.came); age > scheduler.MaxHold+offerSlack {
+				w.fail("no offer is held for long", "%s has held offer %s for %v", p, oldest.id, age)
+			}
+			break
+		}
+		b.queue = b.queue[1:]
+	}
+	w.checkRules()
+}
+
+func (w *World) checkRules() {
+	for _, rule := range w.cfg.Rules {
+		if err := rule.Check(w); err != nil {
+			w.fail(rule.Name, "%v", err)
+		}
+	}
+}
+
+// sent checks a call that a scheduler sends.
+func (r *ruleBook) sent(w *World, p *simProcess, call *sched.Call) {
+	const rule = "nothing leaves before its record"
+	if !p.store.has("identity") {
+		w.fail(rule, "%s sends %s before its identity is saved", p, call.Type)
+	}
+	switch call.Type {
+	case sched.Call_ACCEPT:
+		r.useOffers(w, p, call.Accept.OfferIDs)
+		for i := range call.Accept.Operations {
+			op := &call.Accept.Operations[i]
+			if op.ID != nil && !p.store.has("operation/"+op.ID.Value) {
+				w.fail(rule, "%s sends operation %s before it is saved", p, op.ID.Value)
+			}
+			for _, info := range op.GetLaunch().GetTaskInfos() {
+				r.launched(w, p, info)
+			}
+			for _, info := range op.GetLaunchGroup().GetTaskGroup().Tasks {
+				r.launched(w, p, info)
+			}
+		}
+	case sched.Call_DECLINE:
+		r.useOffers(w, p, call.Decline.OfferIDs)
+	case sched.Call_ACKNOWLEDGE:
+		r.acknowledged(w, p, call.Acknowledge)
+	}
+}
+
+func (*ruleBook) useOffers(w *World, p *simProcess, offers []mesos.OfferID) {
+	for _, id := range offers {
+		if p.facts.used[id.Value] {
+			w.fail("an offer is used once", "%s uses offer %s again", p, id.Value)
+		}
+		p.facts.used[id.Value] = true
+		delete(p.offers.held, id.Value)
+	}
+}
+
+func (*ruleBook) launched(w *World, p *simProcess, info mesos.TaskInfo) {
+	id := info.TaskID.Value
+	if !p.store.has("task/"+id) || !p.store.has("status/"+id) {
+		w.fail("nothing leaves before its record", "%s launches task %s before it is saved", p, id)
+	}
+	if p.facts.launched[id] {
+		w.fail("a task id is launched once", "%s launches task %s again", p, id)
+	}
+	p.facts.launched[id] = true
+	if p.Node == nil {
+		return
+	}
+	node := p.Node(info)
+	for _, t := range p.facts.runs[node] {
+		switch s := p.facts.told[t.info.TaskID.Value]; {
+		case scheduler.Terminal(s), s == mesos.TASK_UNREACHABLE:
+			t.excused = true
+		}
+	}
+}
+
+// acknowledged checks that the status was saved first.
+func (*ruleBook) acknowledged(w *World, p *simProcess, ack *sched.Call_Acknowledge) {
+	h, ok := p.facts.heard[string(ack.UUID)]
+	if !ok {
+		return // heard by a process of before, and by this one while it saved
+	}
+	delete(p.facts.heard, string(ack.UUID))
+	id := ack.TaskID.Value
+	record, known := p.store.records["status/"+id]
+	if !known || record.written > h.writes {
+		return
+	}
+	if !tellsNews(record.Value, h.status) {
+		return
+	}
+	w.fail("an update is acknowledged after it is saved", "%s acknowledges %s of %s, which is not saved", p, h.status.GetState(), id)
+}
+
+// tellsNews says whether a status is newer than a task's record.
+func tellsNews(record []byte, s mesos.TaskStatus) bool {
+	var saved struct{ Status []byte }
+	var status mesos.TaskStatus
+	if json.Unmarshal(record, &saved) != nil || status.Unmarshal(saved.Status) != nil {
+		return true
+	}
+	rank := func(s mesos.TaskState) int {
+		switch s {
+		case mesos.TASK_STAGING:
+			return 1
+		case mesos.TASK_STARTING:
+			return 2
+		}
+		return 3
+	}
+	before := status.GetState()
+	return !scheduler.Terminal(before) && string(status.UUID) != string(s.UUID) &&
+		(before == mesos.TASK_UNREACHABLE || rank(s.GetState()) >= rank(before))
+}
+
+// Tasks and volumes.
+
+func (r *ruleBook) began(w *World, t *simTask) {
+	for i := range t.info.Resources {
+		res := &t.info.Resources[i]
+		persistence := res.GetDisk().GetPersistence()
+		if persistence == nil {
+			continue
+		}
+		v := r.volumes[volumeKey(t.executor.agent, persistence.ID)]
+		if v == nil {
+			w.fail("a task gets the volumes it was promised", "%s runs on %s without volume %s", t.info.TaskID.Value, t.executor.agent.cfg.Hostname, persistence.ID)
+			return
+		}
+		v.users = slices.DeleteFunc(v.users, func(u *simTask) bool { return u.executor.over })
+		for _, other := range v.users {
+			if !other.ending && res.Shared == nil {
+				w.fail("one task uses a volume", "%s and %s use %s", other.info.TaskID.Value, t.info.TaskID.Value, persistence.ID)
+			}
+		}
+		v.users = append(v.users, t)
+	}
+}
+
+func (r *ruleBook) running(w *World, t *simTask) {
+	t.runs = true
+	f := t.executor.owner
+	if f == nil {
+		return
+	}
+	if t.node != "" {
+		others := f.facts.runs[t.node]
+		for _, other := range others {
+			if other.runs && !other.excused {
+				w.fail("no node runs twice", "%s of %s: %s on %s and %s on %s", t.node, f.Name,
+					other.info.TaskID.Value, other.executor.agent.cfg.Hostname, t.info.TaskID.Value, t.executor.agent.cfg.Hostname)
+			}
+		}
+		others = slices.DeleteFunc(others, func(o *simTask) bool { return !o.runs })
+		f.facts.runs[t.node] = append(others, t)
+	}
+	w.checkRules()
+}
+
+func (r *ruleBook) stopped(w *World, t *simTask) {
+	if t.runs {
+		t.runs = false
+		w.checkRules()
+	}
+}
+
+func volumeKey(a *simAgent, id string) string { return a.cfg.Hostname + "/" + id }
+
+func (r *ruleBook) makeVolume(w *World, a *simAgent, res mesos.Resource) {
+	id := res.Disk.Persistence.ID
+	key := volumeKey(a, id)
+	if r.volumes[key] != nil {
+		w.fail("a volume is made once", "%s on %s is there already", id, a.cfg.Hostname)
+	}
+	r.volumes[key] = &simVolume{agent: a, id: id}
+	a.volumes[id] = true
+	if f := w.ownerOfRole(res); f != nil {
+		f.facts.made[id]++
+	}
+	w.say("agent %s makes volume %s", a.cfg.Hostname, id)
+}
+
+func (r *ruleBook) removeVolume(w *World, a *simAgent, res mesos.Resource) {
+	id := res.Disk.Persistence.ID
+	key := volumeKey(a, id)
+	if v := r.volumes[key]; v != nil {
+		for _, t := range v.users {
+			if t.runs {
+				w.fail("no volume is destroyed while it is used", "%s on %s is used by %s", id, a.cfg.Hostname, t.info.TaskID.Value)
+			}
+		}
+	}
+	delete(r.volumes, key)
+	delete(a.volumes, id)
+	if f := w.ownerOfRole(res); f != nil {
+		f.facts.gone[id]++
+	}
+	w.say("agent %s destroys volume %s", a.cfg.Hostname, id)
+	w.checkRules()
+}
+
+func (r *ruleBook) lostVolumes(a *simAgent) {
+	for id := range a.volumes {
+		delete(r.volumes, volumeKey(a, id))
+	}
+}
+
+// ownerOfRole is the framework that the reservation of a resource belongs to.
+func (w *World) ownerOfRole(res mesos.Resource) *simFramework {
+	role := roleOf(res)
+	for _, f := range w.frameworks {
+		if slices.Contains(f.info.Roles, role) {
+			return f
+		}
+	}
+	return nil
+}
+
+func roleOf(res mesos.Resource) string {
+	if n := len(res.Reservations); n > 0 {
+		return res.Reservations[n-1].GetRole()
+	}
+	return res.GetRole()
+}
+
+// checkConservation looks at the master's books: at all of them now and then.
+func (w *World) checkConservation() {
+	if w.rules.unchecked++; w.rules.unchecked < checkEvery || w.master == nil {
+		return
+	}
+	w.rules.unchecked = 0
+	w.checkBooks()
+}
+
+func (w *World) checkBooks() {
+	if w.master == nil {
+		return
+	}
+	if err := w.master.Check(); err != nil {
+		w.fail("resources are conserved", "%v", err)
+	}
+}
+
+// The end.
+
+// settled is how long all goals must hold.
+const settled = 2 * time.Minute
+
+// look sees, once the storm is over, whether all is well.
+func (w *World) look() {
+	var missing *simFramework
+	for _, f := range w.frameworks {
+		if !f.finished && (f.facts.goal != nil || len(f.processes) == 0) {
+			missing = f
+			break
+		}
+	}
+	switch {
+	case missing == nil && w.reached == 0:
+		w.reached = w.now
+	case missing == nil && w.now-w.reached >= int64(settled):
+		w.finish()
+		return
+	case missing != nil:
+		w.reached = 0
+		if w.since() > w.script.Storm+w.cfg.Quiet {
+			w.fail("every goal is reached", "%s, %v after the storm: %v", missing.Name, w.cfg.Quiet, missing.facts.goal)
+			return
+		}
+		w.settle()
+	}
+	w.after(10*time.Second, w.look)
+}
+
+// settle lets operators do what they want done, and handlers say what is
+// missing.
+func (w *World) settle() {
+	for _, f := range w.frameworks {
+		for _, value := range f.facts.wishes {
+			w.command(f, value)
+		}
+		f.facts.wishes = nil
+	}
+}
+
+// finish checks what must hold in the end.
+func (w *World) finish() {
+	w.done = true
+	w.checkBooks()
+	alive := map[*simFramework]map[string]bool{}
+	for _, a := range w.agents {
+		for _, e := range a.list() {
+			for _, t := range e.tasks {
+				if e.owner == nil || !t.runs || t.ending {
+					continue
+				}
+				if alive[e.owner] == nil {
+					alive[e.owner] = map[string]bool{}
+				}
+				alive[e.owner][t.info.TaskID.Value] = true
+			}
+		}
+	}
+	for _, f := range w.frameworks {
+		for _, id := range sortedKeysOf(alive[f]) {
+			if !f.finished && !f.facts.known[id] {
+				w.fail("every task that runs is known", "%s: %s runs, and the scheduler does not know", f.Name, id)
+			}
+		}
+		for _, id := range sortedKeysOf(f.facts.known) {
+			if !f.finished && !alive[f][id] {
+				w.fail("every task taken for running runs", "%s: %s does not run, and the scheduler thinks so", f.Name, id)
+			}
+		}
+	}
+}
