@@ -14,10 +14,17 @@ PACKAGES ?= ./...
 .PHONY: help quickstart test lint tools compiler
 
 help: ## Say what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C; ONCE=1 ends by itself.
-	@dir="$${XDG_CACHE_HOME:-$$HOME/.cache}/mesokit" && mkdir -p "$$dir" && $(GO) build -o "$$dir/quickstart" ./examples/quickstart && exec "$$dir/quickstart" $(if $(filter-out 0,$(ONCE)),-once)
+	@$(call run,quickstart)
+
+# One rule for all: quickstart-cassandra is examples/quickstart-cassandra.
+quickstart-%: tools
+	@$(call run,$@)
+
+# run,folder of examples: the process is the quickstart itself, so that Ctrl-C reaches it alone.
+run = dir="$${XDG_CACHE_HOME:-$$HOME/.cache}/mesokit" && mkdir -p "$$dir" && $(GO) build -o "$$dir/$(1)" ./examples/$(1) && exec "$$dir/$(1)" $(if $(filter-out 0,$(ONCE)),-once)
 
 # Tests for which no real server could be had write a line to the file that
 # MESOKIT_NOT_RUN names (internal/dist/disttest); with CI=true they fail instead.
@@ -38,13 +45,10 @@ lint: ## Check formatting, vet and static analysis; show outdated idioms.
 # need,command,what to install,Debian package,macOS package
 need = command -v $(1) >/dev/null || { echo "$(1) was not found: install $(2): $(3) (Debian, Ubuntu), brew install $(4) (macOS)" >&2; missing=1; }
 
-# The version of Java is checked by internal/dist, which also honours JAVA_HOME.
+# What a server needs beside it, java and the first time mvn, is for internal/dist
+# to say: it knows what is in the cache already.
 tools:
-	@missing=; \
-	$(call need,$(GO),Go 1.26 or newer,from go.dev/dl,go); \
-	[ -n "$$JAVA_HOME" ] || { $(call need,java,java 17 or newer,apt-get install openjdk-17-jre-headless,openjdk@17); }; \
-	$(call need,mvn,Maven,apt-get install maven,maven); \
-	[ -z "$$missing" ]
+	@missing=; $(call need,$(GO),Go 1.26 or newer,from go.dev/dl,go); [ -z "$$missing" ]
 
 compiler:
 	@missing=; $(call need,cc,a C compiler for the race detector,apt-get install gcc libc6-dev,gcc); [ -z "$$missing" ]

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mesokit/mesokit/examples/internal/quickstart"
 	"github.com/mesokit/mesokit/frameworks"
 )
 
@@ -22,9 +22,8 @@ const (
 
 // messages are the numbers 0 to count-1, each in a message of its own.
 type messages struct {
+	*quickstart.Ledger
 	client *kgo.Client
-	acked  []atomic.Bool // by number
-	read   []bool        // by number
 }
 
 // newMessages makes the topic.
@@ -44,13 +43,7 @@ func newMessages(ctx context.Context, brokers []frameworks.NodeStatus) (*message
 		client.Close()
 		return nil, fmt.Errorf("make topic %s: %w", topic, err)
 	}
-	m := newCounts(count)
-	m.client = client
-	return m, nil
-}
-
-func newCounts(n int) *messages {
-	return &messages{acked: make([]atomic.Bool, n), read: make([]bool, n)}
+	return &messages{Ledger: quickstart.NewLedger(count), client: client}, nil
 }
 
 func (m *messages) close() { m.client.Close() }
@@ -60,7 +53,6 @@ func (m *messages) close() { m.client.Close() }
 func (m *messages) produce(ctx context.Context, middle func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("producing took more than 3 minutes"))
 	defer cancel()
-	var acked atomic.Int64
 	reached := make(chan error, 1)
 	for i := range count {
 		// The number is the key: it alone decides about the partition.
@@ -69,20 +61,17 @@ func (m *messages) produce(ctx context.Context, middle func() error) error {
 			if err != nil {
 				return // not acknowledged, so it cannot be lost
 			}
-			m.acked[i].Store(true)
-			if acked.Add(1) == count/3 {
+			if m.Acknowledge(i) == count/3 {
 				go func() { reached <- middle() }()
 			}
 		})
 	}
 	err := m.client.Flush(ctx)
-	if n := acked.Load(); n < count/3 {
+	if n := m.Acknowledged(); n < count/3 {
 		return errors.Join(fmt.Errorf("only %d of %d messages were acknowledged", n, count), err)
 	}
 	return <-reached
 }
-
-func (m *messages) acknowledged() int { return m.result().acked }
 
 // consume reads every partition from its beginning to its present end.
 func (m *messages) consume(ctx context.Context) error {
@@ -109,8 +98,8 @@ func (m *messages) consume(ctx context.Context) error {
 			return fmt.Errorf("%w; %d partitions left", context.Cause(ctx), len(left))
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			if i, err := strconv.Atoi(string(r.Key)); err == nil && i >= 0 && i < count {
-				m.read[i] = true
+			if i, err := strconv.Atoi(string(r.Key)); err == nil {
+				m.Read(i)
 			}
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
@@ -118,33 +107,4 @@ func (m *messages) consume(ctx context.Context) error {
 		})
 	}
 	return nil
-}
-
-// result is what became of the messages.
-type result struct {
-	acked, read int
-	missing     int // acknowledged and not read
-}
-
-func (m *messages) result() result {
-	var r result
-	for i := range m.acked {
-		acked := m.acked[i].Load()
-		if acked {
-			r.acked++
-		}
-		if m.read[i] {
-			r.read++
-		}
-		if acked && !m.read[i] {
-			r.missing++
-		}
-	}
-	return r
-}
-
-func (r result) lost() int { return r.missing }
-
-func (r result) String() string {
-	return fmt.Sprintf("acknowledged=%d read=%d lost=%d", r.acked, r.read, r.missing)
 }

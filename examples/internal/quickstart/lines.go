@@ -1,29 +1,26 @@
-package main
+package quickstart
 
 import (
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
 // lines prints one line for each change of state, with the time since the
-// start. It is also the scheduler's log, and remembers which process each
-// broker said it is.
+// start. It is also the scheduler's log.
 type lines struct {
 	begun time.Time
 
-	mu   sync.Mutex
-	out  io.Writer
-	pids map[string]int // by node
+	mu  sync.Mutex
+	out io.Writer
 }
 
 func newLines(out io.Writer) *lines {
-	return &lines{begun: time.Now(), out: out, pids: map[string]int{}}
+	return &lines{begun: time.Now(), out: out}
 }
 
 // print prints a line.
@@ -47,14 +44,7 @@ func (l *lines) open(out io.Writer) {
 	l.out = out
 }
 
-func (l *lines) pid(node string) (int, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	pid, ok := l.pids[node]
-	return pid, ok
-}
-
-// Handle implements slog.Handler: it prints what becomes of the brokers, and
+// Handle implements slog.Handler: it prints what becomes of the nodes, and
 // whatever is a warning.
 func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	node := ""
@@ -71,13 +61,6 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	})
 	if node == "" && r.Level < slog.LevelWarn {
 		return nil
-	}
-	if text, ok := strings.CutPrefix(r.Message, "started pid "); ok {
-		if pid, err := strconv.Atoi(text); err == nil {
-			l.mu.Lock()
-			l.pids[node] = pid
-			l.mu.Unlock()
-		}
 	}
 	l.print("%s", strings.TrimSpace(node+"  "+r.Message+rest.String()))
 	return nil
