@@ -38,7 +38,7 @@ type core struct {
 	ever    bool // a task was launched: when the last is gone, so is the executor
 	groups  int  // LAUNCH and LAUNCH_GROUP events so far
 
-	conversation conversation
+	answering answering
 
 	// ending is set once, when no task is to run any longer; deadline is then the
 	// time by which Run returns even if the agent has not acknowledged all.

@@ -99,10 +99,10 @@ func (w *world) check(eff effects) {
 		ids[t.info.TaskID.Value] = true
 		require.Equal(w.t, t.ended, !w.running[t.info.TaskID.Value], "ended exactly when nothing runs")
 	}
-	require.LessOrEqual(w.t, len(c.conversation.pending), maxPending)
-	require.LessOrEqual(w.t, len(c.conversation.answered), maxAnswered)
-	for _, a := range c.conversation.answered {
-		require.NotContains(w.t, c.conversation.pending, a.request.key())
+	require.LessOrEqual(w.t, len(c.answering.pending), maxPending)
+	require.LessOrEqual(w.t, len(c.answering.answered), maxAnswered)
+	for _, a := range c.answering.answered {
+		require.NotContains(w.t, c.answering.pending, a.request.key())
 	}
 	failed := map[int]bool{} // groups
 	for _, t := range c.tasks {
@@ -452,7 +452,7 @@ func (w *world) random(r *rand.Rand) {
 		w.step(tick{})
 	case 7:
 		request := Request{ID: fmt.Sprint("r", r.IntN(30)), Task: id}
-		if p := w.core.conversation.pending; len(p) > 0 && r.IntN(2) == 0 {
+		if p := w.core.answering.pending; len(p) > 0 && r.IntN(2) == 0 {
 			task, id, _ := strings.Cut(p[r.IntN(len(p))], "\x00")
 			w.step(answered{request: Request{ID: id, Task: task}})
 		} else {
