@@ -260,6 +260,47 @@ func TestLease(t *testing.T) {
 		a.await("t1", "RUNNING healthy: lease granted again")
 		assert.NoError(t, syscall.Kill(server, 0))
 	})
+	t.Run("makes writable again", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		a.grant = true
+		a.start()
+		task := sleeper()
+		task.Lease = &executor.Lease{
+			Within: time.Second,
+			End:    &executor.Step{Name: "freeze", Done: "read-only", Command: shell("echo end >> did"), Timeout: 5 * time.Second},
+			Again:  &executor.Step{Name: "thaw", Done: "writable", Command: shell("echo again >> did; test -e may"), Timeout: 5 * time.Second},
+		}
+		a.launch("t1", task)
+		a.await("t1", "RUNNING")
+		a.set(func() { a.grant = false })
+		a.await("t1", "RUNNING unhealthy: lease ended: read-only")
+		a.set(func() { a.grant = true })
+		a.await("t1", "RUNNING unhealthy: lease granted again, but thaw failed: sh exited with status 1")
+		a.touch("may")
+		a.await("t1", "RUNNING healthy: lease granted again: writable")
+		assert.Regexp(t, `^end\n(again\n)+$`, a.read("did"))
+	})
+	t.Run("ends while it makes writable", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		a.grant = true
+		a.start()
+		task := sleeper()
+		task.Lease = &executor.Lease{
+			Within: time.Second,
+			End:    &executor.Step{Name: "freeze", Done: "read-only", Command: shell("echo end >> did"), Timeout: 20 * time.Second},
+			Again:  &executor.Step{Name: "thaw", Command: shell("trap 'echo no' TERM; echo again >> did; while :; do sleep 0.1; done"), Timeout: time.Hour},
+		}
+		a.launch("t1", task)
+		a.await("t1", "RUNNING")
+		a.set(func() { a.grant = false })
+		a.await("t1", "RUNNING unhealthy: lease ended: read-only")
+		a.set(func() { a.grant = true })
+		require.Eventually(t, func() bool { return a.read("did") == "end\nagain\n" }, 30*time.Second, 5*time.Millisecond)
+		a.set(func() { a.grant = false })
+		require.Eventually(t, func() bool { return a.read("did") == "end\nagain\nend\n" }, 30*time.Second, 5*time.Millisecond, "the one after the other")
+	})
 	t.Run("kills when it cannot make harmless", func(t *testing.T) {
 		t.Parallel()
 		a, cmd, server := start(t, &executor.Step{Name: "freeze", Func: "fail", Timeout: 5 * time.Second})

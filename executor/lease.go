@@ -30,6 +30,12 @@ type Lease struct {
 	// "lease ended: " and the step's Done. If End fails or is nil, the server is
 	// killed with SIGKILL and the task fails.
 	End *Step `json:"end,omitempty"`
+	// Again undoes End when a lease that has ended is granted anew, for instance makes
+	// the server writable; without it nothing is done then. It must have a Timeout.
+	// The message is "lease granted again: " and the step's Done. If Again fails the
+	// server stays unhealthy, and it is tried with the next grant. If the lease ends
+	// during Again, that is broken off before End runs.
+	Again *Step `json:"again,omitempty"`
 }
 
 // Renew asks for a lease.
@@ -71,11 +77,20 @@ func (l *Lease) validate() error {
 		return fmt.Errorf("lease.within %v: want at least 1s", l.Within)
 	case l.End != nil && l.End.Timeout <= 0:
 		return fmt.Errorf("lease.end.timeout %v: want more than zero, as it delays the end of the lease", l.End.Timeout)
-	case l.End == nil:
-		return nil
+	case l.Again != nil && l.End == nil:
+		return fmt.Errorf("lease.again (%s) without lease.end: there would be nothing to undo", l.Again.Name)
+	case l.Again != nil && l.Again.Timeout <= 0:
+		return fmt.Errorf("lease.again.timeout %v: want more than zero", l.Again.Timeout)
 	}
-	if err := l.End.validate(); err != nil {
-		return fmt.Errorf("lease.end.%w", err)
+	if l.End != nil {
+		if err := l.End.validate(); err != nil {
+			return fmt.Errorf("lease.end.%w", err)
+		}
+	}
+	if l.Again != nil {
+		if err := l.Again.validate(); err != nil {
+			return fmt.Errorf("lease.again.%w", err)
+		}
 	}
 	return nil
 }
@@ -141,11 +156,14 @@ func (s *supervisor) awaitLease(ctx context.Context) error {
 // leaseRun keeps the lease of a running server. Without a lease its channels are
 // nil and never deliver.
 type leaseRun struct {
-	inbox  <-chan Message   // gets grants
-	renew  <-chan time.Time // time to ask again
-	end    <-chan time.Time // the lease has ended
-	ended  <-chan error     // Lease.End is done
-	lapsed bool             // end has come, and no grant since
+	inbox <-chan Message   // gets grants
+	renew <-chan time.Time // time to ask again
+	end   <-chan time.Time // the lease has ended; nil: it had, and was not granted since
+
+	lapsed bool         // the server is not to work: Lease.End was begun, and not undone since
+	ended  <-chan error // Lease.End is done; nil: it is not under way
+	undone <-chan error // Lease.Again is done; nil: it is not under way
+	undo   func()       // breaks Lease.Again off
 }
 
 func (r *programRun) beginLease() (stop func()) {
@@ -171,19 +189,54 @@ func (r *programRun) holdLease() {
 	r.process.hold(r.leaseLeft())
 }
 
-func (r *programRun) granted(m Message) {
+func (r *programRun) granted(ctx context.Context, m Message) {
 	g, ok := m.(Grant)
-	if !ok || r.task.Lease == nil || !r.grants.grant(g.Number) || time.Now().After(r.grants.until) {
+	if !ok || !r.grants.grant(g.Number) || time.Now().After(r.grants.until) {
 		return
 	}
 	if r.lease.ended != nil || r.phase == terminated {
 		return // too late: the end is under way, and asks again when it is done
 	}
-	if r.lease.lapsed {
+	// From here on the lease ends anew, also while it is being undone.
+	r.holdLease()
+	switch {
+	case !r.lease.lapsed || r.lease.undone != nil || r.phase != running:
+	case r.task.Lease.Again == nil:
 		r.lease.lapsed = false
 		r.health(r.passing, "lease granted again", nil)
+	default:
+		ctx, cancel := context.WithCancel(ctx)
+		r.lease.undo = cancel
+		r.lease.undone = r.leaseStep(ctx, *r.task.Lease.Again)
 	}
-	r.holdLease()
+}
+
+// leaseStep begins a step and returns what delivers its end.
+func (r *programRun) leaseStep(ctx context.Context, step Step) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.step(ctx, step)
+		ended <- err
+	}()
+	return ended
+}
+
+// leaseUndone is called when Lease.Again is done.
+func (r *programRun) leaseUndone(ctx context.Context, err error) {
+	r.lease.undone = nil
+	r.lease.undo()
+	again := r.task.Lease.Again
+	switch {
+	case errors.Is(err, errLeft): // it may yet undo what End does
+		r.lapseKill(fmt.Sprintf("lease granted again, but %s: %v", again.Name, err))
+	case r.lease.end == nil: // it has ended meanwhile
+		r.beginLapse(ctx)
+	case err != nil:
+		r.health(r.passing, fmt.Sprintf("lease granted again, but %s failed: %v", again.Name, err), nil)
+	default:
+		r.lease.lapsed = false
+		r.health(r.passing, "lease granted again: "+again.done(), nil)
+	}
 }
 
 // lapse is called when the lease has ended.
@@ -191,24 +244,26 @@ func (r *programRun) lapse(ctx context.Context) {
 	r.lease.end = nil
 	r.lease.lapsed = true
 	r.log.Warn("lease ended", "within", r.task.Lease.Within)
-	end := r.task.Lease.End
-	if end == nil {
-		r.lapseKill(nil)
+	if r.lease.undone != nil {
+		r.lease.undo() // what undoes Lease.End must be over before that runs
 		return
 	}
-	ended := make(chan error, 1)
-	r.lease.ended = ended
-	go func() {
-		_, err := r.step(ctx, *end)
-		ended <- err
-	}()
+	r.beginLapse(ctx)
+}
+
+func (r *programRun) beginLapse(ctx context.Context) {
+	if r.task.Lease.End == nil {
+		r.lapseKill(r.lapseFault(nil))
+		return
+	}
+	r.lease.ended = r.leaseStep(ctx, *r.task.Lease.End)
 }
 
 // lapseEnded is called when Lease.End is done.
 func (r *programRun) lapseEnded(err error) {
 	r.lease.ended = nil
 	if err != nil {
-		r.lapseKill(fmt.Errorf("%s: %w", r.task.Lease.End.Name, err))
+		r.lapseKill(r.lapseFault(fmt.Errorf("%s: %w", r.task.Lease.End.Name, err)))
 		return
 	}
 	r.process.hold(0)
@@ -221,12 +276,17 @@ func (r *programRun) lapseEnded(err error) {
 // than the executor, for instance because that was frozen.
 func (r *programRun) blameLease(x exit) {
 	if r.task.Lease != nil && r.fault == "" && x.Signal == syscall.SIGKILL && time.Now().After(r.grants.until) {
-		r.fault = fmt.Sprintf("lease ended: no grant for %v", r.task.Lease.Within)
+		r.fault = r.lapseFault(nil)
 	}
 }
 
-func (r *programRun) lapseKill(err error) {
+// lapseFault says that the lease has ended, and why the server could not stay.
+func (r *programRun) lapseFault(err error) string {
+	return errors.Join(fmt.Errorf("lease ended: no grant for %v", r.task.Lease.Within), err).Error()
+}
+
+func (r *programRun) lapseKill(fault string) {
 	r.phase = terminated
-	r.fault = errors.Join(fmt.Errorf("lease ended: no grant for %v", r.task.Lease.Within), err).Error()
+	r.fault = fault
 	r.process.kill()
 }

@@ -111,13 +111,15 @@ func (r *programRun) wait(work context.Context) exit {
 		case <-sample:
 			r.sample()
 		case m := <-r.lease.inbox:
-			r.granted(m)
+			r.granted(ctx, m)
 		case <-r.lease.renew:
 			r.say(Renew{r.id, r.grants.ask(time.Now())})
 		case <-r.lease.end:
 			r.lapse(ctx)
 		case err := <-r.lease.ended:
 			r.lapseEnded(err)
+		case err := <-r.lease.undone:
+			r.leaseUndone(ctx, err)
 		}
 	}
 }

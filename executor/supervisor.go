@@ -49,6 +49,7 @@ const stepGrace = 5 * time.Second
 var (
 	errStopped = errors.New("the task was asked to stop")
 	errEnded   = errors.New("the server has ended")
+	errLeft    = errors.New("the function goes on")
 )
 
 // run carries the task out; its last report is terminal.
@@ -210,9 +211,10 @@ func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string,
 	// not keep the task from ending.
 	select {
 	case <-results:
+		return "", context.Cause(ctx)
 	case <-time.After(stepGrace):
+		return "", fmt.Errorf("%w: %w", context.Cause(ctx), errLeft)
 	}
-	return "", context.Cause(ctx)
 }
 
 func (s *supervisor) sandbox(log io.Writer) Sandbox {

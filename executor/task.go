@@ -353,6 +353,9 @@ func (t Task) functions() iter.Seq2[string, string] {
 		steps := t.Init
 		if t.Lease != nil && t.Lease.End != nil {
 			steps = append(slices.Clone(steps), *t.Lease.End)
+			if t.Lease.Again != nil {
+				steps = append(steps, *t.Lease.Again)
+			}
 		}
 		for _, c := range append([]Sidecar{t.server()}, t.Sidecars...) {
 			steps = slices.Concat(steps, c.Stop.Before)
