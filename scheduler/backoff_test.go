@@ -54,7 +54,7 @@ func TestOpenBacksOff(t *testing.T) {
 				}), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 				s := &session{
 					transport: &transport{client: client}, masters: masters,
-					log: slog.New(slog.DiscardHandler), subscribe: outgoing{Call: &sched.Call{Type: sched.Call_SUBSCRIBE}},
+					log: slog.New(slog.DiscardHandler), monitor: &Monitor{}, subscribe: outgoing{Call: &sched.Call{Type: sched.Call_SUBSCRIBE}},
 				}
 				_, err = s.open(t.Context())
 				require.ErrorIs(t, err, ErrRefused)

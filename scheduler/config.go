@@ -48,6 +48,12 @@ type Config struct {
 	// Logger gets one line for each change of state. Nil: slog.Default().
 	Logger *slog.Logger
 
+	// Journal keeps the last of these lines for those who ask. Nil: nobody does.
+	Journal *Journal
+
+	// Monitor tells whether the scheduler can do its work. Nil: nobody asks.
+	Monitor *Monitor
+
 	// Observe sees every event with its effects, after they were saved. It
 	// runs in the loop and must not block.
 	Observe func(Event, Effects)
@@ -89,6 +95,12 @@ func (c Config) withDefaults() Config {
 		c.Mailbox = &Mailbox{}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Journal != nil {
+		c.Logger = slog.New(journaling{Handler: c.Logger.Handler(), journal: c.Journal})
+	}
+	if c.Monitor == nil {
+		c.Monitor = &Monitor{}
+	}
 	c.MaxFrame = cmp.Or(c.MaxFrame, recordio.DefaultLimit)
 	if c.Observe == nil {
 		c.Observe = func(Event, Effects) {}
@@ -158,6 +170,8 @@ func (c Config) validate() error {
 		return errors.New("Config.Handler is nil: a framework needs a policy")
 	case c.MaxFrame < 0:
 		return fmt.Errorf("Config.MaxFrame is %d: it is a number of bytes, or zero for %d", c.MaxFrame, recordio.DefaultLimit)
+	case c.Journal != nil && c.Journal.Size < 0:
+		return fmt.Errorf("Config.Journal.Size is %d: it is a number of entries, or zero for %d", c.Journal.Size, journalSize)
 	case c.Credential.Principal == "" && c.Credential.Secret != "":
 		return errors.New("Config.Credential.Principal is empty beside a secret: name the principal that the secret belongs to")
 	case f.Name == "":

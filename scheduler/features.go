@@ -64,9 +64,9 @@ func (f Feature) String() string {
 
 // Master is the master that took the last subscription, as it describes itself.
 type Master struct {
-	Hostname     string
-	Version      string // such as "1.11.0"; empty where it does not say
-	Capabilities []mesos.MasterInfo_Capability_Type
+	Hostname     string                             `json:"hostname,omitempty"`
+	Version      string                             `json:"version,omitempty"` // such as "1.11.0"; empty where it does not say
+	Capabilities []mesos.MasterInfo_Capability_Type `json:"-"`
 }
 
 func masterOf(info *mesos.MasterInfo) Master {

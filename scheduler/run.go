@@ -81,7 +81,9 @@ type loop struct {
 	done      bool
 }
 
-func (l *loop) run(ctx context.Context) error {
+func (l *loop) run(ctx context.Context) (err error) {
+	l.Monitor.running(true, nil)
+	defer func() { l.Monitor.running(false, err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // also when the handler panics; only a return waits
 	l.wake = time.NewTimer(maxBackoff)
@@ -92,7 +94,7 @@ func (l *loop) run(ctx context.Context) error {
 
 	var following sync.WaitGroup
 	following.Go(func() { l.masters.follow(ctx, l.Logger) })
-	err := l.begin(ctx)
+	err = l.begin(ctx)
 	if err == nil {
 		err = l.serve(ctx)
 	}
@@ -167,6 +169,7 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	l.Monitor.begin()
 	var all Effects
 	var calls []outgoing
 	effects := make([]Effects, 0, len(events))
@@ -184,6 +187,7 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 	if err := l.carryOut(ctx, all, calls); err != nil {
 		return err
 	}
+	l.Monitor.end(l.machine.Status())
 	for i, ev := range events {
 		l.Observe(ev, effects[i])
 	}
@@ -228,6 +232,7 @@ func (l *loop) connect(ctx context.Context) {
 		transport: l.transport,
 		masters:   l.masters,
 		log:       l.Logger,
+		monitor:   l.Monitor,
 		maxFrame:  l.MaxFrame,
 		subscribe: outgoing{l.machine.Subscribe(l.Framework), l.machine.OfferConstraints()},
 		wait:      l.backoff,
@@ -250,6 +255,7 @@ func (l *loop) reconnect(ctx context.Context, ended sessionEnded) error {
 	case errors.Is(ended.err, ErrFailedOver), errors.Is(ended.err, ErrRemoved), errors.Is(ended.err, ErrRefused):
 		return ended.err
 	case ended.subscribed:
+		l.Monitor.trouble(ended.err.Error())
 		if err := l.step(ctx, Disconnected{Reason: ended.err.Error()}); err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ type session struct {
 	transport *transport
 	masters   masters
 	log       *slog.Logger
+	monitor   *Monitor
 	maxFrame  int
 	subscribe outgoing
 	wait      time.Duration // before the first attempt
@@ -120,6 +121,7 @@ func (s *session) open(ctx context.Context) (*answer, error) {
 		}
 		if text := err.Error(); text != said {
 			s.log.Info("no subscription yet", slog.String("error", text))
+			s.monitor.trouble(text)
 			said = text
 		}
 		s.masters.failed()

@@ -115,3 +115,14 @@ func (v View) Random(label string) [16]byte {
 	sum := sha256.Sum256(append(slices.Clone(v.m.identity.Seed), label...))
 	return [16]byte(sum[:16])
 }
+
+// Status is what the machine has to do with after the last Step. It costs the
+// same however much that is.
+func (m *Machine) Status() Status {
+	return Status{
+		FrameworkID: m.identity.FrameworkID, Connected: m.connected, Master: m.master,
+		Reconciled: View{m}.Reconciled(), Unanswered: m.unanswered.len(),
+		Tasks: m.tasks.len(), Kills: m.kills.len(), Operations: m.operations.len(),
+		Offers: len(m.offers.byID), Jobs: len(m.jobs),
+	}
+}
