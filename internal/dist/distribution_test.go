@@ -43,18 +43,18 @@ func (m machine) command(name, script string) {
 
 const (
 	java17 = `[ "$1" = -version ] && echo 'openjdk version "17.0.15" 2025-04-15' >&2`
-	// The last argument is -Dlib=FOLDER.
-	goodMaven = `for last; do :; done; lib=${last#-Dlib=}
+	// The last argument is -Ddir=FOLDER.
+	goodMaven = `for last; do :; done; lib=${last#-Ddir=}/lib; mkdir -p "$lib"
 echo called >>"$DIR/calls"
 echo one >"$lib/b.jar"; echo two >"$lib/a.jar"`
 	cutMaven = `for last; do :; done
-echo half >"${last#-Dlib=}/b.jar"
+mkdir "${last#-Ddir=}/lib"; echo half >"${last#-Ddir=}/lib/b.jar"
 echo '[INFO] Scanning for projects...'
 echo '[ERROR] Could not transfer artifact b:jar:1 from central: Connection reset'
 exit 1`
 )
 
-var tiny = recipe{java: 17, pom: []byte(`<project><artifactId>tiny</artifactId><version>1.2</version></project>`)}
+var tiny = recipe{java: 17, from: pom{text: []byte(`<project><artifactId>tiny</artifactId><version>1.2</version></project>`)}}
 
 func (m machine) calls() int {
 	text, _ := os.ReadFile(filepath.Join(m.dir, "calls"))
@@ -168,7 +168,7 @@ func TestFailedDownloadIsNotTakenForComplete(t *testing.T) {
 	for _, test := range []struct{ name, mvn, want string }{
 		{"cut", cutMaven, "Connection reset"},
 		{"killed", "kill -9 $$", "killed"},
-		{"nothing copied", "exit 0", "copied no jar"},
+		{"nothing copied", "exit 0", "no file has come"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newMachine(t)
@@ -375,8 +375,8 @@ func TestFailedClassArchiveIsDoneWithout(t *testing.T) {
 			if d.ClassArchive != "" || len(d.Jars) != 2 {
 				t.Errorf("archive %q and %d jars, want none and 2", d.ClassArchive, len(d.Jars))
 			}
-			if entries, err := os.ReadDir(d.Dir); err != nil || len(entries) != 3 {
-				t.Errorf("left in %s: %v, %v; want lib, manifest and pom.xml", d.Dir, entries, err)
+			if entries, err := os.ReadDir(d.Dir); err != nil || len(entries) != 2 {
+				t.Errorf("left in %s: %v, %v; want lib and manifest", d.Dir, entries, err)
 			}
 			if last := said[len(said)-1]; !strings.Contains(last, test.want) {
 				t.Errorf("last progress %q, want %q", last, test.want)

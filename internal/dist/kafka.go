@@ -12,7 +12,7 @@ import (
 //go:embed kafka.xml
 var kafkaPOM []byte
 
-var kafka = recipe{pom: kafkaPOM, java: 17, warm: warmKafka}
+var kafka = recipe{from: pom{text: kafkaPOM}, java: 17, warm: warmKafka}
 
 // Kafka returns the Apache Kafka that kafka.xml describes, from the user's cache
 // or, the first time, from Maven Central. It then calls progress, which may be
@@ -20,11 +20,7 @@ var kafka = recipe{pom: kafkaPOM, java: 17, warm: warmKafka}
 //
 // The error names what is missing on this machine and the package that has it.
 func Kafka(ctx context.Context, progress func(line string)) (Distribution, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return Distribution{}, fmt.Errorf("find a place to keep kafka: %w", err)
-	}
-	return kafka.obtain(ctx, filepath.Join(cache, "mesokit"), progress)
+	return kafka.inUserCache(ctx, progress)
 }
 
 // warmKafka prepares a single node that is its own quorum. With static voters a

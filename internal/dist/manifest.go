@@ -3,33 +3,43 @@ package dist
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// The manifest is what makes a folder of jars a distribution: a first line that
-// identifies the pom, then "size name" for each jar in lexical order. It is
-// checked at every use, because systems clear cache directories file by file.
+// The manifest is what makes a folder a distribution: a first line that
+// identifies how it was made, then "size path" for each file in lexical order.
+// It is checked at every use, because systems clear cache directories file by
+// file.
 
-// writeManifest describes the jars in dir/lib. The files are made durable first,
-// so that a manifest which survives a power cut does not vouch for empty ones.
-func writeManifest(dir, pom string) error {
-	jars, err := filepath.Glob(filepath.Join(dir, "lib", "*.jar")) // sorted
+// writeManifest describes the files in dir. They are made durable first, so that
+// a manifest which survives a power cut does not vouch for empty ones.
+func writeManifest(dir, key string) error {
+	var text strings.Builder
+	fmt.Fprintln(&text, key)
+	count := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		count++
+		var size int64
+		if e.Type().IsRegular() { // of a link it counts that it is there
+			if size, err = syncFile(path); err != nil {
+				return err
+			}
+		}
+		name, err := filepath.Rel(dir, path)
+		fmt.Fprintln(&text, size, name)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if len(jars) == 0 {
-		return errors.New("mvn reported success but copied no jar")
-	}
-	var text strings.Builder
-	fmt.Fprintln(&text, pom)
-	for _, jar := range jars {
-		size, err := syncFile(jar)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(&text, size, filepath.Base(jar))
+	if count == 0 {
+		return errors.New("no file has come")
 	}
 	path := filepath.Join(dir, "manifest")
 	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
@@ -56,29 +66,29 @@ func syncFile(path string) (size int64, err error) {
 	return info.Size(), nil
 }
 
-// readManifest returns the absolute paths of the jars in dir, or nil unless dir
-// was made from this pom and every jar is there at its full length.
-func readManifest(dir, pom string) []string {
+// readManifest returns the absolute paths of the files in dir, or nil unless dir
+// was made with this key and every file is there at its full length.
+func readManifest(dir, key string) []string {
 	text, err := os.ReadFile(filepath.Join(dir, "manifest"))
 	if err != nil {
 		return nil
 	}
 	first, rest, _ := strings.Cut(string(text), "\n")
-	if first != pom {
+	if first != key {
 		return nil
 	}
-	var jars []string
+	var files []string
 	for line := range strings.Lines(rest) {
+		number, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		var size int64
-		var name string
-		if n, _ := fmt.Sscan(line, &size, &name); n != 2 {
+		if n, _ := fmt.Sscan(number, &size); n != 1 || !ok {
 			return nil
 		}
-		jar := filepath.Join(dir, "lib", name)
-		if info, err := os.Stat(jar); err != nil || info.Size() != size {
+		path := filepath.Join(dir, name)
+		if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() && info.Size() != size {
 			return nil
 		}
-		jars = append(jars, jar)
+		files = append(files, path)
 	}
-	return jars
+	return files
 }

@@ -3,35 +3,65 @@ package dist
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// maven is the path of the mvn command.
-type maven string
-
-func findMaven() (maven, error) {
-	path, err := exec.LookPath("mvn")
-	if err != nil {
-		return "", fmt.Errorf("mvn was not found (%w): install Maven 3.6.3 or newer: "+
-			"apt-get install maven (Debian, Ubuntu), brew install maven (macOS)", err)
-	}
-	return maven(path), nil
+// pom is a Maven project that brings a distribution: its name and version are
+// the distribution's, and its default goal puts the files into the folder that
+// the property dir names.
+type pom struct {
+	text []byte
+	// large: what mvn downloads is too large to be kept, of which this takes a
+	// part. It passes through a local repository that goes afterwards.
+	large bool
 }
 
-// copyDependencies puts the jars of the pom into the folder lib. The lock is
-// handed down: an mvn that outlives this process still holds it.
-func (m maven) copyDependencies(ctx context.Context, pom, lib string, lock *os.File, report func(string, ...any)) error {
-	cmd := exec.CommandContext(ctx, string(m), "--batch-mode", "-Dstyle.color=never",
-		"--file", pom, "dependency:copy-dependencies", "-Dlib="+lib)
+func (p pom) identity() (name, version string, err error) {
+	var project struct {
+		Name    string `xml:"artifactId"`
+		Version string `xml:"version"`
+	}
+	if err := xml.Unmarshal(p.text, &project); err != nil {
+		return "", "", fmt.Errorf("read the pom: %w", err)
+	}
+	return project.Name, project.Version, nil
+}
+
+func (p pom) key() string { return fmt.Sprintf("%x", sha256.Sum256(p.text)) }
+
+// fetch runs mvn. The lock is handed down: an mvn that outlives this process
+// still holds it.
+func (p pom) fetch(ctx context.Context, into string, lock *os.File, report func(string, ...any)) error {
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		return fmt.Errorf("mvn was not found (%w): install Maven 3.6.3 or newer: "+
+			"apt-get install maven (Debian, Ubuntu), brew install maven (macOS)", err)
+	}
+	file := filepath.Join(into, "pom.xml")
+	if err := os.WriteFile(file, p.text, 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	args := []string{"--batch-mode", "-Dstyle.color=never", "--file", file}
+	if p.large {
+		repository := filepath.Join(into, ".repository")
+		defer os.RemoveAll(repository)
+		args = append(args, "-Dmaven.repo.local="+repository)
+	}
+	report("downloading it from Maven Central, once")
+	cmd := exec.CommandContext(ctx, mvn, append(args, "-Ddir="+into)...)
 	cmd.ExtraFiles = []*os.File{lock}
 	endsAsGroup(cmd)
 	out, err := cmd.StdoutPipe()

@@ -17,7 +17,8 @@ const (
 	notRun = "MESOKIT_NOT_RUN"
 )
 
-// downloadTime bounds the first test on a machine, which downloads about 45 MB.
+// downloadTime bounds the first test on a machine, which downloads a server:
+// 18 to 553 MB.
 const downloadTime = 10 * time.Minute
 
 // Kafka returns a real Apache Kafka. Without one the test ends here: it fails if
@@ -25,6 +26,30 @@ const downloadTime = 10 * time.Minute
 func Kafka(t testing.TB) dist.Distribution {
 	t.Helper()
 	return obtain(t, dist.Kafka)
+}
+
+// Cassandra returns a real Apache Cassandra, or ends the test as [Kafka] does.
+func Cassandra(t testing.TB) dist.Distribution {
+	t.Helper()
+	return obtain(t, dist.Cassandra)
+}
+
+// HDFS returns a real Apache HDFS, or ends the test as [Kafka] does.
+func HDFS(t testing.TB) dist.Distribution {
+	t.Helper()
+	return obtain(t, dist.HDFS)
+}
+
+// MySQL returns a real MySQL, or ends the test as [Kafka] does.
+func MySQL(t testing.TB) dist.Distribution {
+	t.Helper()
+	return obtain(t, dist.MySQL)
+}
+
+// MariaDB returns a real MariaDB, or ends the test as [Kafka] does.
+func MariaDB(t testing.TB) dist.Distribution {
+	t.Helper()
+	return obtain(t, dist.MariaDB)
 }
 
 func obtain(t testing.TB, distribution func(context.Context, func(string)) (dist.Distribution, error)) dist.Distribution {
