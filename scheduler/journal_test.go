@@ -39,6 +39,14 @@ func journaled(t *testing.T, journal *scheduler.Journal) (note func(text string)
 	m := newMaster(t)
 	start(t, scheduler.Config{Master: m.address(), Mailbox: box, Journal: journal, Handler: scheduler.HandlerFunc(noter)})
 	m.subscribed()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for e := range journal.Follow(ctx, 0) {
+		if e.Text == "subscribed" { // from here on all entries are of commands
+			break
+		}
+	}
+	require.NoError(t, ctx.Err())
 	return func(text string) {
 		t.Helper()
 		_, err := box.Send(t.Context(), text)
