@@ -27,20 +27,21 @@ import (
 // they wait in the mailbox for their turn. A page of another site in an
 // operator's browser is refused (403).
 func (s *Service) API(mail *scheduler.Mailbox) http.Handler {
-	a := api{service: s, mail: mail}
+	return http.NewCrossOriginProtection().Handler(newAPI(mail))
+}
+
+func newAPI(mail courier) *http.ServeMux {
+	a := api{mail: mail}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", a.status)
 	mux.HandleFunc("GET /v1/health", a.health)
 	mux.HandleFunc("GET /v1/nodes/{node}", a.node)
 	mux.HandleFunc("POST /v1/nodes/{node}/{wish}", a.operate)
 	mux.HandleFunc("PUT /v1/pods/{pod}", a.scale)
-	return http.NewCrossOriginProtection().Handler(mux)
+	return mux
 }
 
-type api struct {
-	service *Service
-	mail    *scheduler.Mailbox
-}
+type api struct{ mail courier }
 
 // answerTime bounds how long a request waits for the scheduler.
 const answerTime = 10 * time.Second

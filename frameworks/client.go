@@ -16,6 +16,23 @@ import (
 // ErrUnknown and ErrRefused where the service said so.
 type Client struct {
 	URL string // of the API, such as "http://127.0.0.1:7000"
+	// Service is which of several; empty where there is only one.
+	Service string
+}
+
+// Overview is the services of a scheduler that runs several.
+func (c Client) Overview(ctx context.Context) (Overview, error) {
+	var overview Overview
+	c.Service = ""
+	return overview, c.do(ctx, http.MethodGet, "/v1/services", nil, &overview)
+}
+
+// Add adds a service to a scheduler that runs several, with options that can
+// be encoded as JSON.
+func (c Client) Add(ctx context.Context, service string, options any) (Overview, error) {
+	var overview Overview
+	c.Service = ""
+	return overview, c.do(ctx, http.MethodPut, "/v1/services/"+url.PathEscape(service), options, &overview)
 }
 
 // Status is the service as it stands.
@@ -66,6 +83,9 @@ func (c Client) do(ctx context.Context, method, path string, body, answer any) e
 		if err := json.NewEncoder(&content).Encode(body); err != nil {
 			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
+	}
+	if c.Service != "" {
+		path = "/v1/services/" + url.PathEscape(c.Service) + strings.TrimPrefix(path, "/v1")
 	}
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, &content)
 	if err != nil {

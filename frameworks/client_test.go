@@ -63,7 +63,7 @@ func TestRunRefuses(t *testing.T) {
 		config frameworks.Config
 		want   string
 	}{
-		{"no service", frameworks.Config{Listener: listen("127.0.0.1:0")}, "Config.Service is nil"},
+		{"no service", frameworks.Config{Listener: listen("127.0.0.1:0")}, "Config.Service and Config.Services: wants one of them"},
 		{"no listener", frameworks.Config{Service: service}, "Config.Listener is nil"},
 		{"every address", frameworks.Config{Service: service, Listener: listen(":0")}, "Config.URL is empty and Config.Listener has [::]:"},
 		{"service that cannot be", frameworks.Config{Service: &frameworks.Service{}, Listener: listen("127.0.0.1:0")}, "Service.Name"},

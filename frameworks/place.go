@@ -34,7 +34,7 @@ func (d *decision) place() {
 	used := map[string]bool{}
 	free := func(yield func(*mesos.Offer) bool) {
 		for o := range d.view.Offers() {
-			if !used[o.AgentID.Value] && !yield(o) {
+			if !used[o.AgentID.Value] && d.offered(o) && !yield(o) {
 				return
 			}
 		}
@@ -394,5 +394,5 @@ func (d *decision) want() {
 			d.wakeAt(gone.Sent.Add(releaseTime))
 		}
 	}
-	d.do(scheduler.Want{Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})
+	d.do(scheduler.Want{Role: d.role(), Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})
 }

@@ -15,9 +15,10 @@ import (
 
 // Config is what Run needs to know.
 type Config struct {
-	// Service is what is to run. Where it names no Binary, agents get the
-	// program that calls Run.
-	Service *Service
+	// Service is what is to run, or Services where there are several. Where
+	// they name no Binary, agents get the program that calls Run.
+	Service  *Service
+	Services *Services
 	// Listener takes the requests of operators, and those of agents for the
 	// program. Run closes it.
 	Listener net.Listener
@@ -30,8 +31,8 @@ type Config struct {
 }
 
 func (c Config) validate() error {
-	if c.Service == nil {
-		return errors.New("Config.Service is nil: name what is to run")
+	if (c.Service == nil) == (c.Services == nil) {
+		return errors.New("Config.Service and Config.Services: wants one of them: name what is to run")
 	}
 	if c.Listener == nil {
 		return errors.New("Config.Listener is nil: operators and agents need an address")
@@ -45,7 +46,30 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Run runs a service with its API, until ctx ends or the scheduler does. Tasks
+// served is a handler with an API: one service, or several.
+type served interface {
+	scheduler.Handler
+	scheduler.Validated
+	API(mail *scheduler.Mailbox) http.Handler
+}
+
+// handler is what is to run. The given binary is for services that name none.
+func (c Config) handler(binary Binary) served {
+	if c.Services != nil {
+		all := &Services{Declared: c.Services.Declared, New: c.Services.New, Binary: c.Services.Binary}
+		if all.Binary == (Binary{}) {
+			all.Binary = binary
+		}
+		return all
+	}
+	service := *c.Service
+	if service.Binary == (Binary{}) {
+		service.Binary = binary
+	}
+	return &service
+}
+
+// Run runs services with their API, until ctx ends or the scheduler does. Tasks
 // go on without it. Run returns nil after ctx has ended.
 func Run(ctx context.Context, c Config) error {
 	if c.Listener != nil {
@@ -59,21 +83,18 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer binary.Close()
-	service := *c.Service
-	if service.Binary == (Binary{}) {
-		if c.URL == "" {
-			c.URL = "http://" + c.Listener.Addr().String()
-		}
-		service.Binary = binary.At(c.URL)
+	if c.URL == "" {
+		c.URL = "http://" + c.Listener.Addr().String()
 	}
-	if err := service.Validate(); err != nil {
+	handler := c.handler(binary.At(c.URL))
+	if err := handler.Validate(); err != nil {
 		return err
 	}
-	c.Scheduler.Handler = &service
+	c.Scheduler.Handler = handler
 	c.Scheduler.Mailbox = &scheduler.Mailbox{}
 
 	mux := http.NewServeMux()
-	mux.Handle("/", service.API(c.Scheduler.Mailbox))
+	mux.Handle("/", handler.API(c.Scheduler.Mailbox))
 	mux.Handle("GET "+binaryPrefix, binary)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	running, cancel := context.WithCancelCause(ctx)

@@ -25,7 +25,12 @@ import (
 type world struct {
 	t       *testing.T
 	now     time.Time
-	service *Service
+	service *Service // the only one, or the first of several
+	handler interface {
+		scheduler.Handler
+		scheduler.Worker
+		scheduler.Described
+	}
 
 	master *model.Master
 	agents []*fakeAgent
@@ -93,8 +98,26 @@ type died struct{}
 func newWorld(t *testing.T, s *Service, agents int, resources string) *world {
 	t.Helper()
 	require.NoError(t, s.Validate())
+	w := emptyWorld(t, agents, resources)
+	w.service, w.handler = s, s
+	w.start()
+	return w
+}
+
+// newWorldOf is a world of several services.
+func newWorldOf(t *testing.T, s *Services, agents int, resources string) *world {
+	t.Helper()
+	require.NoError(t, s.Validate())
+	w := emptyWorld(t, agents, resources)
+	w.service, w.handler = s.Declared[0], s
+	w.start()
+	return w
+}
+
+func emptyWorld(t *testing.T, agents int, resources string) *world {
+	t.Helper()
 	w := &world{
-		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), service: s,
+		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		store: state.NewMemory(), seed: "a seed of sixteen bytes or more", answers: map[uint64]scheduler.Answer{},
 		started: map[string]int{}, made: map[string]int{}, removed: map[string]int{},
 	}
@@ -103,7 +126,6 @@ func newWorld(t *testing.T, s *Service, agents int, resources string) *world {
 		w.addAgent(i, resources)
 	}
 	w.deliver() // each agent knows its id
-	w.start()
 	return w
 }
 
@@ -146,17 +168,24 @@ func (w *world) heal(a *fakeAgent) {
 // The scheduler.
 
 func (w *world) start() {
+	var err error
+	w.machine, err = scheduler.NewMachine(w.handler, []byte(w.seed), w.records())
+	require.NoError(w.t, err)
+	w.step(scheduler.Tick{})
+	w.subscribe()
+}
+
+// records is what the store holds.
+func (w *world) records() []state.Record {
 	records, err := w.store.Load(context.Background())
 	require.NoError(w.t, err)
-	w.machine, err = scheduler.NewMachine(w.service, []byte(w.seed), records)
-	require.NoError(w.t, err)
-	w.subscribe()
+	return records
 }
 
 func (w *world) subscribe() {
 	w.streams++
 	w.stream = fmt.Sprintf("stream-%d", w.streams)
-	info := w.service.Framework()
+	info := w.handler.Framework()
 	info.User, info.FailoverTimeout, info.Checkpoint = "root", new(1e6), new(true)
 	for _, c := range []mesos.FrameworkInfo_Capability_Type{
 		mesos.FrameworkInfo_Capability_MULTI_ROLE,
@@ -235,7 +264,7 @@ func (w *world) ofThisScheduler(do func()) func() {
 func (w *world) work(job scheduler.Job) {
 	done := scheduler.JobDone{Name: job.Name}
 	if job.Kind != gateKind {
-		result, err := w.service.Work(w.t.Context(), job)
+		result, err := w.handler.Work(w.t.Context(), job)
 		done.Result = result
 		if err != nil {
 			done.Err = err.Error()
@@ -250,6 +279,13 @@ func (w *world) work(job scheduler.Job) {
 
 func (w *world) command(c any) (Status, error) {
 	w.t.Helper()
+	value, err := w.send(c)
+	status, _ := value.(Status)
+	return status, err
+}
+
+func (w *world) send(c any) (any, error) {
+	w.t.Helper()
 	w.letters++
 	w.step(scheduler.Command{ID: w.letters, Value: c})
 	a, ok := w.answers[w.letters]
@@ -258,8 +294,7 @@ func (w *world) command(c any) (Status, error) {
 		a, ok = w.answers[w.letters]
 	}
 	require.True(w.t, ok, "%T is answered at once", c)
-	status, _ := a.Value.(Status)
-	return status, a.Err
+	return a.Value, a.Err
 }
 
 func (w *world) status() Status {
@@ -502,9 +537,9 @@ func (w *world) stray(started *fakeExecutor) {
 }
 
 func (w *world) node(e *fakeExecutor) string {
-	node, _, ok := w.service.owner(e.id)
+	node, _, ok := (&Service{Name: taskOwner(e.id)}).owner(e.id)
 	require.True(w.t, ok, "executor %s is nobody's", e.id)
-	return e.framework + "/" + node
+	return e.framework + "/" + taskOwner(e.id) + "." + node
 }
 
 func (w *world) each(do func(e *fakeExecutor)) {

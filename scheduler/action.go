@@ -120,8 +120,12 @@ type Note struct {
 	Attrs []slog.Attr
 }
 
-// WakeAt asks for a Tick no later than the given time.
-type WakeAt struct{ Time time.Time }
+// WakeAt asks for a Tick no later than the given time. Of several with one Key
+// the earliest counts; View.Due tells whose time has come.
+type WakeAt struct {
+	Time time.Time
+	Key  string // whom it is for, where a handler is made of several
+}
 
 // Teardown ends the framework: Mesos kills what is left of its tasks, and Run
 // returns nil once the master took the call.

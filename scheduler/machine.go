@@ -46,6 +46,7 @@ type Machine struct {
 	jobs       map[string]bool
 	demand     demand
 	agenda     agenda
+	due        []string // the keys of each WakeAt whose time came in the Step under way
 
 	registration registration
 	master       Master // of the last subscription
@@ -108,7 +109,7 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 	if now.After(m.now) {
 		m.now = now
 	}
-	m.effects, m.saved = Effects{}, map[string]int{}
+	m.effects, m.saved, m.due = Effects{}, map[string]int{}, nil
 	if !m.identitySaved {
 		m.saveIdentity()
 	}

@@ -62,7 +62,7 @@ func (m *Machine) act(action Action) {
 	case Note:
 		m.effects.Note = append(m.effects.Note, a)
 	case WakeAt:
-		m.wakeAt(a.Time)
+		m.wakeAt(a.Time, a.Key)
 	case Teardown:
 		m.teardown()
 	}
@@ -240,14 +240,14 @@ func (m *Machine) forget(a Forget) {
 	m.save(prefixStatus+a.Task, nil)
 }
 
-func (m *Machine) wakeAt(at time.Time) {
+func (m *Machine) wakeAt(at time.Time, key string) {
 	if at.IsZero() {
 		return
 	}
 	if soon := m.now.Add(minWake); at.Before(soon) {
 		at = soon
 	}
-	what := alarm{kind: alarmHandler}
+	what := alarm{alarmHandler, key}
 	if before, ok := m.agenda.at[what]; !ok || at.Before(before) {
 		m.agenda.set(what, at)
 	}

@@ -272,7 +272,9 @@ func (m *Machine) tick() {
 			m.reconcileRound()
 		case alarmImplicit:
 			m.reconcileImplicitly()
-		case alarmRevive, alarmHandler:
+		case alarmHandler:
+			m.due = append(m.due, a.key)
+		case alarmRevive:
 			// Whatever the reason for the Tick, the handler is asked and the
 			// offers are steered after it.
 		}

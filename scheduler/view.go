@@ -16,6 +16,9 @@ type View struct{ m *Machine }
 // Now is the time of the event.
 func (v View) Now() time.Time { return v.m.now }
 
+// Due says whether the time of a WakeAt with this key came with this event.
+func (v View) Due(key string) bool { return slices.Contains(v.m.due, key) }
+
 // FrameworkID is empty before the first subscription.
 func (v View) FrameworkID() string { return v.m.identity.FrameworkID }
 

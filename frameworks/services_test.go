@@ -1,0 +1,256 @@
+package frameworks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// named is a quorum of another name, with the name as its role.
+func named(name string, count int) *Service {
+	s := quorum(count)
+	s.Name = name
+	return s
+}
+
+// options are what services are added with in these tests.
+type sizeOptions struct {
+	Count int    `json:"count"`
+	Role  string `json:"role"`
+}
+
+func twoServices() *Services {
+	return &Services{
+		Declared: []*Service{named("alpha", 3), named("beta", 2)},
+		New: func(name string, options json.RawMessage) (*Service, error) {
+			var o sizeOptions
+			if err := json.Unmarshal(options, &o); err != nil {
+				return nil, err
+			}
+			if o.Count < 1 {
+				return nil, fmt.Errorf("count: %d: wants 1 or more", o.Count)
+			}
+			s := named(name, o.Count)
+			s.Role = o.Role
+			return s, nil
+		},
+	}
+}
+
+func (w *world) overview() Overview {
+	w.t.Helper()
+	value, err := w.send(ListServices{})
+	require.NoError(w.t, err)
+	return value.(Overview)
+}
+
+// readyAre waits for so many ready nodes of each service, in order.
+func (w *world) readyAre(want ...int) func() bool {
+	return func() bool {
+		var got []int
+		for _, s := range w.overview().Services {
+			got = append(got, s.Ready)
+		}
+		return slices.Equal(got, want)
+	}
+}
+
+func TestServicesShareAgents(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, twoServices(), 3, agentResources)
+	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2))
+	ids := map[string]string{}
+	for _, name := range []string{"alpha", "beta"} {
+		value, err := w.send(ToService{name, AskStatus{}})
+		require.NoError(t, err)
+		status := value.(Status)
+		assert.Equal(t, name, status.Service)
+		for _, n := range status.Nodes {
+			for _, r := range n.Place.Resources {
+				assert.Equal(t, name, r.Reservations[0].GetRole(), "each reserves for its own role")
+			}
+			ids[volumeOf(n)] = name
+		}
+	}
+	assert.Len(t, ids, 5)
+
+	_, err := w.send(ToService{"gamma", AskStatus{}})
+	require.ErrorIs(t, err, ErrUnknown)
+	require.EqualError(t, err, `service "gamma": not found; there are alpha, beta`)
+	_, err = w.send(AskStatus{})
+	require.ErrorContains(t, err, "wants ToService")
+	_, err = w.send(ToService{"beta", RestartNode{Node: "node-1"}})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "ready again", func() bool {
+		value, err := w.send(ToService{"beta", AskStatus{}})
+		return err == nil && value.(Status).Ready == 2 && value.(Status).Nodes[1].Incarnation == 2
+	})
+}
+
+func TestServicesAreAddedAndEnd(t *testing.T) {
+	t.Parallel()
+	several := twoServices()
+	w := newWorldOf(t, several, 4, agentResources)
+	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2))
+
+	add := AddService{"gamma", json.RawMessage(`{"count":2,"role":"third"}`)}
+	_, err := w.send(add)
+	require.NoError(t, err)
+	_, err = w.send(add)
+	require.NoError(t, err, "the same again is no change")
+	w.until(5*time.Minute, "it is ready too", w.readyAre(3, 2, 2))
+	assert.Equal(t, ServiceSummary{Service: "gamma", Role: "third", Nodes: 2, Ready: 2, Added: true}, w.overview().Services[2])
+
+	for name, c := range map[string]struct {
+		add  AddService
+		want string
+	}{
+		"other options":      {AddService{"gamma", json.RawMessage(`{"count":3}`)}, "service gamma: refused: it is there already, with other options"},
+		"a declared one":     {AddService{"alpha", nil}, "service alpha: refused: the program declares it already"},
+		"not a name":         {AddService{"Delta", nil}, `service "Delta": refused: wants lower case`},
+		"options refused":    {AddService{"delta", nil}, "refused: service delta: count: 0: wants 1 or more"},
+		"a role in use":      {AddService{"delta", json.RawMessage(`{"count":1,"role":"alpha"}`)}, `service delta: refused: Role: "alpha": service alpha has it`},
+		"an invalid service": {AddService{"delta", json.RawMessage(`{"count":1001}`)}, "Service.Pods[0].Count: 1001"},
+	} {
+		_, err := w.send(c.add)
+		require.ErrorContains(t, err, c.want, name)
+		require.ErrorIs(t, err, ErrRefused, name)
+	}
+
+	// Another scheduler finds them all, and starts none again.
+	w.crash()
+	started := len(w.started)
+	w.until(5*time.Minute, "all are found", w.readyAre(3, 2, 2))
+	w.pass(time.Minute)
+	assert.Len(t, w.started, started)
+
+	// A program that cannot make it any more leaves it alone, and says so.
+	making := several.New
+	several.New = func(string, json.RawMessage) (*Service, error) { return nil, errors.New("no longer sold") }
+	several.added = nil
+	w.crash()
+	w.until(5*time.Minute, "the others are found", w.readyAre(3, 2, 0))
+	assert.Equal(t, "service gamma: no longer sold", w.overview().Services[2].Trouble)
+	_, err = w.send(ToService{"gamma", AskStatus{}})
+	require.ErrorIs(t, err, ErrRefused)
+	several.New, several.added = making, nil
+	w.crash()
+	w.until(5*time.Minute, "it is there again", w.readyAre(3, 2, 2))
+	assert.Len(t, w.started, started, "its servers ran on")
+}
+
+// A service that has freed all it had ends by a Teardown. Among others that is
+// the end of its records and its role.
+func TestServiceEndsAmongOthers(t *testing.T) {
+	t.Parallel()
+	several := twoServices()
+	w := newWorldOf(t, several, 4, agentResources)
+	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2))
+	var records []string
+	var roles []string
+	probe, err := scheduler.NewMachine(scheduler.HandlerFunc(func(v scheduler.View, _ scheduler.Event) []scheduler.Action {
+		all := several.members(v)
+		for _, a := range several.forget(v, all[1], all, nil) {
+			switch a := a.(type) {
+			case scheduler.Remember:
+				records = append(records, fmt.Sprintf("%s=%d", a.Key, min(len(a.Value), 1)))
+			case scheduler.Register:
+				roles = a.Framework.Roles
+			}
+		}
+		return nil
+	}), []byte(w.seed), w.records())
+	require.NoError(t, err)
+	probe.Step(w.now, scheduler.Tick{})
+	assert.Equal(t, []string{"beta/node/node-0=0", "beta/node/node-1=0", "beta/pod/node=0", "_services/beta=1"}, records)
+	assert.Equal(t, []string{"alpha"}, roles)
+}
+
+// An event goes to the service that it concerns, and to no other.
+func TestEventsGoToWhomTheyConcern(t *testing.T) {
+	t.Parallel()
+	several := twoServices()
+	w := newWorldOf(t, several, 4, agentResources)
+	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2))
+	value, err := w.send(ToService{"beta", AskStatus{}})
+	require.NoError(t, err)
+	task := value.(Status).Nodes[0].Task
+	for name, c := range map[string]struct {
+		event scheduler.Event
+		alpha bool
+		beta  bool
+	}{
+		"the executor's message": {scheduler.Messaged{Executor: task}, false, true},
+		"an executor's end":      {scheduler.ExecutorLost{Executor: task}, false, true},
+		"a job's end":            {scheduler.JobDone{Name: "gate/" + task}, false, true},
+		"a tick for nobody":      {scheduler.Tick{}, false, false},
+		"an agent's end":         {scheduler.AgentLost{Agent: "x"}, true, true},
+		"a rescinded offer":      {scheduler.Rescinded{Offer: "x"}, false, false},
+	} {
+		asked := map[string]bool{}
+		probe, err := scheduler.NewMachine(scheduler.HandlerFunc(func(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+			for _, m := range several.members(v) {
+				if _, first := ev.(scheduler.Subscribed); !first {
+					asked[m.name] = concerns(v, c.event, m)
+				}
+			}
+			return nil
+		}), []byte(w.seed), w.records())
+		require.NoError(t, err)
+		probe.Step(w.now, scheduler.Subscribed{FrameworkID: "F"})
+		probe.Step(w.now, scheduler.Rescinded{})
+		assert.Equal(t, map[string]bool{"alpha": c.alpha, "beta": c.beta}, asked, name)
+	}
+}
+
+func TestServicesAreValidated(t *testing.T) {
+	t.Parallel()
+	same := twoServices()
+	same.Declared[1].Role = "alpha"
+	require.ErrorContains(t, same.Validate(), `Services.Declared[1].Role: "alpha": wants a role of its own, and service alpha has it`)
+	same = twoServices()
+	same.Declared[1].Name = "alpha"
+	require.ErrorContains(t, same.Validate(), `Services.Declared[1].Name: "alpha": wants a name that no other service has`)
+	require.ErrorContains(t, (&Services{}).Validate(), "name what is to run")
+}
+
+// Two services compete for agents that hold only some of them, while
+// schedulers die; then there is room.
+func TestServicesCompete(t *testing.T) {
+	t.Parallel()
+	for seed := range int64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			several := &Services{Declared: []*Service{named("alpha", 3), named("beta", 3)}}
+			for _, s := range several.Declared {
+				s.Pods[0].Together = false
+			}
+			w := newWorldOf(t, several, 3, "cpus:1;mem:4096;disk:10000;ports:[31000-31099]") // room for one node each
+			random := rand.New(rand.NewSource(seed))
+			for range 30 {
+				w.dieAt = w.points + 1 + random.Intn(30)
+				w.pass(time.Duration(random.Intn(20_000)) * time.Millisecond)
+			}
+			w.dieAt = 0
+			w.pass(5 * time.Minute)
+			assert.Equal(t, 3, w.overview().Services[0].Ready+w.overview().Services[1].Ready, "no agent lies idle: %v", w.overview())
+			for i := 3; i < 6; i++ {
+				w.addAgent(i, "cpus:1;mem:4096;disk:10000;ports:[31000-31099]")
+			}
+			w.until(30*time.Minute, "all are ready", w.readyAre(3, 3))
+			for id, n := range w.made {
+				assert.Equal(t, 1, n, id)
+			}
+			assert.Empty(t, w.removed)
+		})
+	}
+}
