@@ -33,7 +33,9 @@ type deployment struct {
 	secrets map[string]string
 	store   *state.Memory
 	mailbox *scheduler.Mailbox
-	stop    func() // of the scheduler
+	stop    func()                // of the scheduler
+	talk    executor.Conversation // with the first of tasks
+	frozen  sync.RWMutex          // while it is held the scheduler does nothing
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced whenever anything below changes
@@ -53,6 +55,7 @@ func deploy(t *testing.T, tasks map[string]executor.Task, changes ...func(*deplo
 	for _, change := range changes {
 		change(d)
 	}
+	d.talk = executor.Conversation{Task: slices.Sorted(maps.Keys(tasks))[0], Granting: true}
 	if d.Cluster == nil {
 		d.Cluster = mesostest.New(t, oneAgent)
 	}
@@ -75,9 +78,8 @@ func (d *deployment) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Ac
 	case scheduler.Command:
 		return append(ev.Value.([]scheduler.Action), scheduler.Answer{Command: ev.ID})
 	case scheduler.Messaged:
-		m, err := executor.DecodeMessage(ev.Data)
-		if hello, ok := m.(executor.Hello); ok && err == nil {
-			return d.tell(hello)
+		if m, err := executor.DecodeMessage(ev.Data); err == nil {
+			return d.converse(v, m)
 		}
 	}
 	ids := slices.Sorted(maps.Keys(d.tasks))
@@ -99,10 +101,12 @@ func (d *deployment) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Ac
 	return []scheduler.Action{scheduler.Want{Offers: true, Key: "launch"}}
 }
 
-func (d *deployment) tell(hello executor.Hello) []scheduler.Action {
+// converse answers a message of the executor.
+func (d *deployment) converse(v scheduler.View, m executor.Message) []scheduler.Action {
 	var all []scheduler.Action
-	for _, name := range hello.Secrets {
-		data, err := executor.EncodeMessage(executor.Secret{Task: hello.Task, Name: name, Value: []byte(d.secrets[name])})
+	secret := func(name string) ([]byte, bool) { value, ok := d.secrets[name]; return []byte(value), ok }
+	for _, m := range d.talk.Step(v.Now(), secret, m).Say {
+		data, err := executor.EncodeMessage(m)
 		require.NoError(d.t, err)
 		all = append(all, scheduler.Message{Agent: d.Agent(0).ID(), Executor: "executor", Data: data})
 	}
@@ -142,6 +146,8 @@ func (d *deployment) executor(v scheduler.View, offer *mesos.Offer) mesos.Execut
 }
 
 func (d *deployment) observe(ev scheduler.Event, eff scheduler.Effects) {
+	d.frozen.RLock()
+	defer d.frozen.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch ev := ev.(type) {

@@ -11,6 +11,7 @@ type exit struct {
 	Code   int            // when it ended by itself
 	Signal syscall.Signal // when a signal ended it; zero otherwise
 	Core   bool           // it dumped core
+	Held   bool           // its guard ended it, because the lease was over
 	OOM    bool           // the kernel ended it because the container's memory was used up
 	Lost   bool           // nobody knows: the guard was killed, and the server with it
 	CPU    time.Duration  // processor time that it and its waited-for children used

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -275,7 +274,7 @@ func (r *programRun) lapseEnded(err error) {
 // blameLease gives the end of the lease as the fault where the guard was faster
 // than the executor, for instance because that was frozen.
 func (r *programRun) blameLease(x exit) {
-	if r.task.Lease != nil && r.fault == "" && x.Signal == syscall.SIGKILL && time.Now().After(r.grants.until) {
+	if x.Held && r.fault == "" {
 		r.fault = r.lapseFault(nil)
 	}
 }

@@ -113,7 +113,7 @@ func (p *process) attach(cmd *exec.Cmd, reports io.ReadCloser, spec guard.Spec) 
 		var last guard.Report
 		x := exit{Lost: true}
 		if err := dec.Decode(&last); err == nil && last.Exit != nil {
-			x = exit{Code: last.Exit.Code, Signal: last.Exit.Signal, Core: last.Exit.Core, CPU: last.Exit.CPU}
+			x = exit{Code: last.Exit.Code, Signal: last.Exit.Signal, Core: last.Exit.Core, Held: last.Exit.Held, CPU: last.Exit.CPU}
 		} else {
 			// The kernel ended the server only; its group is left. ESRCH: nobody is.
 			_ = syscall.Kill(-p.pid, syscall.SIGKILL)

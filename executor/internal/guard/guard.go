@@ -55,6 +55,7 @@ type Exit struct {
 	Code   int            // when it ended by itself
 	Signal syscall.Signal // when a signal ended it; zero otherwise
 	Core   bool           // it dumped core
+	Held   bool           // the guard ended it, when Command.Hold was over
 	CPU    time.Duration  // processor time that it and its waited-for children used
 }
 
@@ -96,16 +97,21 @@ func run(control io.Reader, reports *json.Encoder) error {
 	if err := reports.Encode(Report{PID: pid}); err != nil {
 		killDescendants(pid)
 	}
-	var ending atomic.Bool
+	var ending, held atomic.Bool
 	end := func() {
 		ending.Store(true)
 		killDescendants(pid)
 	}
-	go obey(commands, pid, end, newHold(spec.Hold, end))
+	hold := newHold(spec.Hold, func() {
+		held.Store(!ending.Load())
+		end()
+	})
+	go obey(commands, pid, end, hold)
 	x, err := reap(pid, &ending)
 	if err != nil {
 		return err
 	}
+	x.Held = held.Load()
 	return reports.Encode(Report{Exit: &x})
 }
 

@@ -155,7 +155,9 @@ func TestSignals(t *testing.T) {
 	g.say(Command{Signal: syscall.SIGUSR1})
 	assert.ElementsMatch(t, []int{10, 20}, g.numbers("got", 2))
 	g.say(Command{Signal: syscall.SIGTERM})
-	assert.Equal(t, syscall.SIGTERM, g.exit().Signal)
+	x := g.exit()
+	assert.Equal(t, syscall.SIGTERM, x.Signal)
+	assert.False(t, x.Held)
 }
 
 // However it comes to its end, the program takes all that it has started along.
@@ -205,7 +207,9 @@ func TestHold(t *testing.T) {
 	g.say(Command{Hold: &hour})
 	soon := time.Millisecond
 	g.say(Command{Hold: &soon})
-	assert.Equal(t, syscall.SIGKILL, g.exit().Signal)
+	x := g.exit()
+	assert.Equal(t, syscall.SIGKILL, x.Signal)
+	assert.True(t, x.Held)
 
 	spec.Hold = time.Millisecond
 	g = start(t, spec)
