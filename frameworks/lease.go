@@ -70,14 +70,14 @@ func (d *decision) messaged(ev scheduler.Messaged) {
 		if m.Task == d.taskID(n) && n.Withheld.IsZero() && n.Lease != nil {
 			term := n.Lease.Within
 			d.quarters[term.String()] = &quarter{Begins: d.now.Truncate(term / grantShare)}
-			d.tell(n, executor.Grant{Task: m.Task, Number: m.Number})
+			d.say(n, executor.Grant{Task: m.Task, Number: m.Number})
 		}
 	}
 }
 
-// tell sends a message to the executor of the node's task. It may be lost; who
+// say sends a message to the executor of the node's task. It may be lost; who
 // wants it asks again.
-func (d *decision) tell(n *Node, m executor.Message) {
+func (d *decision) say(n *Node, m executor.Message) {
 	data, err := executor.EncodeMessage(m)
 	if err != nil {
 		d.note(n, "cannot tell its executor", slog.String("error", err.Error()))

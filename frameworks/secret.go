@@ -37,7 +37,7 @@ func (d *decision) hello(n *Node, m executor.Hello) {
 			d.note(n, "asks for a secret that its pod does not declare", slog.String("secret", name))
 			continue
 		}
-		d.tell(n, executor.Secret{Task: m.Task, Name: name, Value: []byte(value.Value)})
+		d.say(n, executor.Secret{Task: m.Task, Name: name, Value: []byte(value.Value)})
 	}
 }
 

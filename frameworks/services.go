@@ -89,8 +89,8 @@ type ServiceSummary struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// serviceRecord is an added service, or a declared one that has ended.
-type serviceRecord struct {
+// memberRecord is an added service, or a declared one that has ended.
+type memberRecord struct {
 	Options json.RawMessage `json:"options,omitempty"`
 	// Ended: a declared service was uninstalled; it is not begun again until
 	// an operator adds it.
@@ -193,7 +193,7 @@ func (s *Services) make(name string, record []byte) *addition {
 }
 
 func (s *Services) fromRecord(name string, record []byte) (*Service, error) {
-	r, err := decode[serviceRecord](record)
+	r, err := decode[memberRecord](record)
 	if err != nil {
 		return nil, fmt.Errorf("record of service %s: %w", name, err)
 	}
@@ -235,7 +235,7 @@ func (s *Services) members(v scheduler.View) []member {
 	for key, record := range v.Records(prefixServices) {
 		name := strings.TrimPrefix(key, prefixServices)
 		if slices.ContainsFunc(s.Declared, func(d *Service) bool { return d.Name == name }) {
-			r, err := decode[serviceRecord](record)
+			r, err := decode[memberRecord](record)
 			ended[name] = err == nil && r.Ended
 			continue
 		}
@@ -326,7 +326,7 @@ func (s *Services) forget(v scheduler.View, m member, all []member, actions []sc
 	}
 	mark := scheduler.Remember{Key: prefixServices + m.name}
 	if !m.added {
-		mark.Value, _ = encode(serviceRecord{Ended: true}) // has no field that can fail
+		mark.Value, _ = encode(memberRecord{Ended: true}) // has no field that can fail
 	}
 	rest := slices.DeleteFunc(slices.Clone(all), func(other member) bool { return other.name == m.name })
 	return append(out, mark,
@@ -399,7 +399,7 @@ func (s *Services) add(v scheduler.View, all []member, c AddService) (m member, 
 	if len(options) == 0 {
 		options = json.RawMessage("{}")
 	}
-	if mark.Value, err = encode(serviceRecord{Options: options}); err != nil {
+	if mark.Value, err = encode(memberRecord{Options: options}); err != nil {
 		return m, mark, fmt.Errorf("service %s: options: %w", c.Name, err)
 	}
 	if known, ok := v.Record(mark.Key); ok {
