@@ -18,21 +18,24 @@ import (
 
 // ZooKeeperServer is one real ZooKeeper on loopback. It ends with its test.
 type ZooKeeperServer struct {
-	Address string // host:port
-	dist    dist.Distribution
-	dir     string
-	cmd     *exec.Cmd
+	Address  string // host:port
+	dist     dist.Distribution
+	dir      string
+	settings []string
+	cmd      *exec.Cmd
 }
 
 // ZooKeeper starts a real ZooKeeper and waits until it serves. Without one the
-// test ends here, as with [Kafka].
-func ZooKeeper(t testing.TB) *ZooKeeperServer {
+// test ends here, as with [Kafka]. Sessions live two seconds, so that a test can
+// see them expire; settings are lines of zoo.cfg that say otherwise, such as
+// "maxSessionTimeout=20000".
+func ZooKeeper(t testing.TB, settings ...string) *ZooKeeperServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &ZooKeeperServer{Address: l.Addr().String(), dist: obtain(t, dist.ZooKeeper), dir: t.TempDir()}
+	z := &ZooKeeperServer{Address: l.Addr().String(), dist: obtain(t, dist.ZooKeeper), dir: t.TempDir(), settings: settings}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +52,6 @@ func (z *ZooKeeperServer) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	config := filepath.Join(z.dir, "zoo.cfg")
-	// Sessions of two seconds, so that a test can see them expire.
 	text := fmt.Sprintf(`tickTime=500
 maxSessionTimeout=2000
 dataDir=%s
@@ -58,11 +60,12 @@ clientPortAddress=127.0.0.1
 admin.enableServer=false
 4lw.commands.whitelist=srvr,dump
 maxClientCnxns=0
-`, filepath.Join(z.dir, "data"), port)
+%s
+`, filepath.Join(z.dir, "data"), port, strings.Join(z.settings, "\n"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z.cmd = exec.Command(z.dist.Java, "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+	z.cmd = exec.Command(z.dist.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-cp", z.dist.Classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain", config)
 	z.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := z.cmd.Start(); err != nil {

@@ -32,9 +32,9 @@ const (
 	partsNode      = "/parts"
 	candidatesNode = "/candidates"
 
-	// partSize is well below the 1 MiB that a server takes in one request
+	// maxPart is well below the 1 MiB that a server takes in one request
 	// (jute.maxbuffer).
-	partSize = 768 << 10
+	maxPart = 768 << 10
 
 	// A node of the log: its kind, a check over number, kind and body, the body.
 	kindBatch = 'B' // the body is a batch
@@ -91,12 +91,12 @@ func (p parts) encode() []byte {
 
 func (p parts) node(i int) string { return fmt.Sprintf("%s/%s-%d", partsNode, p.Name, i) }
 
-// split cuts data into parts.
-func split(name string, data []byte) (parts, [][]byte) {
+// split cuts data into parts of some size.
+func split(name string, data []byte, size int) (parts, [][]byte) {
 	p := parts{Name: name, Bytes: len(data), Check: crc32.Checksum(data, castagnoli)}
 	var pieces [][]byte
 	for len(data) > 0 {
-		n := min(partSize, len(data))
+		n := min(size, len(data))
 		pieces = append(pieces, data[:n])
 		data = data[n:]
 	}

@@ -25,7 +25,10 @@ type Store struct {
 	copy *replica      // as far as this process has read; nil: nothing yet
 	// writer is nil while this store is not the writer.
 	writer *writer
-	least  int // weight of the log that is worth a snapshot; smaller in tests
+
+	// Smaller in tests: the weight of the log that is worth a snapshot, and
+	// the size of a part.
+	least, part int
 
 	mu   sync.Mutex
 	lead *lead // the last one; nil before the first
@@ -38,7 +41,7 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	s := &Store{log: c.Logger, turn: make(chan struct{}, 1), least: compactWeight}
+	s := &Store{log: c.Logger, turn: make(chan struct{}, 1), least: compactWeight, part: maxPart}
 	s.client, err = connect(c, ensemble, s.lost)
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
@@ -100,7 +103,7 @@ func (s *Store) takeOver(ctx context.Context) (*writer, error) {
 	k := s.client
 	for {
 		l := s.election()
-		w := &writer{client: k}
+		w := &writer{client: k, part: s.part}
 		if l != nil {
 			if l.ctx.Err() != nil {
 				return nil, state.ErrFenced

@@ -34,6 +34,7 @@ type writer struct {
 	candidate string // must be there; empty: no election
 	header    header
 	version   int32 // of the header's node: nobody has loaded since
+	part      int   // size of a part
 	names     int   // counts the parts that were named
 	failed    error // why the outcome of a save is unknown
 	retry     int   // weight of the log at which a failed snapshot is tried again
@@ -62,6 +63,8 @@ func (w *writer) write(ctx context.Context, ops ...any) ([]zk.MultiResponse, err
 	return nil, err
 }
 
+// errUncertain says that an attempt had no answer, so that its outcome is not
+// known.
 var errUncertain = errors.New("and an attempt before that had no answer")
 
 // append makes the batch durable and puts it into the copy.
@@ -72,7 +75,7 @@ func (w *writer) append(ctx context.Context, r *replica, batch []state.Record) e
 	}
 	kind, body := byte(kindBatch), state.AppendBatch(nil, batch)
 	var in *parts
-	if len(body) > partSize {
+	if len(body) > w.part {
 		p, err := w.store(ctx, body)
 		if err != nil {
 			return err
@@ -84,7 +87,10 @@ func (w *writer) append(ctx context.Context, r *replica, batch []state.Record) e
 	if errors.Is(err, zk.ErrNodeExists) && errors.Is(err, errUncertain) {
 		err = w.recognize(ctx, batchNode(r.next), node)
 	}
-	if errors.Is(err, errUncertain) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if errors.Is(err, errUncertain) && (errors.Is(err, errHeader) || errors.Is(err, errCandidate)) {
+		err = w.settle(ctx, r.next, err)
+	}
+	if errors.Is(err, errUncertain) {
 		w.failed = err
 	}
 	if err != nil {
@@ -106,10 +112,24 @@ func (w *writer) recognize(ctx context.Context, node string, want []byte) error 
 	return nil
 }
 
+// settle finds out whether a batch was saved although this writer, which is
+// none any more, had no answer: nothing of it can be carried out from now on.
+func (w *writer) settle(ctx context.Context, number uint64, lost error) error {
+	_, _, err := w.client.get(ctx, batchNode(number))
+	h, _, headerErr := w.client.header(ctx)
+	if !errors.Is(err, zk.ErrNoNode) || headerErr != nil || h.First > number {
+		return lost // it was, or another is in its place, or a snapshot is
+	}
+	if errors.Is(lost, errCandidate) {
+		return errCandidate
+	}
+	return errHeader
+}
+
 // store writes data into parts of a new name. Nothing refers to them yet.
 func (w *writer) store(ctx context.Context, data []byte) (parts, error) {
 	w.names++
-	p, pieces := split(fmt.Sprintf("%d-%d", w.header.Epoch, w.names), data)
+	p, pieces := split(fmt.Sprintf("%d-%d", w.header.Epoch, w.names), data, w.part)
 	for i, piece := range pieces {
 		_, err := w.write(ctx, w.client.create(p.node(i), piece))
 		// The name is new: only an attempt before can have made the node.
@@ -141,9 +161,6 @@ func (w *writer) snapshot(ctx context.Context, r *replica) error {
 		}
 		version = v
 	default:
-		if ctx.Err() != nil {
-			w.failed = err // it may be carried out still
-		}
 		return err
 	}
 	w.header, w.version, w.retry = next, version, 0
