@@ -34,9 +34,10 @@ type core struct {
 	lost    time.Time // when the agent was lost; zero: it is there
 	attempt time.Time // when to subscribe next; only while link is down
 	wait    time.Duration
-	killing bool // the framework understands TASK_KILLING
-	ever    bool // a task was launched: when the last is gone, so is the executor
-	groups  int  // LAUNCH and LAUNCH_GROUP events so far
+	self    mesos.ExecutorInfo // as the agent has it
+	killing bool               // the framework understands TASK_KILLING
+	ever    bool               // a task was launched: when the last is gone, so is the executor
+	groups  int                // LAUNCH and LAUNCH_GROUP events so far
 
 	answering answering
 
@@ -147,6 +148,7 @@ func (c *core) restore(now time.Time, saved *executor.Call_Subscribe, eff *effec
 func (c *core) becomeUp(ev subscribed, eff *effects) {
 	c.link = up
 	c.known = true
+	c.self = ev.executor
 	c.lost = time.Time{}
 	c.wait = 0
 	c.killing = slices.ContainsFunc(ev.framework.Capabilities, func(cap mesos.FrameworkInfo_Capability) bool {

@@ -16,7 +16,10 @@ type (
 	// tick tells that the time of effects.wake has come.
 	tick struct{}
 	// subscribed tells that the agent took the SUBSCRIBE.
-	subscribed struct{ framework mesos.FrameworkInfo }
+	subscribed struct {
+		framework mesos.FrameworkInfo
+		executor  mesos.ExecutorInfo
+	}
 	// disconnected tells that an attempt failed or that the subscription is gone.
 	disconnected struct{}
 	// launched are tasks to start: all of them or none.

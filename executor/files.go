@@ -1,12 +1,14 @@
 package executor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,29 +20,61 @@ import (
 // places are the directories that a task may write to: its sandbox and its
 // volumes.
 type places struct {
-	sandbox string   // absolute
-	volumes []string // relative to the sandbox, where an agent may put links that lead out of it
+	sandbox string // absolute
+	// volumes are relative to the sandbox, where an agent may put links that lead
+	// out of it, or absolute. The longest come first, as one may lie in another.
+	volumes []string
 }
 
-func placesOf(sandbox string, info mesos.TaskInfo) places {
-	p := places{sandbox: sandbox}
-	for _, r := range info.Resources {
-		if v := r.GetDisk().GetVolume(); v != nil && filepath.IsLocal(v.ContainerPath) {
-			p.volumes = append(p.volumes, filepath.Clean(v.ContainerPath))
+// placesOf finds the volumes of a task and its executor, whose containers are
+// one: persistent volumes among the resources, and those of ContainerInfo.
+func placesOf(sandbox string, info mesos.TaskInfo, self mesos.ExecutorInfo) places {
+	var paths []string
+	for _, r := range slices.Concat(info.Resources, info.GetExecutor().GetResources(), self.Resources) {
+		if v := r.GetDisk().GetVolume(); v != nil {
+			paths = append(paths, v.ContainerPath)
 		}
 	}
+	for _, c := range []*mesos.ContainerInfo{info.Container, info.GetExecutor().GetContainer(), self.Container} {
+		for _, v := range c.GetVolumes() {
+			paths = append(paths, v.ContainerPath)
+		}
+	}
+	p := places{sandbox: sandbox}
+	for _, path := range paths {
+		path = filepath.Clean(path)
+		if validateFile(path) == nil && !slices.Contains(p.volumes, path) {
+			p.volumes = append(p.volumes, path)
+		}
+	}
+	slices.SortStableFunc(p.volumes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return p
+}
+
+// dir is the absolute path of a volume.
+func (p places) dir(volume string) string {
+	if filepath.IsAbs(volume) {
+		return volume
+	}
+	return filepath.Join(p.sandbox, volume)
 }
 
 // root opens the place that path lies in and returns the path in it. No
 // operation on the root leaves the place, whatever links a server has made.
 func (p places) root(path string) (*os.Root, string, error) {
-	dir, rest := p.sandbox, filepath.Clean(path)
+	dir, rest := "", filepath.Clean(path)
 	for _, v := range p.volumes {
 		if inside, ok := strings.CutPrefix(rest, v+"/"); ok {
-			dir, rest = filepath.Join(p.sandbox, v), inside
+			dir, rest = p.dir(v), inside
 			break
 		}
+	}
+	switch {
+	case dir != "":
+	case filepath.IsAbs(rest):
+		return nil, "", fmt.Errorf("%s is in no volume of the task or its executor", path)
+	default:
+		dir = p.sandbox
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -51,10 +85,8 @@ func (p places) root(path string) (*os.Root, string, error) {
 
 // exists tells whether path, relative to the sandbox, is there.
 func (p places) exists(path string) (bool, error) {
-	for _, v := range p.volumes {
-		if filepath.Clean(path) == v {
-			return true, nil // a volume is made before its task starts
-		}
+	if slices.Contains(p.volumes, filepath.Clean(path)) {
+		return true, nil // a volume is made before its task starts
 	}
 	root, rest, err := p.root(path)
 	if err != nil {
@@ -131,7 +163,7 @@ func makeDirs(root *os.Root, dir string, owner *guard.User) error {
 // give makes the sandbox and the volumes, not what is in them, ones of id.
 func (p places) give(id *guard.User) error {
 	for _, dir := range append([]string{"."}, p.volumes...) {
-		path := filepath.Join(p.sandbox, dir)
+		path := p.dir(dir)
 		if err := id.Give(func(uid, gid int) error { return os.Chown(path, uid, gid) }); err != nil {
 			return err
 		}

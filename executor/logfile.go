@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,10 +23,10 @@ type logFile struct {
 	size int64 // of the file behind it, in bytes; only with a limit
 }
 
-// limit sets the limit of a task. The executor's tasks share their output, so
+// limit sets the limit of a task, unless it wants none. The executor's tasks share their output, so
 // the last one that sets a limit sets it for all.
 func (l *logFile) limit(logs Logs) error {
-	if logs.MaxBytes == 0 {
+	if logs.MaxBytes < 0 {
 		return nil
 	}
 	behind, err := l.file.Stat()
@@ -41,7 +42,7 @@ func (l *logFile) limit(logs Logs) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.max, l.keep, l.size = logs.MaxBytes, max(logs.Keep, 1), behind.Size()
+	l.max, l.keep, l.size = cmp.Or(logs.MaxBytes, defaultMaxBytes), max(logs.Keep, 1), behind.Size()
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -156,7 +157,7 @@ func testPlaces(t *testing.T) (p places, outside string) {
 	require.NoError(t, os.Symlink(filepath.Join(dir, "volume"), filepath.Join(sandbox, "data")))
 	require.NoError(t, os.Symlink(outside, filepath.Join(sandbox, "link")))
 	require.NoError(t, os.Symlink(outside, filepath.Join(sandbox, "data", "link")))
-	return placesOf(sandbox, mesos.TaskInfo{Resources: []mesos.Resource{volume("data"), volume("../outside"), {}}}), outside
+	return placesOf(sandbox, mesos.TaskInfo{Resources: []mesos.Resource{volume("data"), volume("../outside"), {}}}, mesos.ExecutorInfo{}), outside
 }
 
 func TestFilesStayInTheirPlaces(t *testing.T) {
@@ -324,26 +325,37 @@ func TestExitInWords(t *testing.T) {
 		"exited with status 0": {},
 		"exited with status 7": {Code: 7, CPU: 1},
 		"was ended by SIGKILL": {Signal: 9},
-		"was ended by signal 11 (segmentation fault) and dumped core":     {Signal: 11, Core: true},
-		"was ended by the kernel: the memory of its container is used up": {Signal: 9, OOM: true},
-		"was killed together with its guard process":                      {Lost: true},
+		"was ended by signal 11 (segmentation fault) and dumped core":                                          {Signal: 11, Core: true},
+		"was ended by the kernel: the memory of its container is used up":                                      {Signal: 9, OOM: true},
+		"exited with status 137, after the kernel had ended a process: the memory of its container is used up": {Code: 137, OOM: true},
+		"was killed together with its guard process":                                                           {Lost: true},
 	} {
 		assert.Equal(t, want, x.String())
 	}
 }
 
-func TestLinesAtEnd(t *testing.T) {
+func TestLastLines(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", maxTail)
-	for _, text := range []string{"", "\n", "a", "a\n", "a\nb", "a\nb\n\n", "\n\n\n", "one\n" + long[:maxTail-2] + "\nb"} {
-		f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	tests := [][]string{ // the oldest file first
+		{""}, {"\n"}, {"a"}, {"a\n"}, {"a\nb"}, {"a\nb\n\n"}, {"\n\n\n"}, {"one\n" + long[:maxTail-2] + "\nb"},
+		{"a\nb\n", "c\nd\n"}, {"a\n", "", "b"}, {"", ""}, {"a\n", "b\n", "c\n", "d\n", "e\n"}, {"a cut li", "ne\nb\n"},
+		{"a\n" + long, "b\n"}, {"a\n", "b\n" + long[:maxTail-2] + "\n"}, {"a\n", long[:maxTail-1] + "\n"},
+	}
+	for _, files := range tests {
+		root, err := os.OpenRoot(t.TempDir())
 		require.NoError(t, err)
-		_, err = f.WriteString(text)
-		require.NoError(t, err)
-		for n := 1; n < 5; n++ {
-			got, err := linesAtEnd(f, n)
+		for i, text := range files {
+			name := "stdout"
+			if older := len(files) - 1 - i; older > 0 {
+				name += "." + strconv.Itoa(older)
+			}
+			require.NoError(t, root.WriteFile(name, []byte(text), 0o600))
+		}
+		for n := 1; n < 6; n++ {
+			got, err := lastLinesOf(rotated(root, "stdout"), n)
 			require.NoError(t, err)
-			lines := strings.SplitAfter(text, "\n") // the plain way, as an oracle
+			lines := strings.SplitAfter(strings.Join(files, ""), "\n") // the plain way, as an oracle
 			if lines[len(lines)-1] == "" {
 				lines = lines[:len(lines)-1]
 			}
@@ -351,9 +363,108 @@ func TestLinesAtEnd(t *testing.T) {
 			for len(strings.Join(want, "")) > maxTail {
 				want = want[1:]
 			}
-			assert.True(t, strings.Join(want, "") == string(got), "%d of %.20q", n, text)
+			assert.True(t, strings.Join(want, "") == string(got), "%d of %.20q: %.20q", n, files, got)
 		}
-		require.NoError(t, f.Close())
+		require.NoError(t, root.Close())
+	}
+}
+
+// A server that owns the sandbox cannot have anything else read, or block who reads.
+func TestTailReadsLogsOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "shadow")
+	require.NoError(t, os.WriteFile(outside, []byte("secret"), 0o600))
+	box := Sandbox{Dir: dir}
+	_, err := tail(t.Context(), box, nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "stdout")))
+	_, err = tail(t.Context(), box, nil)
+	assert.ErrorContains(t, err, "escapes")
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "stderr"), 0o600))
+	_, err = tail(t.Context(), box, []byte(`{"file":"stderr"}`))
+	assert.ErrorContains(t, err, "want a regular file")
+	_, err = tail(t.Context(), box, []byte(`{"file":"../shadow"}`))
+	assert.ErrorContains(t, err, "want stdout or stderr")
+}
+
+// What was rotated between two looks is not read twice.
+func TestTailDuringRotation(t *testing.T) {
+	t.Parallel()
+	root, err := os.OpenRoot(t.TempDir())
+	require.NoError(t, err)
+	defer root.Close()
+	require.NoError(t, root.WriteFile("stdout", []byte("new\n"), 0o600))
+	var got []string
+	for f, err := range rotated(root, "stdout") {
+		require.NoError(t, err)
+		data, err := io.ReadAll(f)
+		require.NoError(t, err)
+		got = append(got, string(data))
+		if len(got) == 1 {
+			require.NoError(t, root.Rename("stdout", "stdout.1"))
+			require.NoError(t, root.WriteFile("stdout.2", []byte("old\n"), 0o600))
+		}
+	}
+	assert.Equal(t, []string{"new\n", "old\n"}, got)
+}
+
+func TestVolumes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	absolute, sandbox := filepath.Join(dir, "absolute"), filepath.Join(dir, "sandbox")
+	for _, d := range []string{"absolute", "sandbox", "own", "inner"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, d), 0o700))
+	}
+	require.NoError(t, os.Symlink(filepath.Join(dir, "own"), filepath.Join(sandbox, "own")))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "inner"), filepath.Join(dir, "own", "inner")))
+	p := placesOf(sandbox,
+		mesos.TaskInfo{
+			Executor:  &mesos.ExecutorInfo{Resources: []mesos.Resource{volume("own"), volume("/")}},
+			Container: &mesos.ContainerInfo{Volumes: []mesos.Volume{{ContainerPath: absolute + "/"}}},
+		},
+		mesos.ExecutorInfo{Resources: []mesos.Resource{volume("own"), volume("own/inner")}},
+	)
+	for path, real := range map[string]string{"own/a": "own/a", "own/inner/b": "inner/b", absolute + "/deep/c": "absolute/deep/c"} {
+		require.NoError(t, p.write(path, []byte("x"), 0o600, nil), path)
+		assert.FileExists(t, filepath.Join(dir, real))
+		ok, err := p.exists(path)
+		assert.True(t, ok, path)
+		assert.NoError(t, err)
+	}
+	ok, err := p.exists(absolute)
+	assert.True(t, ok)
+	assert.NoError(t, err)
+	for _, path := range []string{absolute + "er/a", dir + "/own/a", "/etc/passwd"} {
+		assert.ErrorContains(t, p.write(path, nil, 0o600, nil), "is in no volume of the task or its executor", path)
+	}
+	for path, want := range map[string]bool{"/var/lib/x": true, "/": false, "/a/../b": false, "/a/": false, "a/b": true, "../a": false, "": false} {
+		assert.Equal(t, want, validateFile(path) == nil, path)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		x             exit
+		phase         stopPhase
+		before, after int
+		want          bool
+	}{
+		{"the server was killed", exit{Signal: syscall.SIGKILL}, running, 1, 2, true},
+		{"by somebody else", exit{Signal: syscall.SIGKILL}, running, 1, 1, false},
+		{"while it was stopped", exit{Signal: syscall.SIGKILL}, signalled, 1, 2, true},
+		{"at the end of the grace period", exit{Signal: syscall.SIGKILL}, terminated, 1, 2, false},
+		{"a child was killed", exit{Code: 137}, running, 0, 1, true},
+		{"a child that it could do without", exit{}, running, 0, 1, false},
+		{"a child while it was stopped", exit{Code: 137}, signalled, 0, 1, false},
+		{"nobody counts", exit{Signal: syscall.SIGKILL}, running, -1, -1, false},
+		{"the guard was killed", exit{Lost: true}, running, 0, 1, false},
+	}
+	for _, tt := range tests {
+		r := &programRun{phase: tt.phase}
+		assert.Equal(t, tt.want, r.outOfMemory(tt.x, tt.before, tt.after), tt.name)
 	}
 }
 

@@ -8,13 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"iter"
 	"os"
-	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // Tail is the body of the request "tail": the last lines of what the servers of
-// the executor have written. The answer is text.
+// the executor have written, also those that were rotated. The answer is text.
 type Tail struct {
 	// File is "stdout" or "stderr" of the sandbox; empty means stdout.
 	File string `json:"file,omitempty"`
@@ -82,34 +84,92 @@ func tail(_ context.Context, s Sandbox, body json.RawMessage) (any, error) {
 	if t.File != "stdout" && t.File != "stderr" {
 		return nil, fmt.Errorf("tail: file %q: want stdout or stderr", t.File)
 	}
-	f, err := os.Open(filepath.Join(s.Dir, t.File))
+	root, err := os.OpenRoot(s.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("tail: %w", err)
 	}
-	last, err := linesAtEnd(f, cmp.Or(max(t.Lines, 0), defaultTailLines))
-	return last, errors.Join(err, f.Close())
+	defer root.Close()
+	last, err := lastLinesOf(rotated(root, t.File), cmp.Or(max(t.Lines, 0), defaultTailLines))
+	if err != nil {
+		return nil, fmt.Errorf("tail: %w", err)
+	}
+	return last, nil
 }
 
-// linesAtEnd returns the last n lines of f, fewer if they have more than maxTail
-// bytes.
-func linesAtEnd(f *os.File, n int) ([]byte, error) {
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
+// rotated are a log and what it was rotated to, the newest first. Each file is
+// open until the next is asked for.
+func rotated(root *os.Root, name string) iter.Seq2[*os.File, error] {
+	return func(yield func(*os.File, error) bool) {
+		var last fs.FileInfo
+		for i := 0; ; i++ {
+			path := name
+			if i > 0 {
+				path = fmt.Sprintf("%s.%d", name, i)
+			}
+			// Without waiting, in case somebody has put a pipe there.
+			f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+			if i > 0 && errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			info, err := f.Stat()
+			if err == nil && !info.Mode().IsRegular() {
+				err = fmt.Errorf("%s has mode %v: want a regular file", path, info.Mode())
+			}
+			// The same again was rotated while this looked.
+			more := last != nil && err == nil && os.SameFile(info, last) || yield(f, err)
+			last = info
+			if f.Close() != nil || !more { // what was read is there all the same
+				return
+			}
+		}
 	}
-	from := max(0, size-maxTail-1) // one more, to see whether a line begins there
-	data := make([]byte, size-from)
-	read, err := f.ReadAt(data, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+}
+
+// lastLinesOf returns the last n lines of files, the newest of which comes first,
+// fewer if they have more than maxTail bytes.
+func lastLinesOf(files iter.Seq2[*os.File, error], n int) ([]byte, error) {
+	var data []byte
+	whole := true
+	for f, err := range files {
+		if err != nil {
+			return nil, err
+		}
+		// One byte more than may be, to see whether a line begins there.
+		part, all, err := endOf(f, maxTail+1-len(data))
+		if err != nil {
+			return nil, err
+		}
+		data, whole = append(part, data...), all
+		if !whole || bytes.Count(data, []byte("\n")) > n {
+			break
+		}
 	}
-	data = data[:read]
 	start := len(bytes.TrimSuffix(data, []byte("\n")))
 	for ; n > 0 && start >= 0; n-- {
 		start = bytes.LastIndexByte(data[:start], '\n')
 	}
-	if start < 0 && from > 0 { // the first line is cut
+	if start < 0 && !whole { // the first line is cut
 		start = bytes.IndexByte(data, '\n')
 	}
 	return data[start+1:], nil
+}
+
+// endOf reads the last bytes of a file, at most size, and tells whether they are
+// all.
+func endOf(f *os.File, size int) (data []byte, all bool, err error) {
+	length, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, false, err
+	}
+	from := max(0, length-int64(size))
+	data = make([]byte, length-from)
+	read, err := f.ReadAt(data, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, err
+	}
+	return data[:read], from == 0, nil
 }

@@ -220,7 +220,7 @@ func (e *runner) supervise(ctx context.Context, t *task) {
 	s := &supervisor{
 		id:     id,
 		task:   t.spec,
-		places: placesOf(e.env.sandbox, t.info),
+		places: placesOf(e.env.sandbox, t.info, e.core.self),
 		steps:  e.cfg.Steps,
 		stdout: e.stdout,
 		stderr: e.stderr,

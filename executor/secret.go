@@ -14,7 +14,7 @@ import (
 type SecretFile struct {
 	// Name is what the scheduler knows the secret by.
 	Name string `json:"name"`
-	// Path is relative to the sandbox, as File.Path. The mode is 0600.
+	// Path is as File.Path. The mode is 0600.
 	Path string `json:"path"`
 }
 
@@ -29,7 +29,7 @@ func validateSecrets(secrets []SecretFile) error {
 		if slices.ContainsFunc(secrets[:i], func(other SecretFile) bool { return other.Name == s.Name }) {
 			return fmt.Errorf("secrets[%d].name %q is there twice", i, s.Name)
 		}
-		if err := validatePath(s.Path); err != nil {
+		if err := validateFile(s.Path); err != nil {
 			return fmt.Errorf("secrets[%d].path %w", i, err)
 		}
 	}

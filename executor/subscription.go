@@ -69,7 +69,7 @@ func (l *subscription) sendAll(ctx context.Context, q *queue) error {
 func (l *subscription) translate(ev *executor.Event) event {
 	switch ev.Type {
 	case executor.Event_SUBSCRIBED:
-		return subscribed{ev.GetSubscribed().GetFrameworkInfo()}
+		return subscribed{ev.GetSubscribed().GetFrameworkInfo(), ev.GetSubscribed().GetExecutorInfo()}
 	case executor.Event_LAUNCH:
 		if ev.Launch != nil {
 			return launched{[]mesos.TaskInfo{ev.Launch.Task}}

@@ -74,8 +74,9 @@ type Task struct {
 // A File is written atomically: whoever opens Path finds the old content or
 // the new, never a part.
 type File struct {
-	// Path is relative to the sandbox. It may lie inside one of the task's
-	// volumes, and nowhere else outside the sandbox.
+	// Path is relative to the sandbox. It may lie inside one of the volumes of the
+	// task or its executor, and nowhere else outside the sandbox; that volume may
+	// also have an absolute path, which then begins Path.
 	Path string `json:"path"`
 	// Content is the whole file. As JSON it is base64, so any bytes pass.
 	Content []byte `json:"content,omitempty"`
@@ -100,8 +101,8 @@ type Step struct {
 	Command []string `json:"command,omitempty"`
 	// Func is the name of a function in Config.Steps.
 	Func string `json:"func,omitempty"`
-	// Unless skips the step, without an update, when this path exists. It is
-	// relative to the sandbox.
+	// Unless skips the step, without an update, when this path, as File.Path,
+	// exists.
 	Unless string `json:"unless,omitempty"`
 	// Timeout ends the step and fails the task; zero: none.
 	Timeout time.Duration `json:"timeout,omitempty"`
@@ -210,8 +211,8 @@ type Logs struct {
 	// 20, negative none.
 	Tail int `json:"tail,omitempty"`
 	// MaxBytes is the size at which stdout and stderr are rotated, to stdout.1 and
-	// stderr.1 and so on; zero: never. It has no effect where they are not files
-	// of the sandbox. The tasks of one executor share them, and with them the
+	// stderr.1 and so on; zero means 16 MiB, negative never. It has no effect where
+	// they are not files of the sandbox. The tasks of one executor share them, and with them the
 	// limit that was set last.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 	// Keep is how many rotated files are kept of each; zero means one.
@@ -225,6 +226,7 @@ const (
 	defaultFailures = 3
 	defaultGrace    = 30 * time.Second
 	defaultTail     = 20
+	defaultMaxBytes = 16 << 20
 	defaultRestart  = time.Second
 	maxRestart      = 5 * time.Minute
 	defaultStable   = 10 * time.Minute
@@ -285,8 +287,6 @@ func (t Task) validateRest() error {
 		return fmt.Errorf("restart.max %d: a task with a lease ends with its server: want zero", t.Restart.Max)
 	case t.Sample < 0:
 		return fmt.Errorf("sample %v: want zero or more", t.Sample)
-	case t.Logs.MaxBytes < 0:
-		return fmt.Errorf("logs.max_bytes %d: want zero or more", t.Logs.MaxBytes)
 	case t.Logs.Keep < 0:
 		return fmt.Errorf("logs.keep %d: want zero or more", t.Logs.Keep)
 	case t.Limits.Umask != nil && (*t.Limits.Umask < 0 || *t.Limits.Umask > 0o777):
@@ -327,7 +327,7 @@ func (s Stop) validate() error {
 }
 
 func (f File) validate() error {
-	if err := validatePath(f.Path); err != nil {
+	if err := validateFile(f.Path); err != nil {
 		return fmt.Errorf("path %w", err)
 	}
 	if f.Mode&^fs.ModePerm != 0 {
@@ -374,7 +374,16 @@ func (t Task) functions() iter.Seq2[string, string] {
 	}
 }
 
-// validatePath refuses what cannot be the path of a file in a sandbox.
+// validateFile refuses what can be the path of a file neither in a sandbox nor
+// in a volume.
+func validateFile(path string) error {
+	if filepath.IsAbs(path) && filepath.Clean(path) == path && path != "/" {
+		return nil
+	}
+	return validatePath(path)
+}
+
+// validatePath refuses what cannot be a path in a sandbox.
 func validatePath(path string) error {
 	if !filepath.IsLocal(path) || filepath.Clean(path) == "." {
 		return fmt.Errorf("%q: want a path relative to the sandbox that stays inside it", path)
@@ -403,7 +412,7 @@ func (s Step) validate() error {
 	if s.Unless == "" {
 		return nil
 	}
-	if err := validatePath(s.Unless); err != nil {
+	if err := validateFile(s.Unless); err != nil {
 		return fmt.Errorf("unless %w (step %s)", err, s.Name)
 	}
 	return nil
