@@ -19,8 +19,9 @@ import (
 //	POST /v1/nodes/{node}/start      }
 //	POST /v1/nodes/{node}/stop       } taken and saved: 202 with the NodeStatus;
 //	POST /v1/nodes/{node}/restart    } ask again to see it happen
-//	POST /v1/nodes/{node}/replace    } (?force=true: whatever is lost by it)
-//	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status
+//	POST /v1/nodes/{node}/replace    } (restart, replace, remove with ?force=true:
+//	POST /v1/nodes/{node}/remove     } whatever is lost by it)
+//	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status; {"count": 2, "force": true}
 //
 // An error is {"error": "…"} with 400, 404, 409 (the wish cannot be granted),
 // or 503 (the scheduler does not answer). Requests never touch the scheduler:
@@ -77,6 +78,7 @@ func (a api) node(w http.ResponseWriter, r *http.Request) {
 
 func (a api) operate(w http.ResponseWriter, r *http.Request) {
 	node := r.PathValue("node")
+	force := r.URL.Query().Get("force") == "true"
 	var command any
 	switch r.PathValue("wish") {
 	case "start":
@@ -84,11 +86,13 @@ func (a api) operate(w http.ResponseWriter, r *http.Request) {
 	case "stop":
 		command = StopNode{node}
 	case "restart":
-		command = RestartNode{node}
+		command = RestartNode{Node: node, Force: force}
 	case "replace":
-		command = ReplaceNode{Node: node, Force: r.URL.Query().Get("force") == "true"}
+		command = ReplaceNode{Node: node, Force: force}
+	case "remove":
+		command = RemoveNode{Node: node, Force: force}
 	default:
-		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace", r.PathValue("wish"), ErrUnknown))
+		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace, remove", r.PathValue("wish"), ErrUnknown))
 		return
 	}
 	status, err := a.ask(r, command)
@@ -112,6 +116,7 @@ func (a api) replyNode(w http.ResponseWriter, r *http.Request, code int, status 
 func (a api) scale(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Count *int `json:"count"`
+		Force bool `json:"force"`
 	}
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
 	decoder.DisallowUnknownFields()
@@ -126,7 +131,7 @@ func (a api) scale(w http.ResponseWriter, r *http.Request) {
 		reply(w, 0, nil, fmt.Errorf("body: %w: %w; wants {\"count\": 4}", errBody, err))
 		return
 	}
-	status, err := a.ask(r, ScalePod{Pod: r.PathValue("pod"), Count: *body.Count})
+	status, err := a.ask(r, ScalePod{Pod: r.PathValue("pod"), Count: *body.Count, Force: body.Force})
 	reply(w, http.StatusAccepted, status, err)
 }
 

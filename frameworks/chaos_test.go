@@ -109,7 +109,7 @@ func (c *chaos) fault() {
 		c.step(scheduler.Disconnected{Reason: "the stream broke"})
 		c.subscribe()
 	case 6:
-		c.operate(RestartNode{node.Name})
+		c.operate(RestartNode{Node: node.Name})
 	case 7:
 		c.operate([]any{StopNode{node.Name}, StartNode{node.Name}}[c.random.Intn(2)])
 	case 8:
@@ -119,7 +119,7 @@ func (c *chaos) fault() {
 		c.operate(ReplaceNode{Node: node.Name})
 	case 9:
 		if len(nodes) < 5 {
-			c.operate(ScalePod{node.Pod, podSize(nodes, node.Pod) + 1})
+			c.operate(ScalePod{Pod: node.Pod, Count: podSize(nodes, node.Pod) + 1})
 		}
 	}
 }

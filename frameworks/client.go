@@ -66,12 +66,18 @@ func (c Client) ForceReplace(ctx context.Context, node string) (NodeStatus, erro
 	return c.operate(ctx, node, "replace?force=true")
 }
 
+// Remove lets a node leave: it hands over what it holds, its place is given
+// back with all that is on it, and it is forgotten.
+func (c Client) Remove(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "remove")
+}
+
 func (c Client) operate(ctx context.Context, node, wish string) (NodeStatus, error) {
 	var status NodeStatus
 	return status, c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/"+wish, nil, &status)
 }
 
-// Scale changes how many nodes a pod has.
+// Scale changes how many nodes a pod has. Of fewer, some leave, as with Remove.
 func (c Client) Scale(ctx context.Context, pod string, count int) (Status, error) {
 	var status Status
 	return status, c.do(ctx, http.MethodPut, "/v1/pods/"+url.PathEscape(pod), map[string]int{"count": count}, &status)

@@ -1,11 +1,10 @@
 package frameworks
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 )
 
 // What a command can be told.
@@ -26,20 +25,41 @@ type (
 	StartNode struct{ Node string }
 	// StopNode ends a node's task and starts no other; its place is kept.
 	StopNode struct{ Node string }
-	// RestartNode ends a node's task and launches the next in the same place.
-	RestartNode struct{ Node string }
-	// ReplaceNode gives the node a new place, which may be on the same agent.
-	// The data in the old one is destroyed, as soon as its agent is offered. It
-	// is refused where the pod says that data would be lost, unless Force.
+	// RestartNode ends a node's task and launches the next in the same place,
+	// as soon as the service can spare it, or at once with Force.
+	RestartNode struct {
+		Node  string
+		Force bool
+	}
+	// ReplaceNode gives the node a new place, which may be on the same agent, as
+	// soon as the service can spare it. The data in the old one is destroyed, as
+	// soon as its agent is offered. It is refused where the pod says that data
+	// would be lost. With Force neither is asked.
 	ReplaceNode struct {
 		Node  string
 		Force bool
 	}
-	// ScalePod changes the number of nodes.
+	// ScalePod changes the number of nodes. Fewer: nodes leave, as with
+	// RemoveNode, first those that never became members, then as the pod's rules
+	// for places stay satisfied best, then those of the highest indexes.
 	ScalePod struct {
 		Pod   string
 		Count int
+		Force bool
 	}
+	// RemoveNode lets a node leave: it hands over what it holds (Pod.Leave), its
+	// place is given back with all that is on it, and it is forgotten. It is
+	// refused where the pod says that too few would remain, unless Force.
+	RemoveNode struct {
+		Node  string
+		Force bool
+	}
+)
+
+// Commands for plans, the engine's own among them: "update".
+type (
+	// ResumePlan lets a plan go on that is paused.
+	ResumePlan struct{ Plan string }
 )
 
 func (d *decision) command(c any) error {
@@ -47,32 +67,39 @@ func (d *decision) command(c any) error {
 	case AskStatus:
 		return nil
 	case StartNode:
-		return d.operate(c.Node, func(n *Node) error {
+		return d.operate("start", c.Node, func(n *Node) error {
 			n.Goal, n.Failures, n.Retry = GoalRun, 0, d.now
 			return nil
 		})
 	case StopNode:
-		return d.operate(c.Node, func(n *Node) error { n.Goal = GoalStop; return nil })
+		return d.operate("stop", c.Node, func(n *Node) error { n.Goal, n.Out = GoalStop, time.Time{}; return nil })
 	case RestartNode:
-		return d.operate(c.Node, func(n *Node) error {
+		return d.operate("restart", c.Node, func(n *Node) error {
 			if n.Goal == GoalStop {
 				return fmt.Errorf("restart %s: %w: it is stopped; start it", n.Name, ErrRefused)
 			}
-			n.Restart, n.Failures, n.Retry = true, 0, d.now
+			n.Restart, n.Forced, n.Failures, n.Retry = true, n.Forced || c.Force, 0, d.now
 			return nil
 		})
 	case ReplaceNode:
-		return d.operate(c.Node, func(n *Node) error { return d.replace(n, c.Force) })
+		return d.operate("replace", c.Node, func(n *Node) error { return d.replace(n, c.Force) })
 	case ScalePod:
 		return d.scale(c)
+	case ResumePlan:
+		return d.resume(c.Plan)
+	case RemoveNode:
+		return d.remove(c)
 	}
 	return fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
 }
 
-func (d *decision) operate(node string, change func(*Node) error) error {
+func (d *decision) operate(wish, node string, change func(*Node) error) error {
 	n := d.node(node)
-	if n == nil {
+	switch {
+	case n == nil:
 		return unknownNode(node, d.status())
+	case n.Goal == GoalLeave:
+		return fmt.Errorf("%s %s: %w: it leaves; add a node in its stead", wish, n.Name, ErrRefused)
 	}
 	return change(n)
 }
@@ -84,27 +111,7 @@ func (d *decision) replace(n *Node, force bool) error {
 			return fmt.Errorf("replace %s: %w: %w; force it if that is meant", n.Name, ErrRefused, err)
 		}
 	}
-	n.Replace = true
-	return nil
-}
-
-func (d *decision) scale(c ScalePod) error {
-	record, ok := d.pods[c.Pod]
-	switch {
-	case !ok:
-		return fmt.Errorf("pod %q: %w; there are %s", c.Pod, ErrUnknown, strings.Join(sortedKeys(d.pods), ", "))
-	case c.Count > maxNodes:
-		return fmt.Errorf("count %d: %w: wants at most %d", c.Count, ErrRefused, maxNodes)
-	case c.Count < record.Count:
-		return fmt.Errorf("count %d: %w: pod %s has %d nodes, and what the last ones hold would be lost; wants %[4]d or more",
-			c.Count, ErrRefused, c.Pod, record.Count)
-	}
-	for i := record.Count; i < c.Count; i++ {
-		d.nodes = append(d.nodes, newNode(c.Pod, i))
-	}
-	record.Count = c.Count
-	order := func(pod string) int { return slices.IndexFunc(d.Pods, func(p Pod) bool { return p.Name == pod }) }
-	slices.SortStableFunc(d.nodes, func(a, b *Node) int { return cmp.Compare(order(a.Pod), order(b.Pod)) })
+	n.Replace, n.Forced = true, n.Forced || force
 	return nil
 }
 

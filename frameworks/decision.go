@@ -102,6 +102,7 @@ func (d *decision) react(ev scheduler.Event) error {
 	case scheduler.Messaged:
 		d.messaged(ev)
 	case scheduler.Subscribed, scheduler.Removed:
+		d.service.Comparison.Done = 0 // the program may be another one
 		d.recount()
 	case scheduler.Command:
 		return d.command(ev.Value)
@@ -226,7 +227,7 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.do(scheduler.Forget{Task: status.TaskID.Value})
 	n.Alive = n.Alive && n.Lease != nil && !seenToEnd(status)
 	task, _ := d.view.Task(status.TaskID.Value)
-	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced
+	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced || n.Spared
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
 	attrs := []slog.Attr{
 		slog.String("state", status.GetState().String()),
@@ -246,6 +247,7 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 	attrs = append(attrs, slog.Int("failures", n.Failures), slog.Time("retry", n.Retry))
 	d.note(n, "failed", attrs...)
+	d.strained(n)
 }
 
 // neverBegan says whether a launch did not reach its agent: the scheduler died
@@ -256,6 +258,8 @@ func neverBegan(status mesos.TaskStatus) bool {
 
 // settle takes the next step for every node, as far as the offers held allow.
 func (d *decision) settle() {
+	d.compare()
+	d.spare()
 	for _, n := range d.nodes {
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
@@ -263,6 +267,8 @@ func (d *decision) settle() {
 		d.check(n)
 		d.steady(n)
 	}
+	d.leave()
+	d.admit()
 	d.place()
 }
 
@@ -284,27 +290,25 @@ func (d *decision) steady(n *Node) {
 // of a node that is to be replaced once nothing runs there.
 func (d *decision) end(n *Node) {
 	task, live := d.live(n)
-	wanted := n.Goal == GoalRun && !n.Restart && !n.Replace
 	if live && n.Fenced {
 		d.do(scheduler.Kill{Task: d.taskID(n), Grace: fenceGrace, Reason: "fence"})
-	} else if live && !wanted && !task.Killing {
-		reason := "stop"
-		switch {
-		case n.Replace:
-			reason = "replace"
-		case n.Restart:
-			reason = "restart"
+	} else if reason := d.reason(n); live && reason != "" && !task.Killing && d.maystop(n) {
+		if n.Goal == GoalRun {
+			n.Out = d.now
 		}
 		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.pod(n.Pod).grace(), Reason: reason})
 		d.note(n, "stopping", slog.String("reason", reason))
 	}
 	if !live {
-		n.Restart = false
+		n.Restart, n.Spared, n.Forced = false, false, n.Forced && n.Replace
 	}
 	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
 	if n.Replace && (!live || unreachable) && d.freed(n) {
 		if live {
 			n.Left = append(n.Left, d.taskID(n))
+		}
+		if n.arrived() && n.Place != nil {
+			n.Former = n.Place.Address
 		}
 		if n.Place != nil {
 			d.note(n, "gave up its place", slog.String("agent", n.Place.Hostname))
@@ -312,33 +316,24 @@ func (d *decision) end(n *Node) {
 		d.giveUp(n)
 		n.Incarnation++ // so that a late update of the old task finds no owner
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
-		n.Alive, n.Releasing = false, false
+		n.Alive, n.Releasing, n.Spared, n.Forced = false, false, false, false
 	}
 }
 
-// check asks the gate of a node that runs and has not passed it.
+// check asks the gate of a node that runs: until it has passed, and then now
+// and again, for a server that hangs may look alive to its own probe.
 func (d *decision) check(n *Node) {
-	if !d.serving(n) || n.Ready {
+	if !d.serving(n) {
 		return
 	}
-	if d.pod(n.Pod).Ready == nil {
+	switch gate := d.pod(n.Pod).Ready; {
+	case !n.Ready && gate == nil:
 		d.ready(n)
-		return
+	case !n.Ready:
+		d.ask(gateKind, d.taskID(n), n.Waits != "", n)
+	case gate != nil:
+		d.ask(againKind, d.taskID(n), n.Doubts > 0, n)
 	}
-	job := scheduler.Job{Name: d.gateJob(n), Kind: gateKind, Timeout: gateTimeout}
-	if d.view.Running(job.Name) {
-		return
-	}
-	if n.Waits != "" {
-		job.Delay = gatePause
-	}
-	input, err := encodeGate(d.luggage(), n)
-	if err != nil {
-		n.Waits = err.Error()
-		return
-	}
-	job.Input = input
-	d.do(scheduler.Start{Job: job})
 }
 
 // serving says whether the node runs and its own probe, if it has one, passes.
@@ -349,28 +344,13 @@ func (d *decision) serving(n *Node) bool {
 }
 
 func (d *decision) ready(n *Node) {
-	n.Ready, n.ReadySince, n.Waits, n.Progress = true, d.now, "", "ready"
+	n.Ready, n.ReadySince, n.Waits, n.Doubts, n.Progress = true, d.now, "", 0, "ready"
+	n.Arrived, n.Former, n.Out = n.Generation, "", time.Time{}
 	attrs := []slog.Attr{slog.String("agent", n.Place.Hostname)}
 	for _, p := range d.pod(n.Pod).Ports {
 		attrs = append(attrs, slog.String(p.Name, n.Address(p.Name)))
 	}
 	d.note(n, "ready", attrs...)
-}
-
-// jobDone takes in what a gate said.
-func (d *decision) jobDone(ev scheduler.JobDone) {
-	i := slices.IndexFunc(d.nodes, func(n *Node) bool { return d.gateJob(n) == ev.Name })
-	if i < 0 {
-		return // of an incarnation that is gone
-	}
-	n := d.nodes[i]
-	switch {
-	case !d.serving(n) || n.Ready:
-	case ev.Err != "":
-		n.Waits = ev.Err
-	default:
-		d.ready(n)
-	}
 }
 
 // deployed notices that every node of a pod has its place for the first time:
@@ -379,7 +359,7 @@ func (d *decision) deployed() {
 	for _, p := range d.Pods {
 		record := d.pods[p.Name]
 		if record.Deployed || record.Count == 0 || slices.ContainsFunc(d.nodes, func(n *Node) bool {
-			return n.Pod == p.Name && (n.Place == nil || !n.Place.Reserved)
+			return n.Pod == p.Name && n.Goal != GoalLeave && (n.Place == nil || !n.Place.Reserved)
 		}) {
 			continue
 		}

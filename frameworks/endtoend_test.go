@@ -177,11 +177,12 @@ func TestOperatorOnRealMesos(t *testing.T) {
 	assert.Len(t, s.Nodes, 4)
 	d.until("four are ready", ready(4))
 
-	_, err = d.Scale(ctx, "web", 1)
-	require.ErrorIs(t, err, frameworks.ErrRefused)
+	_, err = d.Scale(ctx, "web", 2)
+	require.NoError(t, err)
+	d.until("two are left", func(s frameworks.Status) bool { return s.Ready == 2 && len(s.Nodes) == 2 })
 	_, err = d.Stop(ctx, "web-7")
 	require.ErrorIs(t, err, frameworks.ErrUnknown)
-	assert.EqualError(t, err, `node "web-7": not found; there are web-0, web-1, web-2, web-3`)
+	assert.EqualError(t, err, `node "web-7": not found; there are web-0, web-1`)
 
 	health, err := http.Get(d.URL + "/v1/health")
 	require.NoError(t, err)

@@ -24,8 +24,9 @@ const agentResources = "cpus:4;mem:4096;disk:10000;ports:[31000-31099]"
 // quorum is a service whose nodes have to know each other before they start.
 func quorum(count int) *Service {
 	return &Service{
-		Name:   "db",
-		Binary: Binary{Path: "/bin/db"},
+		Name:    "db",
+		Binary:  Binary{Path: "/bin/db"},
+		Recheck: time.Hour,
 		Pods: []Pod{{
 			Name: "node", Count: count, Together: true,
 			Needs:   offers.MustParse("cpus:1;mem:512"),
@@ -174,12 +175,12 @@ func TestScale(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, quorum(3), 5, agentResources)
 	w.until(time.Minute, "ready", w.allReady(3))
-	_, err := w.command(ScalePod{"node", 5})
+	_, err := w.command(ScalePod{Pod: "node", Count: 5})
 	require.NoError(t, err)
 	w.until(time.Minute, "five are ready", w.allReady(5))
-	_, err = w.command(ScalePod{"node", 2})
+	_, err = w.command(ScalePod{Pod: "node", Count: -1})
 	require.ErrorIs(t, err, ErrRefused)
-	_, err = w.command(ScalePod{"nod", 7})
+	_, err = w.command(ScalePod{Pod: "nod", Count: 7})
 	require.ErrorIs(t, err, ErrUnknown)
 	_, err = w.command(StopNode{"node-9"})
 	require.ErrorIs(t, err, ErrUnknown)

@@ -1,19 +1,24 @@
 package frameworks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mesokit/mesokit/scheduler"
 )
 
-// Gate asks the servers themselves whether a node has arrived: nil lets it
-// pass, an error says what it still waits for, and it is asked again. It runs
-// outside the scheduler's decisions, until ctx ends, and only looks.
+// Gate asks the servers themselves whether a node has arrived, or may go on: nil
+// lets it pass, an error says what it still waits for, and it is asked again. It
+// runs outside the scheduler's decisions, until ctx ends, and only looks. (A
+// Leave acts as well; what it does may be repeated.)
 type Gate func(ctx context.Context, d Deployment, n Node) error
 
 // TCP passes when the port accepts a connection.
@@ -47,29 +52,59 @@ func HTTP(port, path string) Gate {
 	}
 }
 
+// What jobs ask.
 const (
-	gateKind    = "gate"
-	gateTimeout = 15 * time.Second
-	gatePause   = time.Second
+	gateKind  = "gate"  // has a node arrived?
+	againKind = "again" // does a ready node still serve?
+	joinKind  = "join"  // may a node be launched that has not arrived?
+	spareKind = "spare" // may these nodes stop at once?
+	leaveKind = "leave" // hand over what a node holds
 )
 
-// gateJob names the question whether this incarnation has arrived.
-func (s *Service) gateJob(n *Node) string { return gateKind + "/" + s.taskID(n) }
+const (
+	gateTimeout = 15 * time.Second
+	// handTimeout bounds one call of a Spare or a Leave, which hand things over:
+	// long, and not for ever.
+	handTimeout = 10 * time.Minute
+	gatePause   = time.Second
+	// againPause is between two questions to a node that is ready.
+	againPause = 15 * time.Second
+)
 
 type gateInput struct {
 	luggage
-	Node Node `json:"node"`
+	Nodes []Node `json:"nodes"`
 }
 
-func encodeGate(l luggage, n *Node) ([]byte, error) {
-	input, err := json.Marshal(gateInput{luggage: l, Node: *n})
-	if err != nil {
-		return nil, fmt.Errorf("gate of %s: %w", n.Name, err)
+// ask starts the job that asks the servers something about nodes of one pod,
+// unless it runs. One that was refused is asked again after a pause.
+func (d *decision) ask(kind, id string, refused bool, nodes ...*Node) {
+	job := scheduler.Job{Name: kind + "/" + id, Kind: kind, Timeout: gateTimeout}
+	if d.view.Running(job.Name) {
+		return
 	}
-	return input, nil
+	switch {
+	case refused:
+		job.Delay = gatePause
+	case kind == againKind:
+		job.Delay = cmp.Or(d.Recheck, againPause)
+	}
+	if kind == spareKind || kind == leaveKind {
+		job.Timeout = handTimeout
+	}
+	in := gateInput{luggage: d.luggage()}
+	for _, n := range nodes {
+		in.Nodes = append(in.Nodes, *n)
+	}
+	var err error
+	if job.Input, err = json.Marshal(in); err != nil {
+		nodes[0].Waits = err.Error()
+		return
+	}
+	d.do(scheduler.Start{Job: job})
 }
 
-// Work implements scheduler.Worker: it carries out the gates and the routines'
+// Work implements scheduler.Worker: it asks the servers, and does the routines'
 // jobs.
 func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	switch job.Kind {
@@ -78,16 +113,68 @@ func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	case lookKind, doKind:
 		return s.workRoutine(ctx, job)
 	}
-	if job.Kind != gateKind {
-		return nil, fmt.Errorf("job %s: unknown kind %q", job.Name, job.Kind)
-	}
 	var in gateInput
 	if err := json.Unmarshal(job.Input, &in); err != nil {
 		return nil, fmt.Errorf("job %s: %w", job.Name, err)
 	}
-	pod := s.pod(in.Node.Pod)
-	if pod == nil || pod.Ready == nil {
-		return nil, fmt.Errorf("job %s: pod %q has no gate", job.Name, in.Node.Pod)
+	if len(in.Nodes) == 0 || s.pod(in.Nodes[0].Pod) == nil {
+		return nil, fmt.Errorf("job %s: is about no node of this service", job.Name)
 	}
-	return nil, pod.Ready(ctx, in.unpack(), in.Node)
+	pod := s.pod(in.Nodes[0].Pod)
+	var gate Gate
+	switch job.Kind {
+	case gateKind, againKind:
+		gate = pod.Ready
+	case joinKind:
+		gate = pod.Join
+	case leaveKind:
+		gate = pod.Leave
+	case spareKind:
+		gate = func(ctx context.Context, d Deployment, _ Node) error { return pod.Spare(ctx, d, in.Nodes) }
+	default:
+		return nil, fmt.Errorf("job %s: unknown kind %q", job.Name, job.Kind)
+	}
+	return nil, gate(ctx, in.unpack(), in.Nodes[0])
+}
+
+// jobDone takes in what a job said.
+func (d *decision) jobDone(ev scheduler.JobDone) {
+	kind, id, _ := strings.Cut(ev.Name, "/")
+	if kind == spareKind {
+		d.answered(id, ev.Err)
+		return
+	}
+	i := slices.IndexFunc(d.nodes, func(n *Node) bool {
+		return d.taskID(n) == id && kind != joinKind || d.nextTaskID(n) == id && kind == joinKind
+	})
+	if i < 0 {
+		return // of an incarnation that is gone
+	}
+	n := d.nodes[i]
+	switch kind {
+	case gateKind, againKind:
+		d.asked(n, ev)
+	case joinKind:
+		d.admitted(n, ev)
+	case leaveKind:
+		d.left(n, ev)
+	}
+}
+
+// asked takes in what the gate said of a node.
+func (d *decision) asked(n *Node, ev scheduler.JobDone) {
+	switch {
+	case !d.serving(n):
+	case !n.Ready && ev.Err != "":
+		n.Waits = ev.Err
+	case !n.Ready:
+		d.ready(n)
+	case ev.Err == "":
+		n.Doubts = 0
+	case n.Doubts == 0:
+		n.Doubts++ // once may be chance
+	default:
+		n.Ready, n.Doubts, n.Waits = false, 0, ev.Err
+		d.progress(n, "not ready", slog.String("why", ev.Err))
+	}
 }

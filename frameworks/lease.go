@@ -70,7 +70,7 @@ func (d *decision) messaged(ev scheduler.Messaged) {
 		if m.Task == d.taskID(n) && n.Withheld.IsZero() && n.Lease != nil {
 			term := n.Lease.Within
 			d.quarters[term.String()] = &quarter{Begins: d.now.Truncate(term / grantShare)}
-			d.say(n, executor.Grant{Task: m.Task, Number: m.Number})
+			d.say(n, executor.Grant(m))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,12 +19,13 @@ import (
 // ledger is a service as the store has it: read at the start of a decision,
 // changed by it, and what changed written back at its end.
 //
-// Keys: <service>/pod/<pod>, <service>/node/<node>,
+// Keys: <service>/service, <service>/pod/<pod>, <service>/node/<node>,
 // <service>/discard/<resource id>, <service>/seen/<agent>,
 // <service>/routine/<routine>, <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
 	prefix   string
 	view     scheduler.View
+	service  *serviceRecord
 	pods     map[string]*podRecord
 	nodes    []*Node // in the order of pods and indexes
 	discards []*discard
@@ -40,13 +42,31 @@ type ledger struct {
 // written by a later Mesokit, and is refused.
 const formatVersion = 1
 
-// podRecord is how many nodes a pod has, which an operator may change.
+// podRecord is how many nodes a pod has, which an operator may change. There are
+// Count nodes of it that do not leave.
 type podRecord struct {
 	First int `json:"first"` // at the first deployment
 	Count int `json:"count"`
 	// Deployed: all first nodes had their places at once, so that those of a
 	// pod with Together may start, now and after every restart.
 	Deployed bool `json:"deployed"`
+	// Gone are the nodes that left, by index: whoever comes after one of them
+	// takes neither its reservations nor its tasks for its own.
+	Gone map[int]past `json:"gone,omitempty"`
+	// Asking is the question whether the service can spare nodes of the pod.
+	Asking  asking        `json:"asking,omitzero"`
+	Rollout rolloutRecord `json:"rollout,omitzero"`
+}
+
+// serviceRecord is what the service as a whole remembers.
+type serviceRecord struct {
+	Comparison comparison `json:"comparison,omitzero"`
+}
+
+// past is how far a node had counted when it left.
+type past struct {
+	Generation  int `json:"generation"`
+	Incarnation int `json:"incarnation"`
 }
 
 // discard is a place that is no longer wanted: by the operator's wish, or
@@ -56,6 +76,7 @@ type discard struct {
 	ID    string    `json:"id"` // resource id
 	Agent string    `json:"agent"`
 	Sent  time.Time `json:"sent,omitzero"`
+	Times int       `json:"times,omitempty"` // sent
 }
 
 const discardKept = 24 * time.Hour
@@ -69,10 +90,11 @@ type versioned struct {
 // not yet.
 func (s *Service) open(v scheduler.View) (*ledger, error) {
 	l := &ledger{
-		prefix: s.Name + "/",
-		view:   v,
-		pods:   map[string]*podRecord{},
-		seen:   map[string][]byte{},
+		prefix:  s.Name + "/",
+		view:    v,
+		service: &serviceRecord{},
+		pods:    map[string]*podRecord{},
+		seen:    map[string][]byte{},
 
 		routine:  map[string]*routineRecord{},
 		secrets:  map[string]*secret{},
@@ -83,6 +105,8 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 		kind, id, _ := strings.Cut(strings.TrimPrefix(key, l.prefix), "/")
 		var err error
 		switch kind {
+		case "service":
+			l.service, err = decode[serviceRecord](value)
 		case "pod":
 			l.pods[id], err = decode[podRecord](value)
 		case "node":
@@ -106,27 +130,45 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 			return nil, fmt.Errorf("record %s: %w", key, err)
 		}
 	}
+	return l, l.populate(s, nodes)
+}
+
+// populate puts the nodes into their order, and begins the pods that the store
+// does not have yet.
+func (l *ledger) populate(s *Service, nodes map[string]*Node) error {
+	for _, name := range sortedKeys(nodes) {
+		if s.pod(nodes[name].Pod) == nil {
+			return fmt.Errorf("pod %s is deployed and no longer declared: declare it, and remove its nodes first", nodes[name].Pod)
+		}
+	}
 	for _, pod := range sortedKeys(l.pods) {
 		if s.pod(pod) == nil {
-			return nil, fmt.Errorf("pod %s is deployed and no longer declared, and this version cannot remove it: declare it", pod)
+			delete(l.pods, pod)
 		}
 	}
 	for _, p := range s.Pods {
-		record := l.pods[p.Name]
-		if record == nil {
-			record = &podRecord{First: p.Count, Count: p.Count}
-			l.pods[p.Name] = record
-		}
-		for i := range record.Count {
-			n := nodes[nodeName(p.Name, i)]
-			if n == nil {
-				n = newNode(p.Name, i)
+		if l.pods[p.Name] == nil {
+			l.pods[p.Name] = &podRecord{First: p.Count, Count: p.Count}
+			for i := range p.Count {
+				l.nodes = append(l.nodes, newNode(p.Name, i, past{}))
 			}
-			l.nodes = append(l.nodes, n)
 		}
 	}
-	s.makeSecrets(l, v)
-	return l, nil
+	l.nodes = slices.AppendSeq(l.nodes, maps.Values(nodes))
+	l.sort(s)
+	s.makeSecrets(l, l.view)
+	return nil
+}
+
+// sort puts the nodes into the order of pods and indexes.
+func (l *ledger) sort(s *Service) {
+	order := map[string]int{}
+	for i, p := range s.Pods {
+		order[p.Name] = i
+	}
+	slices.SortFunc(l.nodes, func(a, b *Node) int {
+		return cmp.Or(cmp.Compare(order[a.Pod], order[b.Pod]), cmp.Compare(a.Index, b.Index))
+	})
 }
 
 func decode[T any](value []byte) (*T, error) {
@@ -168,7 +210,7 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 		keep(key, record)
 		return nil
 	}
-	var errs []error
+	errs := []error{put("service", l.service)}
 	for _, pod := range sortedKeys(l.pods) {
 		errs = append(errs, put("pod/"+pod, l.pods[pod]))
 	}

@@ -20,6 +20,9 @@ type Goal string
 const (
 	GoalRun  Goal = "run"
 	GoalStop Goal = "stop"
+	// GoalLeave: it hands over what it holds, gives its place back, and is
+	// forgotten.
+	GoalLeave Goal = "leave"
 )
 
 // Node is one server with a name that it keeps: a broker, a ring member. It
@@ -37,10 +40,21 @@ type Node struct {
 	// Founding is the generation in which the node was part of the pod's first
 	// deployment; 0: it joined later. In a later generation its volumes are new.
 	Founding int `json:"founding,omitempty"`
+	// Arrived is the generation in which the node last became ready; 0: never.
+	// Equal to Generation: its volumes hold a member of the service, which is
+	// not to be formatted, bootstrapped or joined again.
+	Arrived int `json:"arrived,omitempty"`
+	// Former is the address of the place that a member gave up by a replace,
+	// until it arrives anew: its peers may still know it by that.
+	Former string `json:"former,omitempty"`
 	// Place is nil until one is found.
 	Place *Place `json:"place,omitempty"`
 	// Incarnation counts the tasks, from 1; 0: never launched.
 	Incarnation int `json:"incarnation"`
+	// Config is a hash of what the last task was rendered from, Wanted of what it
+	// would be rendered from now. A running node where they differ is out of date.
+	Config string `json:"config,omitempty"`
+	Wanted string `json:"wanted,omitempty"`
 	// Progress is the last that the task said of itself: "formatted".
 	Progress string `json:"progress,omitempty"`
 	// Ready holds only while the task of this incarnation runs. ReadySince is
@@ -54,6 +68,12 @@ type Node struct {
 	Failures    int       `json:"failures,omitempty"`
 	LastFailure string    `json:"last_failure,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"` // not launched before
+
+	// Doubts counts how often in a row the gate of a ready node said no.
+	Doubts int `json:"doubts,omitempty"`
+	// Admitted is when the pod's Join let the node be launched; it holds for a
+	// minute.
+	Admitted time.Time `json:"admitted,omitzero"`
 
 	// Left are tasks of places given up while their agents were out of reach.
 	// Nothing is launched while one of them is known to run.
@@ -79,6 +99,15 @@ type Node struct {
 	Releasing bool `json:"releasing,omitempty"`
 	// Withheld is since when the lease is not granted; zero: it is.
 	Withheld time.Time `json:"withheld,omitzero"`
+	// Forced: the operator wants that whatever the service can spare.
+	Forced bool `json:"forced,omitempty"`
+	// Spared: the service can spare the node for the stop that it is about to
+	// make. It ends with the task.
+	Spared bool `json:"spared,omitempty"`
+	// Out is since when the node is down on purpose: until it is ready again.
+	Out time.Time `json:"out,omitzero"`
+	// Departed: what a leaving node held has been handed over.
+	Departed bool `json:"departed,omitempty"`
 }
 
 // Place is where a node lives: reserved resources, ports and volumes of one
@@ -137,8 +166,18 @@ func (n Node) Address(port string) string {
 	return net.JoinHostPort(n.Place.Address, strconv.FormatUint(n.Place.Ports[port], 10))
 }
 
-func newNode(pod string, index int) *Node {
-	return &Node{Name: nodeName(pod, index), Pod: pod, Index: index, Goal: GoalRun, Generation: 1}
+// Outdated says whether the node runs what was rendered from a configuration
+// that is no longer wanted.
+func (n Node) Outdated() bool { return n.Config != "" && n.Wanted != "" && n.Config != n.Wanted }
+
+// arrived says whether the node's volumes hold a member.
+func (n *Node) arrived() bool { return n.Arrived == n.Generation }
+
+func newNode(pod string, index int, after past) *Node {
+	return &Node{
+		Name: nodeName(pod, index), Pod: pod, Index: index, Goal: GoalRun,
+		Generation: after.Generation + 1, Incarnation: after.Incarnation,
+	}
 }
 
 func nodeName(pod string, index int) string { return fmt.Sprintf("%s-%d", pod, index) }
@@ -147,6 +186,11 @@ func nodeName(pod string, index int) string { return fmt.Sprintf("%s-%d", pod, i
 // the new one.
 func (s *Service) taskID(n *Node) string {
 	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Incarnation)
+}
+
+// nextTaskID is that of the task to be launched next.
+func (s *Service) nextTaskID(n *Node) string {
+	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Incarnation+1)
 }
 
 // owner splits a task id of this service.

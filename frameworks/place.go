@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -63,8 +64,9 @@ func (d *decision) release(free iter.Seq[*mesos.Offer], used map[string]bool) {
 	for _, h := range offers.Owned(free, ours) {
 		for _, r := range h.Resources {
 			for _, reservation := range r.Reservations {
-				if gone := d.discarded(reservation.GetLabels().GetLabels()); gone != nil {
+				if gone := d.discarded(reservation.GetLabels().GetLabels()); gone != nil && gone.Sent != d.now {
 					gone.Sent = d.now
+					gone.Times++
 				}
 			}
 		}
@@ -83,10 +85,12 @@ func (d *decision) forgetDiscards() {
 	d.discards = kept
 }
 
-// idle are the nodes that are to run, and do not.
+// idle are the nodes that are to run, and do not. One that leaves runs until it
+// has handed over what it holds.
 func (d *decision) idle(yield func(*Node) bool) {
 	for _, n := range d.nodes {
-		if _, live := d.live(n); live || n.Replace || n.Goal != GoalRun && d.together(n) {
+		if _, live := d.live(n); live || n.Replace || n.Goal == GoalStop && d.together(n) ||
+			n.Goal == GoalLeave && (n.Departed || !n.arrived()) {
 			continue
 		}
 		if !yield(n) {
@@ -143,22 +147,27 @@ func (d *decision) giveUp(n *Node) {
 func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool) {
 	var accepts []offers.Accept
 	byAgent := map[string]int{}
+	standing := d.standing()
 	for n := range d.idle {
 		claimed, ok := claims[n]
-		if !ok || used[n.Place.Agent] || d.backsOff(n) || !d.together(n) || d.haunted(n) || n.Fenced || n.Alive {
+		if !ok || used[n.Place.Agent] || d.backsOff(n) || d.held(n) != "" || d.haunted(n) || n.Fenced || n.Alive {
 			continue
 		}
 		n.Incarnation++
-		n.Progress, n.Waits, n.Ready = "", "", false
+		n.Progress, n.Waits, n.Ready, n.Doubts, n.Admitted = "", "", false, 0, time.Time{}
 		task, err := d.task(n, n.Place.Resources)
 		if err != nil {
 			n.Failures++
 			n.LastFailure = err.Error()
 			n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 			d.note(n, "failed", slog.String("error", err.Error()), slog.Time("retry", n.Retry))
+			d.strained(n)
 			continue
 		}
 		n.Progress, n.Alive = "launched", true
+		if config, err := d.config(standing, n); err == nil {
+			n.Config, n.Wanted = config, config
+		}
 		i, ok := byAgent[n.Place.Agent]
 		if !ok {
 			i = len(accepts)
@@ -375,6 +384,8 @@ func (d *decision) want() {
 			continue
 		case n.Place != nil && (d.haunted(n) || n.Fenced || n.Alive):
 			continue // until the task that was left behind has ended, or the routine allows it
+		case n.Place != nil && n.Place.Reserved && d.together(n) && d.held(n) != "":
+			continue // until a peer has arrived
 		}
 		want := n.Name + " " + string(d.phase(n))
 		if n.Place != nil && !n.Place.Reserved {
@@ -390,7 +401,15 @@ func (d *decision) want() {
 	}
 	for _, gone := range d.discards {
 		if gone.Sent.IsZero() || d.within(releaseTime, gone.Sent) {
-			wants = append(wants, "release "+gone.ID)
+			want := "release " + gone.ID
+			// What was offered while it was on its way was refused. If it got lost,
+			// that is wanted again; who refuses it several times means it.
+			if due := gone.Sent.Add(settleTime); d.now.Before(due) {
+				d.wakeAt(due)
+			} else if gone.Times > 0 && gone.Times < 4 {
+				want += fmt.Sprint(" again ", gone.Times)
+			}
+			wants = append(wants, want)
 			d.wakeAt(gone.Sent.Add(releaseTime))
 		}
 	}

@@ -275,7 +275,7 @@ func (r *routineStep) obey(o Order) error {
 		return r.change(o.Node, func(n *Node) { n.Fenced, n.Failures, n.Retry = false, 0, time.Time{} })
 	case Rebuild:
 		return r.change(o.Node, func(n *Node) {
-			n.Replace = true
+			n.Replace, n.Forced = true, true // the domain has weighed it
 			r.note(n, "is rebuilt", slog.String("routine", r.name))
 		})
 	case Name:

@@ -317,7 +317,7 @@ func (w *writers) disturb(random *rand.Rand) {
 			}
 		}
 	case 7:
-		_, err := w.command([]any{RestartNode{node.Name}, ReplaceNode{Node: node.Name}}[random.Intn(2)])
+		_, err := w.command([]any{RestartNode{Node: node.Name}, ReplaceNode{Node: node.Name}}[random.Intn(2)])
 		assert.NoError(w.t, err)
 	}
 }

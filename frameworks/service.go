@@ -31,6 +31,9 @@ type Service struct {
 	// User runs the tasks; empty: the scheduler's user.
 	User string
 	Pods []Pod
+	// Recheck is how often the gate of a node that is ready is asked again; zero:
+	// 15 seconds. A node is ready no more when it says no twice in a row.
+	Recheck time.Duration
 	// Binary is this framework's own program, as the agents get it. Pods with
 	// a Task need it.
 	Binary Binary
@@ -67,6 +70,17 @@ type Pod struct {
 	// for servers whose configuration names every peer.
 	Together bool
 
+	// After names pods whose nodes must all have arrived once before a node of
+	// this pod is launched that has not.
+	After []string
+	// Serial launches nodes that have not arrived in their place one at a time,
+	// at first by index.
+	Serial bool
+	// Join asks the nodes that are there before one is launched that has not
+	// arrived in its place: is anybody else joining, leaving or moving? It
+	// implies Serial. Nil: nobody is asked.
+	Join Gate
+
 	// Command is run by a shell. It is told its address in $HOST, port p in
 	// $PORT_P, its name in $NODE, its index in $NODE_INDEX, and the service's
 	// name in $SERVICE. Either Command or Task.
@@ -80,6 +94,25 @@ type Pod struct {
 	// Secrets which file holds which; they reach it by a message, and are in no
 	// TaskInfo, label, log or status.
 	Secrets []string
+	// Essence returns what counts of a task: where that changes, a node that runs
+	// is out of date, and is rolled. Of what a node needs only at its first start,
+	// or learns of its peers while it runs, nothing should be left. Nil: all of
+	// it counts. The task it is given was rendered as if every node had arrived.
+	Essence func(executor.Task) executor.Task
+	// Rollout is how nodes that are out of date are updated.
+	Rollout Rollout
+	// Spare asks whether the service can do without nodes that are to stop on
+	// purpose: for an update, a restart, a replace, a drain, or to leave. It is
+	// not asked for nodes that are not ready. Nil: one node at a time, and only
+	// while all others of the pod are ready.
+	Spare Spare
+	// Leave hands over what a node that is to leave holds, while it still runs:
+	// decommission it. It is called until it returns nil; what it does may be
+	// repeated. Nil: nothing is to be handed over.
+	Leave Gate
+	// Removable says why these nodes must not leave, such as a replication factor
+	// that the rest could not keep; nil error: they may. A pure function; nil: always.
+	Removable func(d Deployment, nodes []Node) error
 
 	// Ready asks whether a running node serves; nil: it does once it runs and
 	// its own probe, if it has one, passes.
@@ -160,10 +193,47 @@ func (s *Service) Validate() error {
 		}
 	}
 	errs = multierror.Append(errs, s.validateRoutines()...)
+	for i, p := range s.Pods {
+		for _, after := range p.After {
+			if after == p.Name || s.pod(after) == nil {
+				bad(fmt.Sprintf("Service.Pods[%d].After", i), after, "wants another pod of the service")
+			}
+		}
+		if circle := s.circle(p.Name, p.Name); circle != "" {
+			bad(fmt.Sprintf("Service.Pods[%d].After", i), circle, "wants an order without a circle")
+			break
+		}
+	}
+	if s.Recheck < 0 {
+		bad("Service.Recheck", s.Recheck, "wants a duration of 0 or more")
+	}
 	if s.Invalid != nil {
 		errs = multierror.Append(errs, s.Invalid)
 	}
 	return errs.ErrorOrNil()
+}
+
+// circle returns a way from a pod to another along After, the other first, or
+// nothing. (It ends, because of two pods of a circle one is found first.)
+func (s *Service) circle(from, to string) string {
+	var walk func(at, way string, seen map[string]bool) string
+	walk = func(at, way string, seen map[string]bool) string {
+		p := s.pod(at)
+		if p == nil || seen[at] {
+			return ""
+		}
+		seen[at] = true
+		for _, next := range p.After {
+			if next == to {
+				return way + " → " + to
+			}
+			if found := walk(next, way+" → "+next, seen); found != "" {
+				return found
+			}
+		}
+		return ""
+	}
+	return walk(from, from, map[string]bool{})
 }
 
 func (p Pod) validate(field string) []error {

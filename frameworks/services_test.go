@@ -171,7 +171,7 @@ func TestServiceEndsAmongOthers(t *testing.T) {
 	}), []byte(w.seed), w.records())
 	require.NoError(t, err)
 	probe.Step(w.now, scheduler.Tick{})
-	assert.Equal(t, []string{"beta/node/node-0=0", "beta/node/node-1=0", "beta/pod/node=0", "_services/beta=1"}, records)
+	assert.Equal(t, []string{"beta/node/node-0=0", "beta/node/node-1=0", "beta/pod/node=0", "beta/service=0", "_services/beta=1"}, records)
 	assert.Equal(t, []string{"alpha"}, roles)
 }
 

@@ -68,6 +68,12 @@ func (d *decision) status() Status {
 		if s.Phase == Reserved && n.Place.Used {
 			s.Waits = "waits for agent " + n.Place.Hostname + " to offer what is reserved there; replace gives it a new place"
 		}
+		switch {
+		case s.Phase == Reserved && s.Waits == "" && d.held(n) != "":
+			s.Waits = d.held(n)
+		case s.Phase == Ready && d.blocked(n) != "":
+			s.Waits = d.blocked(n)
+		}
 		if n.Incarnation > 0 {
 			s.Task = d.taskID(n)
 			if t, ok := d.view.Task(s.Task); ok {
@@ -86,7 +92,7 @@ func (d *decision) status() Status {
 func (d *decision) phase(n *Node) Phase {
 	task, live := d.live(n)
 	switch {
-	case live && (task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced):
+	case live && (task.Killing || n.Fenced || d.reason(n) != "" && d.maystop(n)):
 		return Stopping
 	case live && task.Status.GetState() == mesos.TASK_UNREACHABLE:
 		return Unreachable

@@ -202,6 +202,8 @@ func (c Cluster) Service() *frameworks.Service {
 			Task:        c.task,
 			Ready:       unfenced,
 			Replaceable: replaceable,
+			Essence:     essence,
+			Removable:   removable,
 			Backoff:     c.Backoff,
 			Grace:       c.Grace,
 		}},

@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,4 +235,26 @@ func replaceable(d frameworks.Deployment, n frameworks.Node) error {
 		}
 	}
 	return nil
+}
+
+// essence leaves out what a broker needs for its first start only, and the list
+// of the controllers, which a broker that runs learns from the quorum: that a
+// peer has moved is no reason to restart it.
+func essence(t executor.Task) executor.Task {
+	t.Env = maps.Clone(t.Env)
+	delete(t.Env, envControllers)
+	t.Files = slices.Clone(t.Files)
+	for i, f := range t.Files {
+		if f.Path == propertiesFile {
+			t.Files[i].Content = bootstrapLine.ReplaceAll(f.Content, nil)
+		}
+	}
+	return t
+}
+
+var bootstrapLine = regexp.MustCompile(`(?m)^controller\.quorum\.bootstrap\.servers=.*\n`)
+
+// removable refuses to let brokers leave: nothing moves their partitions away.
+func removable(frameworks.Deployment, []frameworks.Node) error {
+	return errors.New("the partitions that it holds would lose a replica")
 }

@@ -1,0 +1,70 @@
+package frameworks
+
+import (
+	"log/slog"
+	"slices"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// leave takes the next step for the nodes that leave: hand over what they
+// hold, one node of a pod at a time; stop; give the place back; be forgotten.
+func (d *decision) leave() {
+	busy := map[string]bool{}
+	for _, n := range slices.Backward(d.nodes) { // the last of a pod goes first
+		if n.Goal != GoalLeave || n.Departed {
+			continue
+		}
+		pod := d.pod(n.Pod)
+		if pod.Leave == nil || n.Arrived == 0 {
+			d.depart(n)
+			continue
+		}
+		if !busy[n.Pod] {
+			busy[n.Pod] = true
+			d.ask(leaveKind, d.taskID(n), n.Waits != "", n)
+		}
+	}
+	d.nodes = slices.DeleteFunc(d.nodes, d.forgotten)
+}
+
+func (d *decision) depart(n *Node) {
+	n.Departed, n.Waits = true, ""
+	d.note(n, "handed over what it held")
+}
+
+// forgotten gives up the place of a node that has left and that does not run
+// any more, or whose agent cannot be reached: if its task is seen again, it is
+// nobody's, and killed.
+func (d *decision) forgotten(n *Node) bool {
+	task, live := d.live(n)
+	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
+	if n.Goal != GoalLeave || !n.Departed || live && !unreachable || !d.freed(n) {
+		return false
+	}
+	where := ""
+	if n.Place != nil {
+		where = n.Place.Hostname
+	}
+	d.giveUp(n)
+	record := d.pods[n.Pod]
+	if record.Gone == nil {
+		record.Gone = map[int]past{}
+	}
+	record.Gone[n.Index] = past{Generation: n.Generation, Incarnation: n.Incarnation}
+	d.note(n, "left", slog.String("agent", where))
+	return true
+}
+
+// left takes in what the pod's Leave said.
+func (d *decision) left(n *Node, ev scheduler.JobDone) {
+	switch {
+	case n.Goal != GoalLeave || n.Departed:
+	case ev.Err != "":
+		n.Waits = ev.Err
+	default:
+		d.depart(n)
+	}
+}

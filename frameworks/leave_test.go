@@ -1,0 +1,147 @@
+package frameworks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+func (w *world) names() string {
+	var names []string
+	for _, n := range w.status().Nodes {
+		names = append(names, n.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestScaleInAndOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quorum(3), 6, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	_, err := w.command(ScalePod{Pod: "node", Count: 6})
+	require.NoError(t, err)
+	w.until(time.Minute, "six are ready", w.allReady(6))
+	old := w.status().Nodes[4]
+	_, err = w.command(ScalePod{Pod: "node", Count: 2})
+	require.NoError(t, err)
+	w.until(10*time.Minute, "two are left", func() bool { return w.names() == "node-0 node-1" && w.status().Ready == 2 })
+	w.until(10*time.Minute, "all is given back", func() bool { return len(w.removed) == 4 })
+	_, err = w.command(ScalePod{Pod: "node", Count: 5})
+	require.NoError(t, err)
+	w.until(time.Minute, "five are ready", w.allReady(5))
+	again := w.status().Nodes[4]
+	assert.Greater(t, again.Generation, old.Generation, "the new node-4 takes nothing of the old one for its own")
+	assert.NotEqual(t, volumeOf(old), volumeOf(again))
+	assert.Equal(t, 1, w.made[volumeOf(again)])
+	assert.Zero(t, w.removed[volumeOf(again)])
+}
+
+func TestAChosenNodeLeavesAndTheGapIsFilled(t *testing.T) {
+	t.Parallel()
+	s := quorum(4)
+	s.Pods[0].Removable = func(_ Deployment, nodes []Node) error {
+		if nodes[0].Index == 0 {
+			return errors.New("it is the seed")
+		}
+		return nil
+	}
+	w := newWorld(t, s, 5, agentResources)
+	w.until(time.Minute, "ready", w.allReady(4))
+	_, err := w.command(RemoveNode{Node: "node-0"})
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "it is the seed")
+	_, err = w.command(RemoveNode{Node: "node-1"})
+	require.NoError(t, err)
+	_, err = w.command(StopNode{Node: "node-1"})
+	require.ErrorIs(t, err, ErrRefused)
+	w.until(time.Minute, "it has left", func() bool { return w.names() == "node-0 node-2 node-3" })
+	_, err = w.command(ScalePod{Pod: "node", Count: 4})
+	require.NoError(t, err)
+	w.until(time.Minute, "the gap is filled", func() bool { return w.names() == "node-0 node-1 node-2 node-3" && w.status().Ready == 4 })
+	_, err = w.command(RemoveNode{Node: "node-0", Force: true})
+	require.NoError(t, err)
+	w.until(time.Minute, "it has left", func() bool { return w.names() == "node-1 node-2 node-3" })
+}
+
+// A leaving node runs until it has handed over what it holds, one node after
+// the other, also when it fails meanwhile, and when the scheduler dies.
+func TestHandsOverBeforeItLeaves(t *testing.T) {
+	t.Parallel()
+	s := quorum(4)
+	s.Pods[0].Leave = func(context.Context, Deployment, Node) error { return nil }
+	w := newWorld(t, s, 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(4))
+	left := map[string]int{"node-3": 20, "node-2": 10}
+	var order []string
+	w.gate = func(job scheduler.Job) error {
+		if job.Kind != leaveKind {
+			return nil
+		}
+		n := w.input(job).Nodes[0]
+		if left[n.Name]--; left[n.Name] > 0 {
+			return fmt.Errorf("%d partitions to move", left[n.Name])
+		}
+		order = append(order, n.Name)
+		return nil
+	}
+	_, err := w.command(ScalePod{Pod: "node", Count: 2})
+	require.NoError(t, err)
+	w.until(time.Minute, "it says what it waits for", func() bool { return w.status().Nodes[3].Waits == "15 partitions to move" })
+	assert.Equal(t, 4, w.status().Ready)
+	w.each(func(e *fakeExecutor) {
+		if strings.HasSuffix(w.node(e), "node-3") {
+			w.exit(e.agent, e.container, 9)
+		}
+	})
+	w.crash()
+	w.until(10*time.Minute, "two are left", func() bool { return w.names() == "node-0 node-1" })
+	assert.Equal(t, []string{"node-3", "node-2"}, order)
+}
+
+// The scheduler dies at each point between the wish and the end of a removal.
+func TestLeaveSurvivesDeathAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	run := func(w *world, die int) int {
+		w.until(time.Minute, "ready", w.allReady(3))
+		from := w.points
+		if die > 0 {
+			w.dieAt = from + die
+		}
+		_, err := w.command(ScalePod{Pod: "node", Count: 2})
+		require.NoError(w.t, err)
+		w.until(5*time.Minute, "two are left, and the volume is gone", func() bool {
+			return w.names() == "node-0 node-1" && w.status().Ready == 2 && len(w.removed) == 1
+		})
+		return w.points - from
+	}
+	points := run(newWorld(t, quorum(3), 3, agentResources), 0)
+	for at := 1; at <= points; at++ {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			t.Parallel()
+			run(newWorld(t, quorum(3), 3, agentResources), at)
+		})
+	}
+}
+
+func TestLeavesThoughItsAgentIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quorum(3), 3, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	w.cutAgentOf(w.status().Nodes[1])
+	w.until(5*time.Minute, "unreachable", func() bool { return w.status().Nodes[1].Phase == Unreachable })
+	_, err := w.command(RemoveNode{Node: "node-1"})
+	require.NoError(t, err)
+	w.until(time.Minute, "it is forgotten", func() bool { return w.names() == "node-0 node-2" })
+	for _, a := range w.agents {
+		w.heal(a)
+	}
+	w.until(time.Hour, "what it left behind is given back", func() bool { return len(w.removed) == 1 })
+}

@@ -1,0 +1,264 @@
+package frameworks
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"time"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// Rollout says how the nodes of a pod are brought to a new configuration: those
+// that are out of date, a few at a time, each ready again before the next.
+type Rollout struct {
+	// Parallel is how many nodes are down for it at once, at most, and as far
+	// as the service can spare them; zero: 1.
+	Parallel int
+	// Order says which of these nodes go first; nil: the first by index. The
+	// ones that it leaves out go last.
+	Order func(d Deployment, nodes []Node) []Node
+	// Canary is after how many nodes it pauses, for an operator to look and to
+	// resume; zero: never.
+	Canary int
+	// Failures is how many failures of nodes with the new configuration pause
+	// it; zero: 3. Nodes that were not yet taken keep running as they are.
+	Failures int
+	// Rollback goes back to the last options with which every node was ready,
+	// where there are such, instead of pausing.
+	Rollback bool
+}
+
+// rolloutRecord is how far a pod's rollout has come; zero: there is none.
+type rolloutRecord struct {
+	Since    time.Time `json:"since,omitzero"`
+	Taken    int       `json:"taken,omitempty"`    // nodes stopped for it
+	Failures int       `json:"failures,omitempty"` // of nodes with the new configuration
+	Paused   string    `json:"paused,omitempty"`   // why; empty: it goes on
+	// Resumed: an operator looked at the canaries.
+	Resumed bool `json:"resumed,omitempty"`
+}
+
+// comparison is how far the nodes have been compared with what they would be
+// rendered from now. It costs a rendering for each node, so that only a few
+// are compared in one decision.
+type comparison struct {
+	// Of is a sum of all that a rendering depends on.
+	Of string `json:"of,omitempty"`
+	// Next is the node to go on with, Done how many were compared since Of
+	// changed.
+	Next int `json:"next,omitempty"`
+	Done int `json:"done,omitempty"`
+}
+
+// renderings is how many nodes one decision compares at most.
+const renderings = 16
+
+// compare finds the nodes that are out of date, and begins and ends rollouts.
+func (d *decision) compare() {
+	c := &d.service.Comparison
+	if of := d.footprint(); of != c.Of {
+		*c = comparison{Of: of, Next: c.Next}
+	}
+	standing := d.standing()
+	for rendered := 0; c.Done < len(d.nodes) && rendered < renderings; c.Done++ {
+		n := d.nodes[c.Next%len(d.nodes)]
+		c.Next = (c.Next + 1) % len(d.nodes)
+		if n.Place == nil || n.Incarnation == 0 || !n.Place.Used {
+			continue
+		}
+		rendered++
+		d.compareNode(standing, n)
+	}
+	if c.Done < len(d.nodes) {
+		d.wakeAt(d.now.Add(time.Millisecond))
+		return
+	}
+	for i := range d.Pods {
+		d.progressOf(&d.Pods[i])
+	}
+}
+
+func (d *decision) compareNode(standing Deployment, n *Node) {
+	wanted, err := d.config(standing, n)
+	if err != nil {
+		d.progress(n, "cannot be rendered", slog.String("error", err.Error()))
+		return
+	}
+	if n.Config == "" {
+		n.Config = wanted // an earlier Mesokit launched it
+	}
+	if n.Wanted == wanted {
+		return
+	}
+	n.Wanted = wanted
+	if !n.Outdated() {
+		return
+	}
+	d.note(n, "out of date")
+	if _, live := d.live(n); !live {
+		n.Failures, n.Retry = 0, d.now // what it failed with is not what it is launched with next
+	}
+	if r := &d.pods[n.Pod].Rollout; !r.Since.IsZero() {
+		*r = rolloutRecord{Since: r.Since} // a correction is always taken
+	}
+}
+
+// progressOf begins the rollout of a pod when a running node is out of date,
+// and ends it when none is, and all that went down for it are ready again.
+func (d *decision) progressOf(p *Pod) {
+	outdated, out, r := 0, 0, &d.pods[p.Name].Rollout
+	for _, n := range d.nodes {
+		_, live := d.live(n)
+		switch {
+		case n.Pod != p.Name || n.Goal != GoalRun:
+		case n.Outdated() && live:
+			outdated++
+		case !n.Out.IsZero():
+			out++
+		}
+	}
+	switch {
+	case outdated > 0 && r.Since.IsZero():
+		r.Since = d.now
+		d.announce("rollout begins", p, slog.Int("nodes", outdated))
+	case outdated+out == 0 && !r.Since.IsZero():
+		*r = rolloutRecord{}
+		d.announce("rollout complete", p)
+	case p.Rollout.Canary > 0 && !r.Resumed && r.Paused == "" && r.Taken >= p.Rollout.Canary && outdated > 0 && out == 0:
+		r.Paused = fmt.Sprintf("%d of its nodes are updated and ready, as many as it wants looked at: resume it", r.Taken)
+		d.announce("rollout paused", p, slog.String("why", r.Paused))
+	}
+}
+
+// updates says whether a node is to stop because it is out of date: one pod
+// after the other, unless its rollout is paused.
+func (d *decision) updates(n *Node) bool {
+	if !n.Outdated() || n.Goal != GoalRun {
+		return false
+	}
+	r := d.pods[n.Pod].Rollout
+	if r.Since.IsZero() || r.Paused != "" && !n.fixable() {
+		return false
+	}
+	for i := range d.Pods {
+		name := d.Pods[i].Name
+		if name == n.Pod {
+			return true
+		}
+		if !d.pods[name].Rollout.Since.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// fixable says whether a node is down for a rollout and does not get ready: what
+// would mend it is not held back.
+func (n *Node) fixable() bool { return !n.Out.IsZero() && !n.Ready }
+
+// quota is how many more nodes the rollout of a pod may take for now.
+func (d *decision) quota(p *Pod) int {
+	r := d.pods[p.Name].Rollout
+	switch {
+	case r.Paused != "":
+		return 0
+	case p.Rollout.Canary > 0 && !r.Resumed:
+		return max(0, p.Rollout.Canary-r.Taken)
+	}
+	return maxNodes
+}
+
+// strained counts a failure of a node with the new configuration. When there
+// are too many, no further node is taken.
+func (d *decision) strained(n *Node) {
+	p := d.pod(n.Pod)
+	r := &d.pods[n.Pod].Rollout
+	if r.Since.IsZero() || n.Outdated() || r.Paused != "" {
+		return
+	}
+	r.Failures++
+	if r.Failures < cmp.Or(p.Rollout.Failures, 3) {
+		return
+	}
+	r.Paused = fmt.Sprintf("nodes with the new configuration failed %d times, the last %s: %s", r.Failures, n.Name, n.LastFailure)
+	d.announce("rollout paused", p, slog.String("why", r.Paused))
+}
+
+// announce tells of a change of a pod's state.
+func (d *decision) announce(text string, p *Pod, attrs ...slog.Attr) {
+	d.do(scheduler.Note{Text: text, Attrs: append([]slog.Attr{slog.String("pod", p.Name)}, attrs...)})
+}
+
+// footprint is a sum of all that a rendering depends on.
+func (d *decision) footprint() string {
+	sum := fnv.New64a()
+	for _, n := range d.nodes {
+		fmt.Fprintln(sum, n.Name, n.Generation, n.Founding, n.Incarnation > 0)
+		if n.Place != nil {
+			fmt.Fprintln(sum, n.Place.Agent, n.Place.Address, n.Place.Ports, n.Place.Used) // fmt sorts maps
+		}
+	}
+	for _, pod := range sortedKeys(d.pods) {
+		fmt.Fprintln(sum, pod, d.pods[pod].First)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// standing is the deployment as it is once every node has arrived where it has
+// its place. Configurations are compared as rendered from that, so that a node
+// is not out of date because it, or a peer, has done what it was launched for.
+func (d *decision) standing() Deployment {
+	out := d.deployment()
+	for i, n := range out.Nodes {
+		out.Nodes[i] = stand(n)
+	}
+	return out
+}
+
+func stand(n Node) Node {
+	return Node{
+		Name: n.Name, Pod: n.Pod, Index: n.Index, Goal: GoalRun,
+		Generation: n.Generation, Founding: n.Founding, Arrived: n.Generation, Place: n.Place,
+	}
+}
+
+// config is a hash of what counts in the task that a node would be given.
+func (d *decision) config(standing Deployment, n *Node) (string, error) {
+	pod := d.pod(n.Pod)
+	var counts any = pod.Command
+	if pod.Task != nil {
+		task, err := pod.Task(standing, stand(*n))
+		if err != nil {
+			return "", fmt.Errorf("task of %s: %w", n.Name, err)
+		}
+		if pod.Essence != nil {
+			task = pod.Essence(task)
+		}
+		counts = task
+	}
+	text, err := json.Marshal(counts)
+	if err != nil {
+		return "", fmt.Errorf("task of %s: %w", n.Name, err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// resume lets rollouts go on that are paused.
+func (d *decision) resume(plan string) error {
+	if plan != "update" {
+		return fmt.Errorf("plan %q: %w; there is update", plan, ErrUnknown)
+	}
+	for i := range d.Pods {
+		if r := &d.pods[d.Pods[i].Name].Rollout; r.Paused != "" {
+			r.Paused, r.Resumed, r.Failures = "", true, 0
+			d.announce("rollout resumed", &d.Pods[i])
+		}
+	}
+	return nil
+}
