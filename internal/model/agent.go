@@ -130,6 +130,9 @@ func (a *Agent) Step(now time.Time, in AgentInput) []AgentOutput {
 		a.executorClosed(in.Stream)
 	case AgentRestarted:
 		a.restarted(in.Alive)
+	case AgentRetired:
+		a.tell(Unregister{})
+		a.leave()
 	case Tick:
 	}
 	out := a.out
@@ -267,6 +270,13 @@ func (a *Agent) masterSaid(msg MasterMessage) {
 		a.acknowledged(msg)
 	case AcknowledgeOperation:
 		delete(a.operations, string(msg.UUID))
+		a.checkDrained()
+	case ReconcileOperations:
+		a.reconcileOperations(msg.UUIDs)
+	case UpdateFramework:
+		if f := a.frameworks[msg.Framework.ID.GetValue()]; f != nil && !f.ending {
+			f.info = msg.Framework
+		}
 	case Apply:
 		a.apply(msg)
 	case DrainAgent:
@@ -280,12 +290,17 @@ func (a *Agent) masterSaid(msg MasterMessage) {
 	case ShutdownFramework:
 		a.shutdownFramework(msg.Framework)
 	case ShutdownAgent:
-		a.connected, a.registered, a.leaving = false, false, true
-		for _, id := range sortedKeys(a.frameworks) {
-			a.shutdownFramework(id)
-		}
-		a.exitIfDone()
+		a.leave()
 	}
+}
+
+// leave ends everything that runs, and then the agent.
+func (a *Agent) leave() {
+	a.connected, a.registered, a.leaving = false, false, true
+	for _, id := range sortedKeys(a.frameworks) {
+		a.shutdownFramework(id)
+	}
+	a.exitIfDone()
 }
 
 func (a *Agent) onRegistered(msg Registered) {
@@ -352,6 +367,18 @@ func (a *Agent) apply(msg Apply) {
 	a.sendOperation(s)
 }
 
+// reconcileOperations answers for the operations among those named that never
+// came.
+func (a *Agent) reconcileOperations(uuids [][]byte) {
+	for _, uuid := range uuids {
+		if a.operations[string(uuid)] == nil {
+			a.tell(OperationUpdate{UUID: uuid, Status: mesos.OperationStatus{
+				State: mesos.OPERATION_DROPPED, AgentID: &mesos.AgentID{Value: a.id},
+			}})
+		}
+	}
+}
+
 // changeVolumes makes and removes the directories of volumes. A volume that
 // only changes its size keeps its data.
 func (a *Agent) changeVolumes(consumed, converted Resources) {
@@ -410,14 +437,21 @@ func (a *Agent) lose(r *run) {
 	}
 }
 
-// forgetFramework drops a framework without executors. When none is left the
-// agent is drained.
+// forgetFramework drops a framework without executors.
 func (a *Agent) forgetFramework(id string) {
 	delete(a.frameworks, id)
-	if len(a.frameworks) == 0 {
+	a.checkDrained()
+	a.exitIfDone()
+}
+
+// idle reports whether nothing is on the agent that draining would wait for.
+func (a *Agent) idle() bool { return len(a.frameworks) == 0 && len(a.operations) == 0 }
+
+// checkDrained ends draining when nothing is left.
+func (a *Agent) checkDrained() {
+	if a.idle() {
 		a.draining = nil
 	}
-	a.exitIfDone()
 }
 
 // Leaving reports whether the master told the agent to end, and it was not

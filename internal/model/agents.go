@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,8 +21,9 @@ type agent struct {
 
 	link        string
 	connected   bool
-	deactivated bool // by an operator
-	missed      int  // pings in a row
+	deactivated bool      // by an operator
+	missed      int       // pings in a row
+	leftAt      time.Time // when its connection broke; zero while connected
 	registered  time.Time
 	reregister  time.Time
 
@@ -45,20 +47,19 @@ type executorInfo struct {
 	resources Resources
 }
 
-// operation is an operation whose outcome the framework wants to know.
-type operation struct {
-	Operation
-	agent *agent
-}
-
 func (a *agent) tasksInOrder() []*task { return slices.SortedFunc(maps.Values(a.tasks), bySeq) }
+
+func (a *agent) offersInOrder() []*offer {
+	return slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) })
+}
 
 func (a *agent) active() bool { return a.connected && !a.deactivated }
 
-// free returns what can be offered.
+// free returns what can be offered. A shared volume can be, whoever uses it.
 func (a *agent) free() Resources {
-	rest, _ := a.total.Minus(a.allocated.Allocated(""))
-	return rest
+	alone := func(r resource) bool { return !r.shared() }
+	rest, _ := a.total.only(alone).Minus(a.allocated.only(alone).Allocated(""))
+	return rest.Plus(a.total.only(resource.shared))
 }
 
 func (a *agent) url() *mesos.URL {
@@ -103,17 +104,25 @@ func (m *Master) agentSaid(from string, msg AgentMessage) {
 		}
 	case OperationUpdate:
 		m.operationUpdate(a, msg)
+	case Unregister:
+		m.removeAgent(a, "the agent unregistered")
 	}
 }
 
 func (m *Master) registerAgent(from string, msg Register) {
+	if m.turnAway(from, msg.Agent) {
+		return
+	}
 	// The same agent asking again has not heard the answer.
 	if a := m.links[from]; a != nil {
 		m.send(a, Registered{ID: a.id, Silence: m.silence()})
 		return
 	}
-	if m.turnAway(from, msg.Agent) {
-		return
+	for _, old := range sortedKeys(m.absent) {
+		a := m.absent[old]
+		if a.ip == msg.Agent.IP && a.port == msg.Agent.Port && a.info.Hostname == msg.Agent.Info.Hostname {
+			m.removeAgent(a, "a new agent registered at the same address")
+		}
 	}
 	id := fmt.Sprintf("%s-S%d", m.cfg.Info.ID, m.nextAgent)
 	m.nextAgent++
@@ -123,13 +132,15 @@ func (m *Master) registerAgent(from string, msg Register) {
 	m.send(a, Registered{ID: id, Silence: m.silence()})
 }
 
-// turnAway refuses an agent whose machine is under maintenance.
+// turnAway refuses an agent whose machine is under maintenance. It takes no
+// notice of one with a fault domain if the master has none, and so cannot tell
+// whether the agent is far away.
 func (m *Master) turnAway(from string, d AgentDescription) bool {
-	down := m.down(machineOf(mesos.MachineID{Hostname: new(d.Info.Hostname), IP: new(d.IP)}))
-	if down {
+	if m.down(machineOf(mesos.MachineID{Hostname: new(d.Info.Hostname), IP: new(d.IP)})) {
 		m.do(Send{from, ShutdownAgent{"Machine is `DOWN`"}})
+		return true
 	}
-	return down
+	return d.Info.Domain != nil && m.cfg.Info.Domain == nil
 }
 
 func (m *Master) addAgent(id, from string, d AgentDescription) *agent {
@@ -147,6 +158,13 @@ func (m *Master) addAgent(id, from string, d AgentDescription) *agent {
 // connect takes over what an agent says of itself.
 func (m *Master) connect(a *agent, from string, d AgentDescription) {
 	delete(m.links, a.link)
+	delete(m.absent, a.id)
+	a.leftAt = time.Time{}
+	if !slices.EqualFunc(a.info.Attributes, d.Info.Attributes, func(x, y mesos.Attribute) bool { return x.Equal(&y) }) {
+		for _, f := range m.frameworks {
+			maps.DeleteFunc(f.filters, func(k filterKey, _ []filter) bool { return k.agent == a.id })
+		}
+	}
 	a.info, a.ip, a.port = d.Info, d.IP, d.Port
 	a.info.ID = &mesos.AgentID{Value: a.id}
 	a.total = d.Total
@@ -173,44 +191,59 @@ func (m *Master) reregisterAgent(from string, msg Reregister) {
 	_, wasUnreachable := m.registry.Unreachable[msg.ID]
 	_, admitted := m.registry.Admitted[msg.ID]
 	a := m.agents[msg.ID]
-	if a == nil {
-		a = m.addAgent(msg.ID, from, msg.Agent)
-		a.registered = m.now
-		switch {
-		case wasUnreachable:
-			m.adopt(a, msg, "Unreachable agent re-reregistered")
-		case admitted:
-			m.adopt(a, msg, "")
-		default:
-			m.adopt(a, msg, "Unknown agent reregistered")
+	known := a != nil
+	if known && (a.ip != msg.Agent.IP || a.info.Hostname != msg.Agent.Info.Hostname) {
+		m.do(Send{from, ShutdownAgent{"Agent attempted to reregister with different IP / hostname"}})
+		return
+	}
+	if known {
+		if !a.total.Equal(msg.Agent.Total) {
+			m.rescindAgent(a) // they may hold what is no longer there
 		}
-		m.agentAdded(a)
-	} else {
-		m.rescindAgent(a)
 		m.connect(a, from, msg.Agent)
 		m.compare(a, msg)
+	} else {
+		a = m.addAgent(msg.ID, from, msg.Agent)
+		a.registered = m.now
+		text := "Unknown agent reregistered"
+		switch {
+		case wasUnreachable:
+			text = "Unreachable agent re-reregistered"
+		case admitted:
+			text = "" // by the master before this one
+		}
+		m.adopt(a, msg, text)
+		m.agentAdded(a)
 	}
 	a.reregister = m.now
 	if len(m.registry.Admitted) <= len(m.agents) {
 		m.recoverBy = time.Time{}
 	}
 	m.send(a, Registered{ID: a.id, Silence: m.silence(), Reconcile: m.unreported(a, msg)})
+	m.compareOperations(a, msg.Operations)
 	if d, ok := m.registry.Draining[a.id]; ok {
 		m.send(a, DrainAgent{d.MaxGrace, d.MarkGone})
 		defer m.checkDrained(a)
 	}
+	if known {
+		m.killAgain(a, msg)
+	}
+	for i := range msg.Frameworks {
+		id := msg.Frameworks[i].ID.GetValue()
+		if f := m.frameworks[id]; f != nil {
+			m.send(a, UpdateFramework{f.info})
+		} else if m.completed[id] != nil {
+			m.send(a, ShutdownFramework{id})
+		}
+	}
+}
+
+// killAgain repeats the kills that may have been lost with a connection.
+func (m *Master) killAgain(a *agent, msg Reregister) {
 	for _, t := range msg.Tasks {
 		mine := a.tasks[ref{t.Framework, t.Info.TaskID.Value}]
 		if mine != nil && mine.killed && !terminal(t.State) {
 			m.send(a, KillTask{t.Framework, t.Info.TaskID.Value, nil})
-		}
-		if mine == nil && m.completed[t.Framework] != nil {
-			m.send(a, ShutdownFramework{t.Framework})
-		}
-	}
-	for i := range msg.Executors {
-		if id := msg.Executors[i].FrameworkID.GetValue(); m.completed[id] != nil {
-			m.send(a, ShutdownFramework{id})
 		}
 	}
 }
@@ -223,9 +256,9 @@ func (m *Master) adopt(a *agent, msg Reregister, text string) {
 		id := info.ID.GetValue()
 		if m.frameworks[id] == nil && m.completed[id] == nil {
 			f := newFramework(id, len(m.frameworks)+len(m.completed), info)
-			f.recovered = true
-			f.removeAt = m.now.Add(f.failoverTimeout())
+			f.recovered = true // for as long as it takes: Mesos gives it no timeout
 			m.frameworks[id] = f
+			m.frameworkChanged(f, true)
 		}
 	}
 	for i := range msg.Executors {
@@ -241,16 +274,13 @@ func (m *Master) adopt(a *agent, msg Reregister, text string) {
 		delete(f.unreachable, id)
 		t := m.adoptTask(f, a, reported)
 		if old != nil {
-			t.seq, t.killed = old.seq, old.killed
+			t.seq = old.seq
 		}
 		if text != "" {
 			s := m.masterStatus(id, a.id, reported.State, mesos.REASON_AGENT_REREGISTERED, text)
 			t.describe(&s)
 			m.emit(f, updateEvent(s))
 		}
-	}
-	for _, op := range msg.Operations {
-		a.operations[string(op.UUID)] = &operation{op, a}
 	}
 	// What was unreachable there and has not come back is gone. Mesos tells
 	// nobody; whoever reconciles learns it.
@@ -317,11 +347,7 @@ func (m *Master) compare(a *agent, msg Reregister) {
 		}
 	}
 	for _, t := range msg.Tasks {
-		mine := a.tasks[ref{t.Framework, t.Info.TaskID.Value}]
-		if mine != nil && t.Status != nil {
-			m.setState(mine, t.Status, t.State)
-		}
-		if f := m.frameworks[t.Framework]; mine == nil && f != nil && !terminal(t.State) {
+		if f := m.frameworks[t.Framework]; f != nil && a.tasks[ref{t.Framework, t.Info.TaskID.Value}] == nil && !terminal(t.State) {
 			m.adoptTask(f, a, t)
 		}
 	}
@@ -340,118 +366,6 @@ func (m *Master) unreported(a *agent, msg Reregister) []Unreported {
 		}
 	}
 	return out
-}
-
-// agentClosed: the agent may be back at once; what was offered of it may not.
-func (m *Master) agentClosed(from string) {
-	a := m.links[from]
-	if a == nil || !a.connected {
-		return
-	}
-	a.connected = false
-	delete(m.links, from)
-	m.rescindAgent(a)
-	// A framework that does not checkpoint loses its executors with the
-	// agent's process.
-	for _, f := range m.framesInOrder() {
-		if !f.info.GetCheckpoint() {
-			m.dropFromAgent(f, a)
-		}
-	}
-}
-
-func (m *Master) dropFromAgent(f *framework, a *agent) {
-	m.loseTasks(f, a, mesos.REASON_AGENT_DISCONNECTED, "Agent "+a.info.Hostname+" disconnected")
-}
-
-// loseTasks takes what a framework has on an agent off the books, the tasks as
-// lost.
-func (m *Master) loseTasks(f *framework, a *agent, reason mesos.TaskStatus_Reason, text string) {
-	for _, t := range a.tasksInOrder() {
-		if t.framework != f.id {
-			continue
-		}
-		s := m.masterStatus(t.info.TaskID.Value, a.id, mesos.TASK_LOST, reason, text)
-		if t.info.Executor != nil {
-			s.ExecutorID = &mesos.ExecutorID{Value: t.info.Executor.ExecutorID.Value}
-		}
-		m.setState(t, &s, mesos.TASK_LOST)
-		m.forget(t)
-		m.emit(f, updateEvent(s))
-	}
-	for _, key := range sortedRefs(a.executors) {
-		if key.framework == f.id {
-			m.removeExecutor(a, key)
-		}
-	}
-}
-
-func (m *Master) pingAgents() {
-	for _, a := range slices.Clone(m.order) {
-		if a.missed >= m.cfg.MaxMissedPings {
-			m.markUnreachable(a)
-			continue
-		}
-		a.missed++
-		m.send(a, Ping{Connected: true})
-	}
-}
-
-// markUnreachable gives an agent up until it registers again.
-func (m *Master) markUnreachable(a *agent) {
-	m.registry.Unreachable[a.id] = m.now
-	delete(m.registry.Admitted, a.id)
-	m.rescindAgent(a)
-	for _, t := range a.tasksInOrder() {
-		f := m.frameworks[t.framework]
-		if terminal(t.state) || f == nil {
-			m.forget(t)
-			continue
-		}
-		id := t.info.TaskID.Value
-		s := m.masterStatus(id, a.id, f.lost(mesos.TASK_UNREACHABLE), mesos.REASON_AGENT_REMOVED, "health check timed out")
-		s.UnreachableTime = &mesos.TimeInfo{Nanoseconds: m.now.UnixNano()}
-		t.statuses = append(t.statuses, s)
-		m.release(t)
-		t.agent = nil
-		t.state = mesos.TASK_UNREACHABLE
-		delete(f.tasks, id)
-		f.unreachable[id] = t
-		m.emit(f, updateEvent(s))
-	}
-	m.dropAgent(a)
-}
-
-// dropAgent takes an agent off the books and tells the frameworks.
-func (m *Master) dropAgent(a *agent) {
-	for _, id := range sortedKeys(a.inverse) {
-		m.removeInverse(a.inverse[id])
-	}
-	delete(m.links, a.link)
-	delete(m.agents, a.id)
-	a.connected = false
-	m.order = slices.DeleteFunc(m.order, func(x *agent) bool { return x == a })
-	m.agentRemoved(a.id)
-	for _, f := range m.framesInOrder() {
-		m.emit(f, &scheduler.Event{Type: scheduler.Event_FAILURE,
-			Failure: &scheduler.Event_Failure{AgentID: &mesos.AgentID{Value: a.id}}})
-	}
-}
-
-// giveUpRecovered marks agents that never came back after a restart.
-func (m *Master) giveUpRecovered() {
-	m.recoverBy = time.Time{}
-	for _, id := range sortedKeys(m.registry.Admitted) {
-		if m.agents[id] != nil {
-			continue
-		}
-		delete(m.registry.Admitted, id)
-		m.registry.Unreachable[id] = m.now
-		for _, f := range m.framesInOrder() {
-			m.emit(f, &scheduler.Event{Type: scheduler.Event_FAILURE,
-				Failure: &scheduler.Event_Failure{AgentID: &mesos.AgentID{Value: id}}})
-		}
-	}
 }
 
 func (m *Master) addExecutor(f *framework, a *agent, info *mesos.ExecutorInfo, rs Resources, role string) {

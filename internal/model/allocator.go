@@ -264,7 +264,7 @@ func (m *Master) discardOffers(f *framework) {
 }
 
 func (m *Master) rescindAgent(a *agent) {
-	for _, o := range slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) }) {
+	for _, o := range a.offersInOrder() {
 		m.rescind(o)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosallocator "github.com/mesos/mesos-go/api/v1/lib/allocator"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
@@ -21,11 +20,14 @@ func (m *Master) call(in Call) {
 		return
 	}
 	f := m.frameworks[c.FrameworkID.Value]
-	if f == nil || f.recovered {
+	switch {
+	case f == nil:
 		m.do(Reply{statusBadRequest, "Framework cannot be found"})
 		return
-	}
-	switch {
+	case in.Principal != "" && in.Principal != f.info.GetPrincipal():
+		m.do(Reply{statusBadRequest, fmt.Sprintf(
+			"Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`", in.Principal, f.info.GetPrincipal())})
+		return
 	case f.stream == "":
 		m.do(Reply{statusForbidden, "Framework is not subscribed"})
 		return
@@ -36,10 +38,6 @@ func (m *Master) call(in Call) {
 		m.do(Reply{statusBadRequest, fmt.Sprintf(
 			"The stream ID '%s' included in this request didn't match the stream ID currently associated with framework ID %s",
 			in.Stream, f.id)})
-		return
-	case in.Principal != "" && f.info.Principal != nil && in.Principal != *f.info.Principal:
-		m.do(Reply{statusForbidden, fmt.Sprintf(
-			"Framework principal '%s' does not match the principal '%s' that authenticated", *f.info.Principal, in.Principal)})
 		return
 	}
 	if c.Type == scheduler.Call_UPDATE_FRAMEWORK {
@@ -76,7 +74,7 @@ func (m *Master) act(f *framework, c *scheduler.Call) {
 	case scheduler.Call_ACKNOWLEDGE:
 		m.acknowledge(f, c.Acknowledge)
 	case scheduler.Call_ACKNOWLEDGE_OPERATION_STATUS:
-		m.acknowledgeOperation(c.AcknowledgeOperationStatus)
+		m.acknowledgeOperation(f, c.AcknowledgeOperationStatus)
 	case scheduler.Call_RECONCILE:
 		m.reconcile(f, c.Reconcile.Tasks)
 	case scheduler.Call_RECONCILE_OPERATIONS:
@@ -180,11 +178,6 @@ func validateSubscribe(c *scheduler.Call, principal string) error {
 	if c.FrameworkID.GetValue() != info.ID.GetValue() {
 		return errors.New("'framework_id' differs from 'subscribe.framework_info.id'")
 	}
-	if info.ID.GetValue() != "" {
-		if err := validateID(info.ID.Value); err != nil {
-			return err
-		}
-	}
 	if principal != "" && info.Principal != nil && *info.Principal != principal {
 		return fmt.Errorf("Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`",
 			principal, *info.Principal)
@@ -197,84 +190,4 @@ func validateUUID(b []byte) error {
 		return errors.New("Not a valid UUID")
 	}
 	return nil
-}
-
-// operationUpdate takes an agent's report of an operation.
-func (m *Master) operationUpdate(a *agent, u OperationUpdate) {
-	op := a.operations[string(u.Status.UUID.GetValue())]
-	if op != nil {
-		op.Status = u.Status
-		// The account by which one reconciles carries no UUID.
-		op.Status.UUID = nil
-	}
-	f := m.frameworks[u.Framework]
-	if f == nil || u.Status.OperationID == nil {
-		return
-	}
-	m.emit(f, operationEvent(u.Status))
-}
-
-func operationEvent(s mesos.OperationStatus) *scheduler.Event {
-	return &scheduler.Event{Type: scheduler.Event_UPDATE_OPERATION_STATUS,
-		UpdateOperationStatus: &scheduler.Event_UpdateOperationStatus{Status: s}}
-}
-
-func (m *Master) acknowledgeOperation(ack *scheduler.Call_AcknowledgeOperationStatus) {
-	a := m.agents[ack.AgentID.Value]
-	if a == nil {
-		return
-	}
-	for _, uuid := range sortedKeys(a.operations) {
-		op := a.operations[uuid]
-		if op.Info.ID.GetValue() == ack.OperationID.Value {
-			delete(a.operations, uuid)
-		}
-	}
-	m.send(a, AcknowledgeOperation{ack.UUID})
-}
-
-func (m *Master) reconcileOperations(f *framework, named []scheduler.Call_ReconcileOperations_Operation) {
-	if len(named) == 0 {
-		for _, a := range m.order {
-			for _, uuid := range sortedKeys(a.operations) {
-				if op := a.operations[uuid]; op.Framework == f.id && op.Info.ID != nil {
-					m.emit(f, operationEvent(op.Status))
-				}
-			}
-		}
-		return
-	}
-	for _, n := range named {
-		m.emit(f, operationEvent(m.operationStatus(f, n)))
-	}
-}
-
-func (m *Master) operationStatus(f *framework, n scheduler.Call_ReconcileOperations_Operation) mesos.OperationStatus {
-	for _, a := range m.order {
-		for _, op := range a.operations {
-			if op.Framework == f.id && op.Info.ID.GetValue() == n.OperationID.Value {
-				return op.Status
-			}
-		}
-	}
-	s := mesos.OperationStatus{OperationID: &mesos.OperationID{Value: n.OperationID.Value}, AgentID: n.AgentID}
-	agentID := n.AgentID.GetValue()
-	_, admitted := m.registry.Admitted[agentID]
-	text := ""
-	switch {
-	case agentID == "":
-		s.State, text = mesos.OPERATION_UNKNOWN, "Operation is unknown and no 'agent_id' was provided"
-	case m.agents[agentID] != nil:
-		s.State, text = mesos.OPERATION_UNKNOWN, "Operation is unknown"
-	case admitted:
-		s.State, text = mesos.OPERATION_RECOVERING, "Agent is recovered but has not re-registered"
-	case !m.registry.Unreachable[agentID].IsZero():
-		s.State, text = mesos.OPERATION_UNREACHABLE, "Agent is unreachable"
-	case !m.registry.Gone[agentID].IsZero():
-		s.State, text = mesos.OPERATION_GONE_BY_OPERATOR, "Agent marked gone by operator"
-	default:
-		s.State, text = mesos.OPERATION_UNKNOWN, "Both operation and agent are unknown"
-	}
-	s.Message = new("Reconciliation: " + text)
-	return s
 }

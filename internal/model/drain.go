@@ -27,19 +27,21 @@ func (DrainAgent) masterMessage() {}
 
 func (m *Master) drain(r Drain) {
 	a := m.agents[r.ID]
-	if a == nil {
+	if a != nil && m.unavailability(a) != nil {
+		m.do(Reply{statusBadRequest, "Agent " + a.id + " is part of a maintenance schedule under Machine " + a.info.Hostname + " (" + a.ip + ")"})
+		return
+	}
+	if !m.knownAgent(r.ID) {
 		m.do(Reply{statusBadRequest, "Unknown agent"})
 		return
 	}
-	if m.unavailability(a) != nil {
-		m.do(Reply{statusBadRequest, "Agent " + a.id + " is part of a maintenance schedule under Machine " + a.info.Hostname})
-		return
-	}
 	m.do(Reply{Status: statusOK})
-	m.registry.Draining[a.id] = r
-	m.registry.Deactivated[a.id] = true
-	a.deactivated = true
-	m.rescindAgent(a)
+	m.registry.Draining[r.ID] = r
+	m.registry.Deactivated[r.ID] = true
+	if a == nil {
+		return // it hears of it when it comes back
+	}
+	m.deactivateAgent(a)
 	m.send(a, DrainAgent{r.MaxGrace, r.MarkGone})
 	m.checkDrained(a)
 }
@@ -50,7 +52,6 @@ func (a *agent) drained() bool { return len(a.tasks) == 0 && len(a.operations) =
 // checkDrained marks an agent gone if that is what it was drained for.
 func (m *Master) checkDrained(a *agent) {
 	if d, ok := m.registry.Draining[a.id]; ok && d.MarkGone && a.drained() && m.agents[a.id] == a {
-		delete(m.registry.Draining, a.id)
 		m.gone(a.id)
 	}
 }
@@ -74,7 +75,7 @@ func (m *Master) drainInfo(a *agent) *mesos.DrainInfo {
 // drainTasks is the agent's side: every task is killed, with the shorter of
 // its grace period and the drain's.
 func (a *Agent) drainTasks(msg DrainAgent) {
-	if len(a.frameworks) == 0 {
+	if a.idle() {
 		return
 	}
 	a.draining = &msg

@@ -40,7 +40,8 @@ func TestDrain(t *testing.T) {
 				return
 			}
 			want(t, "drained", w.master.GetAgents().Agents[0].DrainInfo.State, mesos.DrainState_DRAINED)
-			w.step(Operate{Deactivate{ID: o.AgentID.Value, On: true}})
+			w.operate(Deactivate{ID: o.AgentID.Value, On: true}, 200, "")
+			w.sleep(time.Second)
 			want(t, "offers when reactivated", len(c.offers()), 1)
 		})
 	}
@@ -75,7 +76,7 @@ func TestQuotaLimitsOffers(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
+	w := newWorld(t, 2)
 	var seen []string
 	watch := func(in Input) {
 		for _, out := range w.master.Step(w.now, in) {
@@ -91,7 +92,8 @@ func TestWatch(t *testing.T) {
 	w.subscribe("*") // by the world, which does not look at what is observed
 	seen = nil
 	watch(StreamClosed{Stream: "/*/1"})
-	watch(Operate{MarkGone{ID: "M0-S0"}})
+	watch(Operate{MarkGone{ID: "M0-S0"}}) // of which Mesos does not tell those who watch
+	watch(AgentSaid{From: w.agents[1].link, Message: Unregister{}})
 	want(t, "events", strings.Join(seen, " "), strings.Join([]string{
 		mesosmaster.Event_FRAMEWORK_UPDATED.String(), mesosmaster.Event_AGENT_REMOVED.String()}, " "))
 	want(t, "metrics", w.master.Metrics()["master/slaves_active"], 0.0)

@@ -28,7 +28,7 @@ func (a *Agent) executorCall(in ExecutorCall) {
 		fail(statusBadRequest, "Executor cannot be found")
 		return
 	}
-	if c.Type != executor.Call_SUBSCRIBE && !r.subscribed {
+	if c.Type != executor.Call_SUBSCRIBE && !r.subscribed && !r.closing {
 		fail(statusForbidden, "Executor is not subscribed")
 		return
 	}
@@ -65,12 +65,15 @@ func validateExecutorCall(c *executor.Call) error {
 			return present("uuid", false)
 		case len(s.UUID) != 16:
 			return validateUUID(s.UUID)
-		case s.Source == nil || *s.Source != mesos.SOURCE_EXECUTOR:
-			return fmt.Errorf("Received Call from executor with invalid source '%s'. Expecting 'source' to be SOURCE_EXECUTOR", s.GetSource())
+		case s.ExecutorID != nil && s.ExecutorID.Value != c.ExecutorID.Value:
+			return fmt.Errorf("ExecutorID in Call: %s does not match ExecutorID in TaskStatus: %s", c.ExecutorID.Value, s.ExecutorID.Value)
+		case s.GetSource() != mesos.SOURCE_EXECUTOR:
+			return fmt.Errorf("Received Call from executor %s of framework %s with invalid source, expecting 'SOURCE_EXECUTOR'",
+				c.ExecutorID.Value, c.FrameworkID.Value)
 		case s.State == nil:
 			return present("state", false)
 		case *s.State == mesos.TASK_STAGING:
-			return fmt.Errorf("Received TASK_STAGING from executor '%s' which is not allowed", c.ExecutorID.Value)
+			return fmt.Errorf("Received TASK_STAGING from executor %s of framework %s which is not allowed", c.ExecutorID.Value, c.FrameworkID.Value)
 		}
 	case executor.Call_MESSAGE:
 		return present("message", c.Message != nil)
@@ -85,19 +88,24 @@ func (a *Agent) subscribeExecutor(f *served, r *run, stream string, sub *executo
 		delete(a.streams, r.stream)
 		a.do(ExecutorClose{r.stream})
 	}
+	if f.ending || r.closing {
+		a.do(ExecutorEvent{stream, &executor.Event{Type: executor.Event_SHUTDOWN}})
+		a.do(ExecutorClose{stream})
+		return
+	}
 	again := r.lateReason == mesos.REASON_EXECUTOR_REREGISTRATION_TIMEOUT
 	r.stream, r.subscribed, r.subscribeBy = stream, true, time.Time{}
 	a.streams[stream] = r
+	if r.useless() && !again {
+		a.shutdown(r)
+		return
+	}
 	a.event(r, &executor.Event{Type: executor.Event_SUBSCRIBED, Subscribed: &executor.Event_Subscribed{
 		ExecutorInfo: r.info, FrameworkInfo: f.info, AgentInfo: a.cfg.Info,
 		ContainerID: &mesos.ContainerID{Value: r.container},
 	}})
 	for i := range sub.UnacknowledgedUpdates {
 		a.executorUpdate(r, sub.UnacknowledgedUpdates[i].Status)
-	}
-	if r.closing {
-		a.event(r, &executor.Event{Type: executor.Event_SHUTDOWN})
-		return
 	}
 	if again {
 		a.dropUnseen(r, sub.UnacknowledgedTasks)

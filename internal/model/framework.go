@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -105,182 +104,146 @@ func hasCapability(info *mesos.FrameworkInfo, c mesos.FrameworkInfo_Capability_T
 	return slices.ContainsFunc(info.Capabilities, func(x mesos.FrameworkInfo_Capability) bool { return x.Type == c })
 }
 
-// validateFramework checks a FrameworkInfo as the master does on SUBSCRIBE.
-func validateFramework(info *mesos.FrameworkInfo) error {
-	if hasCapability(info, mesos.FrameworkInfo_Capability_MULTI_ROLE) {
-		if info.Role != nil {
-			return fmt.Errorf("'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable")
-		}
-		seen, twice := map[string]bool{}, map[string]bool{}
-		for _, r := range info.Roles {
-			if seen[r] {
-				twice[r] = true
-			}
-			seen[r] = true
-		}
-		if len(twice) > 0 {
-			return fmt.Errorf("'FrameworkInfo.roles' contains duplicate items: { %s }", strings.Join(sortedKeys(twice), ", "))
-		}
-		for _, r := range info.Roles {
-			if err := validateRole(r); err != nil {
-				return fmt.Errorf("'FrameworkInfo.roles' contains invalid role: %w", err)
-			}
-		}
-		return nil
-	}
-	if len(info.Roles) > 0 {
-		return fmt.Errorf("'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable")
-	}
-	if info.Role != nil {
-		if err := validateRole(*info.Role); err != nil {
-			return fmt.Errorf("'FrameworkInfo.role' is not a valid role: %w", err)
-		}
-	}
-	return nil
-}
-
-func validateSuppressed(suppressed, roles []string) error {
-	var bad []string
-	for _, r := range suppressed {
-		if !slices.Contains(roles, r) {
-			bad = append(bad, r)
-		}
-	}
-	if len(bad) > 0 {
-		slices.Sort(bad)
-		return fmt.Errorf("Suppressed roles { %s } are not contained in the set of roles", strings.Join(bad, ", "))
-	}
-	return nil
-}
-
 // subscribe handles SUBSCRIBE: a new framework, one that comes back, or one
 // that takes over from another connection.
 func (m *Master) subscribe(in Call) {
 	sub := in.Call.Subscribe
+	info := *sub.FrameworkInfo
+	if in.Principal != "" && info.Principal == nil {
+		info.Principal = new(in.Principal)
+	}
 	m.do(Reply{Status: statusOK})
-	refuse := func(text string) {
-		m.do(Emit{in.Stream, errorEvent(text)})
+	f, err := m.validateSubscription(&info, sub.SuppressedRoles, in.Constraints)
+	if err != nil {
+		m.do(Emit{in.Stream, errorEvent(err.Error())})
 		m.do(Close{in.Stream})
-	}
-	if err := validateFramework(sub.FrameworkInfo); err != nil {
-		refuse(err.Error())
 		return
 	}
-	if err := validateSuppressed(sub.SuppressedRoles, rolesOf(sub.FrameworkInfo)); err != nil {
-		refuse(err.Error())
-		return
-	}
-	if err := in.Constraints.compile(rolesOf(sub.FrameworkInfo)); err != nil {
-		refuse(err.Error())
-		return
-	}
-	id := sub.FrameworkInfo.GetID().GetValue()
-	if m.completed[id] != nil {
-		refuse("Framework has been removed")
-		return
-	}
-	f := m.frameworks[id]
-	if f != nil && !f.recovered {
-		if err := validateUpdate(&f.info, sub.FrameworkInfo); err != nil {
-			refuse(err.Error())
-			return
-		}
-	}
-	m.admit(f, id, in)
+	m.admit(f, &info, in)
 }
 
-func (m *Master) admit(f *framework, id string, in Call) {
-	sub := in.Call.Subscribe
-	again := f != nil
+// validateSubscription checks what a framework subscribes with. It returns the
+// framework if the master knows it, and then gives the information the fields
+// that cannot change.
+func (m *Master) validateSubscription(info *mesos.FrameworkInfo, suppressed []string, c OfferConstraints) (*framework, error) {
+	if err := m.validateFramework(info); err != nil {
+		return nil, err
+	}
+	if err := validateSuppressed(suppressed, rolesOf(info)); err != nil {
+		return nil, err
+	}
+	if err := c.compile(rolesOf(info)); err != nil {
+		return nil, err
+	}
+	f := m.frameworks[info.GetID().GetValue()]
 	if f == nil {
-		if id == "" {
+		return nil, nil
+	}
+	info.User, info.Checkpoint = f.info.User, f.info.Checkpoint
+	return f, validateUpdate(&f.info, info)
+}
+
+func (m *Master) admit(f *framework, info *mesos.FrameworkInfo, in Call) {
+	isNew := f == nil
+	id := info.GetID().GetValue()
+	if isNew {
+		again := id != ""
+		if !again {
 			id = fmt.Sprintf("%s-%04d", m.cfg.Info.ID, m.nextFramework)
 			m.nextFramework++
 		}
-		f = newFramework(id, len(m.frameworks)+len(m.completed), sub.FrameworkInfo)
-		f.registered = m.now
+		f = newFramework(id, len(m.frameworks)+len(m.completed), info)
+		f.recovered = again // by nobody but itself
 		m.frameworks[id] = f
 	}
-	if f.stream != "" {
+	connected := f.stream != ""
+	m.reform(f, info, in.Call.Subscribe.SuppressedRoles, in.Constraints)
+	if connected {
 		m.emit(f, errorEvent("Framework failed over"))
 		m.do(Close{f.stream})
 		delete(m.streams, f.stream)
 		f.stream = ""
 	}
 	m.discardOffers(f)
-	if again {
+	if f.registered.IsZero() || f.recovered {
+		f.registered = m.now
+	}
+	if !isNew || f.recovered {
 		f.reregistered = m.now
-		if f.registered.IsZero() {
-			f.registered = m.now
-		}
 	}
 	f.recovered, f.removeAt = false, time.Time{}
 	f.stream = in.Stream
 	m.streams[in.Stream] = f
-	f.filters = map[filterKey][]filter{}
 	m.emit(f, &scheduler.Event{Type: scheduler.Event_SUBSCRIBED, Subscribed: &scheduler.Event_Subscribed{
 		FrameworkID:              &mesos.FrameworkID{Value: id},
 		HeartbeatIntervalSeconds: new(m.cfg.Heartbeat.Seconds()),
 		MasterInfo:               &m.cfg.Info,
 	}})
-	m.reform(f, sub.FrameworkInfo, sub.SuppressedRoles, in.Constraints)
-	m.frameworkChanged(f, !again)
+	m.frameworkChanged(f, isNew)
+	if !isNew {
+		m.broadcast(f)
+	}
+	if !connected {
+		m.allAgentsDirty()
+	}
 }
 
-// reform takes new information of a connected framework into account.
+// broadcast tells the agents what has become of a framework.
+func (m *Master) broadcast(f *framework) {
+	for _, a := range m.order {
+		m.send(a, UpdateFramework{f.info})
+	}
+}
+
+// reform takes new information of a framework into account. Offers in roles
+// that it has left are taken back. A role that is no longer suppressed has no
+// filters either.
 func (m *Master) reform(f *framework, info *mesos.FrameworkInfo, suppressed []string, c OfferConstraints) {
+	before := f.suppressed
 	f.setInfo(info)
 	f.constraints = c
 	f.suppressed = map[string]bool{}
 	for _, r := range suppressed {
 		f.suppressed[r] = true
 	}
+	maps.DeleteFunc(f.filters, func(k filterKey, _ []filter) bool {
+		return k.role != inverseRole && (!slices.Contains(f.roles, k.role) || before[k.role] && !f.suppressed[k.role])
+	})
 	for _, o := range f.offersInOrder() {
 		if !slices.Contains(f.roles, o.role) {
 			m.rescind(o)
 		}
 	}
-	m.allAgentsDirty()
-}
-
-// validateUpdate checks that only what may change does
-// (validation.cpp, framework::validateUpdate).
-func validateUpdate(old, info *mesos.FrameworkInfo) error {
-	switch {
-	case old.GetPrincipal() != info.GetPrincipal():
-		return fmt.Errorf("Changing framework's principal is not allowed.")
-	case old.User != info.User:
-		return fmt.Errorf("Updating 'FrameworkInfo.user' is unsupported; attempted to update from '%s' to '%s'", old.User, info.User)
-	case old.GetCheckpoint() != info.GetCheckpoint():
-		return fmt.Errorf("Updating 'FrameworkInfo.checkpoint' is unsupported; attempted to update from '%t' to '%t'",
-			old.GetCheckpoint(), info.GetCheckpoint())
-	}
-	return nil
 }
 
 func (m *Master) updateFramework(f *framework, u *scheduler.Call_UpdateFramework, c OfferConstraints) {
 	fail := func(format string, args ...any) {
 		m.do(Reply{statusBadRequest, fmt.Sprintf(format, args...)})
 	}
-	if err := validateFramework(&u.FrameworkInfo); err != nil {
+	info := &u.FrameworkInfo
+	if err := m.validateFramework(info); err != nil {
 		fail("Supplied FrameworkInfo is not valid: %s", err)
 		return
 	}
-	if err := validateUpdate(&f.info, &u.FrameworkInfo); err != nil {
+	if err := validateUpdate(&f.info, info); err != nil {
 		fail("FrameworkInfo update is not valid: %s", err)
 		return
 	}
-	if err := validateSuppressed(u.SuppressedRoles, rolesOf(&u.FrameworkInfo)); err != nil {
-		fail("'UpdateFramework' call is not valid: %s", err)
-		return
+	err := validateSuppressed(u.SuppressedRoles, rolesOf(info))
+	if err == nil {
+		err = c.compile(rolesOf(info))
 	}
-	if err := c.compile(rolesOf(&u.FrameworkInfo)); err != nil {
+	if err != nil {
 		fail("'UpdateFramework' call is not valid: %s", err)
 		return
 	}
 	m.do(Reply{Status: statusOK})
-	m.reform(f, &u.FrameworkInfo, u.SuppressedRoles, c)
-	m.frameworkChanged(f, false)
+	old := f.info
+	m.reform(f, info, u.SuppressedRoles, c)
+	if !old.Equal(&f.info) {
+		m.frameworkChanged(f, false)
+		m.broadcast(f)
+	}
 }
 
 // streamClosed starts the failover timeout of the stream's framework.
@@ -292,6 +255,7 @@ func (m *Master) streamClosed(stream string) {
 	delete(m.streams, stream)
 	f.stream = ""
 	m.discardOffers(f)
+	f.filters = map[filterKey][]filter{}
 	f.removeAt = m.now.Add(f.failoverTimeout())
 	m.frameworkChanged(f, false)
 	if f.failoverTimeout() == 0 {
@@ -302,21 +266,23 @@ func (m *Master) streamClosed(stream string) {
 // removeFramework ends a framework for good: its tasks and executors are shut
 // down, and its ID is never taken again.
 func (m *Master) removeFramework(f *framework) {
+	m.discardOffers(f)
 	for _, a := range m.order {
 		m.send(a, ShutdownFramework{f.id})
 	}
-	m.discardOffers(f)
-	for _, t := range f.tasksInOrder() {
-		if !terminal(t.state) {
-			m.setState(t, &mesos.TaskStatus{
-				TaskID: t.info.TaskID, State: new(mesos.TASK_KILLED), Source: new(mesos.SOURCE_MASTER),
-				Message: new("Framework " + f.id + " removed"), Reason: new(mesos.REASON_FRAMEWORK_REMOVED),
-				AgentID: &t.info.AgentID, Timestamp: new(seconds(m.now)),
-			}, mesos.TASK_KILLED)
-		}
+	remove := func(t *task) {
+		s := m.masterStatus(t.info.TaskID.Value, t.info.AgentID.Value, mesos.TASK_KILLED, mesos.REASON_FRAMEWORK_REMOVED,
+			"Framework "+f.id+" removed")
+		t.name(&s)
+		m.setState(t, &s, mesos.TASK_KILLED)
 		m.forget(t)
 	}
-	f.ended = append(f.ended, slices.SortedFunc(maps.Values(f.unreachable), bySeq)...)
+	for _, t := range f.tasksInOrder() {
+		remove(t)
+	}
+	for _, t := range slices.SortedFunc(maps.Values(f.unreachable), bySeq) {
+		remove(t)
+	}
 	f.unreachable = map[string]*task{}
 	for _, a := range m.order {
 		for _, key := range sortedRefs(a.executors) {
@@ -324,7 +290,6 @@ func (m *Master) removeFramework(f *framework) {
 				m.removeExecutor(a, key)
 			}
 		}
-		maps.DeleteFunc(a.operations, func(_ string, op *operation) bool { return op.Framework == f.id })
 	}
 	if f.stream != "" {
 		m.do(Close{f.stream})

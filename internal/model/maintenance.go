@@ -222,18 +222,6 @@ func (m *Master) stopMaintenance(ids []mesos.MachineID) {
 	m.registry.Schedule = ws
 }
 
-// removeAgent takes an agent off the books that must register anew. Its tasks
-// are lost, also to frameworks that know of partitions (Master::_removeSlave).
-func (m *Master) removeAgent(a *agent, cause string) {
-	delete(m.registry.Admitted, a.id)
-	for _, f := range m.framesInOrder() {
-		m.loseTasks(f, a, mesos.REASON_AGENT_REMOVED, "Agent "+a.info.Hostname+" removed: "+cause)
-	}
-	m.rescindAgent(a)
-	m.rescindInverse(a)
-	m.dropAgent(a)
-}
-
 // MaintenanceStatus tells which machines are to leave, with what frameworks
 // answered, and which are down.
 func (m *Master) MaintenanceStatus() mesosmaintenance.ClusterStatus {

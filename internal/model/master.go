@@ -68,6 +68,7 @@ type Master struct {
 	agents   map[string]*agent // registered, by ID
 	order    []*agent          // the same, as they registered
 	links    map[string]*agent // by connection
+	absent   map[string]*agent // registered, and not connected
 	registry Registry
 
 	offers  map[string]*offer
@@ -118,7 +119,7 @@ func NewMaster(cfg Config, registry Registry, now time.Time) *Master {
 	m := &Master{
 		cfg: cfg.withDefaults(), now: now, registry: registry.clone(),
 		frameworks: map[string]*framework{}, completed: map[string]*framework{}, streams: map[string]*framework{},
-		agents: map[string]*agent{}, links: map[string]*agent{},
+		agents: map[string]*agent{}, links: map[string]*agent{}, absent: map[string]*agent{},
 		offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, dirty: map[string]bool{},
 		started: now,
 	}
@@ -179,6 +180,9 @@ func (m *Master) Wake() time.Time {
 	for _, f := range m.frameworks {
 		earlier(f.removeAt)
 	}
+	for _, a := range m.absent {
+		earlier(a.leftAt.Add(m.cfg.ReregisterTimeout))
+	}
 	return at
 }
 
@@ -192,6 +196,7 @@ func (m *Master) runTimers() {
 	if !m.recoverBy.IsZero() && !m.now.Before(m.recoverBy) {
 		m.giveUpRecovered()
 	}
+	m.giveUpAbsent()
 	if !m.now.Before(m.nextPing) {
 		m.pingAgents()
 		m.nextPing = after(m.nextPing, m.cfg.PingInterval, m.now)

@@ -193,6 +193,7 @@ func TestAgentLostAndBack(t *testing.T) {
 			if !aware {
 				c.info.Capabilities = c.info.Capabilities[:1]
 				c.connect()
+				w.sleep(time.Second)
 			}
 			o := c.offers()[0]
 			c.accept(o, 0, launchOp(commandTask("t1", o.AgentID.Value, 1, 128)))
@@ -208,9 +209,17 @@ func TestAgentLostAndBack(t *testing.T) {
 			if c.take(scheduler.Event_FAILURE) == nil {
 				t.Error("no FAILURE")
 			}
-			c.call(&scheduler.Call{Type: scheduler.Call_RECONCILE, Reconcile: &scheduler.Call_Reconcile{
-				Tasks: []scheduler.Call_Reconcile_Task{{TaskID: mesos.TaskID{Value: "t1"}}}}})
-			want(t, "reconciled", strings.Join(states(c.updates(true), "t1"), " "), lost)
+			for _, r := range []struct {
+				agent *mesos.AgentID
+				state string
+			}{{&o.AgentID, "TASK_UNREACHABLE"}, {nil, "TASK_UNKNOWN"}} {
+				c.call(&scheduler.Call{Type: scheduler.Call_RECONCILE, Reconcile: &scheduler.Call_Reconcile{
+					Tasks: []scheduler.Call_Reconcile_Task{{TaskID: mesos.TaskID{Value: "t1"}, AgentID: r.agent}}}})
+				if !aware {
+					r.state = lost
+				}
+				want(t, "reconciled", strings.Join(states(c.updates(true), "t1"), " "), r.state)
+			}
 			w.agents[0].cut = false
 			w.sleep(5 * time.Second)
 			want(t, "states", strings.Join(states(c.updates(true), "t1"), " "), "TASK_RUNNING")

@@ -155,8 +155,13 @@ type ExecutorSaid struct {
 // ID.
 type OperationUpdate struct {
 	Framework string
+	UUID      []byte // of the operation
 	Status    mesos.OperationStatus
 }
+
+// Unregister takes leave: the agent's process ends for good, with all that it
+// runs.
+type Unregister struct{}
 
 // Pong answers a Ping.
 type Pong struct{}
@@ -167,6 +172,7 @@ func (StatusUpdate) agentMessage()    {}
 func (ExecutorExited) agentMessage()  {}
 func (ExecutorSaid) agentMessage()    {}
 func (OperationUpdate) agentMessage() {}
+func (Unregister) agentMessage()      {}
 func (Pong) agentMessage()            {}
 
 // MasterMessage is what masters tell agents.
@@ -192,7 +198,17 @@ type RunTasks struct {
 	Executor  *mesos.ExecutorInfo // nil: a command task
 	Tasks     []mesos.TaskInfo
 	Group     bool
+	// NewExecutor says that the master has no account of a running executor:
+	// one must be started.
+	NewExecutor bool
 }
+
+// UpdateFramework tells an agent what has become of a framework.
+type UpdateFramework struct{ Framework mesos.FrameworkInfo }
+
+// ReconcileOperations asks an agent about operations, by UUID, that it did not
+// report.
+type ReconcileOperations struct{ UUIDs [][]byte }
 
 // KillTask asks an agent to kill a task.
 type KillTask struct {
@@ -244,6 +260,8 @@ type ShutdownAgent struct{ Message string }
 func (Registered) masterMessage()           {}
 func (Ping) masterMessage()                 {}
 func (RunTasks) masterMessage()             {}
+func (UpdateFramework) masterMessage()      {}
+func (ReconcileOperations) masterMessage()  {}
 func (KillTask) masterMessage()             {}
 func (AcknowledgeStatus) masterMessage()    {}
 func (AcknowledgeOperation) masterMessage() {}
@@ -294,6 +312,10 @@ type ExecutorCall struct {
 // ExecutorClosed says that an executor's connection is gone.
 type ExecutorClosed struct{ Stream string }
 
+// AgentRetired asks the agent to end for good: it takes leave of the master and
+// ends all that it runs. It is what SIGUSR1 does to a real one.
+type AgentRetired struct{}
+
 // AgentRestarted says that the agent's process was started again. Its
 // executors are alive if Alive; otherwise the machine was rebooted.
 type AgentRestarted struct{ Alive bool }
@@ -307,6 +329,7 @@ func (ContainerExited) agentInput()  {}
 func (ExecutorCall) agentInput()     {}
 func (ExecutorClosed) agentInput()   {}
 func (AgentRestarted) agentInput()   {}
+func (AgentRetired) agentInput()     {}
 
 // AgentOutput is one thing that an [Agent] wants done, in order.
 type AgentOutput interface{ agentOutput() }

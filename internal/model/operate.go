@@ -1,11 +1,7 @@
 package model
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
@@ -34,6 +30,9 @@ type Deactivate struct {
 type ChangeResources struct {
 	AgentID   string
 	Operation mesos.Offer_Operation
+	// Principal is who authenticated, or "". What is reserved or created must
+	// bear that name.
+	Principal string
 }
 
 func (ChangeResources) operatorRequest()   {}
@@ -54,7 +53,7 @@ func (m *Master) operate(in Operate) {
 	case TeardownFramework:
 		f := m.frameworks[r.ID]
 		if f == nil {
-			m.do(Reply{statusBadRequest, "No framework found with ID " + r.ID})
+			m.do(Reply{statusBadRequest, "No framework found with specified ID"})
 			return
 		}
 		m.do(Reply{Status: statusOK})
@@ -80,21 +79,31 @@ func (m *Master) changeResources(r ChangeResources) {
 		m.do(Reply{statusBadRequest, "No agent found with specified ID"})
 		return
 	}
-	c, err := m.conversionOf(&r.Operation, a, nil)
+	by := requester{}
+	if r.Principal != "" {
+		by.principal = &r.Principal
+	}
+	in, err := parseOperation(&r.Operation, by)
 	if err != nil {
-		text := fmt.Sprintf("Invalid %s operation on agent %s: %s", r.Operation.Type, a, err)
-		if invalid := (invalidResources{}); errors.As(err, &invalid) {
-			text = err.Error()
+		m.do(Reply{statusBadRequest, err.Error()})
+		return
+	}
+	steps, err := a.conversionsOf(&r.Operation, in, by)
+	if err != nil {
+		where := fmt.Sprintf(" on agent %s", a)
+		if t := r.Operation.Type; t == mesos.Offer_Operation_DESTROY || t == mesos.Offer_Operation_UNRESERVE {
+			where = "" // as in Mesos
 		}
-		m.do(Reply{statusBadRequest, text})
+		m.do(Reply{statusBadRequest, fmt.Sprintf("Invalid %s operation%s: %s", r.Operation.Type, where, err)})
 		return
 	}
 	// Like Mesos, take back offers that help until those alone would do,
 	// whatever is free: it may be on its way into an offer. The filter wins
 	// the race against the next round.
+	c := total(steps)
 	var back Resources
 	lacking := c.consumed
-	for _, o := range slices.SortedFunc(maps.Values(a.offers), func(x, y *offer) int { return cmp.Compare(x.seq, y.seq) }) {
+	for _, o := range a.offersInOrder() {
 		offered := o.resources.Allocated("")
 		rest := lacking.less(offered)
 		if rest.Equal(lacking) {
@@ -107,76 +116,75 @@ func (m *Master) changeResources(r ChangeResources) {
 			break
 		}
 	}
-	if !a.free().Contains(c.consumed) {
-		m.do(Reply{statusConflict, fmt.Sprintf("%s does not contain %s", a.free(), c.consumed)})
-		return
+	if r.Operation.Type == mesos.Offer_Operation_DESTROY {
+		m.rescindVolumes(a, c.consumed) // a shared one can be in several
+	}
+	free := a.free()
+	for _, step := range steps {
+		if free, err = step.apply(free); err != nil {
+			m.do(Reply{statusConflict, err.Error()})
+			return
+		}
 	}
 	m.do(Reply{Status: statusAccepted})
 	m.apply(a, "", &r.Operation, c)
 }
 
+// knownAgent reports whether an agent is registered, or was and may come back.
+func (m *Master) knownAgent(id string) bool {
+	_, admitted := m.registry.Admitted[id]
+	_, unreachable := m.registry.Unreachable[id]
+	return admitted || unreachable
+}
+
 func (m *Master) deactivate(r Deactivate) {
 	a := m.agents[r.ID]
+	if !r.On {
+		if !m.knownAgent(r.ID) {
+			m.do(Reply{statusBadRequest, "Unknown agent"})
+			return
+		}
+		m.do(Reply{Status: statusOK})
+		m.registry.Deactivated[r.ID] = true
+		if a != nil {
+			m.deactivateAgent(a)
+		}
+		return
+	}
+	switch {
+	case !m.registry.Deactivated[r.ID]:
+		m.do(Reply{statusBadRequest, "Agent is not deactivated"})
+		return
+	case a != nil && m.drainInfo(a) != nil && m.drainInfo(a).State == mesos.DrainState_DRAINING:
+		m.do(Reply{statusBadRequest, "Agent is still in the DRAINING state"})
+		return
+	}
+	delete(m.registry.Deactivated, r.ID)
+	delete(m.registry.Draining, r.ID)
 	if a == nil {
-		m.do(Reply{statusNotFound, "Agent not found"})
+		m.do(Reply{statusConflict, "Agent removed while processing the call"})
 		return
 	}
 	m.do(Reply{Status: statusOK})
-	a.deactivated = !r.On
-	if r.On {
-		delete(m.registry.Deactivated, r.ID)
-		delete(m.registry.Draining, r.ID)
-		m.dirty[a.id] = true
-		return
-	}
-	m.registry.Deactivated[r.ID] = true
+	a.deactivated = false
+}
+
+// deactivateAgent takes back all that was offered of an agent.
+func (m *Master) deactivateAgent(a *agent) {
+	a.deactivated = true
 	m.rescindAgent(a)
+	m.rescindInverse(a)
 }
 
 func (m *Master) markGone(id string) {
-	a := m.agents[id]
-	_, admitted := m.registry.Admitted[id]
-	_, unreachable := m.registry.Unreachable[id]
-	if a == nil && !admitted && !unreachable {
-		m.do(Reply{statusNotFound, "Agent not found"})
+	if _, gone := m.registry.Gone[id]; gone {
+		m.do(Reply{Status: statusOK})
+		return
+	}
+	if !m.knownAgent(id) {
+		m.do(Reply{statusNotFound, "Agent '" + id + "' not found"})
 		return
 	}
 	m.do(Reply{Status: statusOK})
 	m.gone(id)
-}
-
-// gone takes an agent that will never come back off the books.
-func (m *Master) gone(id string) {
-	a := m.agents[id]
-	m.registry.Gone[id] = m.now
-	delete(m.registry.Admitted, id)
-	delete(m.registry.Unreachable, id)
-	for _, f := range m.framesInOrder() {
-		for _, t := range slices.SortedFunc(maps.Values(f.unreachable), bySeq) {
-			if t.info.AgentID.Value == id {
-				delete(f.unreachable, t.info.TaskID.Value)
-				m.goneTask(f, t)
-			}
-		}
-		for _, t := range f.tasksInOrder() {
-			if a != nil && t.agent == a {
-				m.goneTask(f, t)
-			}
-		}
-	}
-	if a != nil {
-		m.send(a, ShutdownAgent{"Agent has been marked gone"})
-		m.rescindAgent(a)
-		m.dropAgent(a)
-	}
-}
-
-func (m *Master) goneTask(f *framework, t *task) {
-	s := m.masterStatus(t.info.TaskID.Value, t.info.AgentID.Value, f.lost(mesos.TASK_GONE_BY_OPERATOR),
-		mesos.REASON_AGENT_REMOVED_BY_OPERATOR, "Agent has been marked gone")
-	if !terminal(t.state) {
-		m.setState(t, &s, f.lost(mesos.TASK_GONE_BY_OPERATOR))
-		m.emit(f, updateEvent(s))
-	}
-	m.forget(t)
 }

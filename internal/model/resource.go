@@ -1,9 +1,6 @@
 package model
 
 import (
-	"errors"
-	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -40,139 +37,6 @@ type resource struct {
 
 // span is a closed range.
 type span struct{ begin, end uint64 }
-
-// NewResources converts resources from the wire. Both formats of reservations
-// are taken; the result is in the newer one (a stack of reservations). The
-// error has the text of Mesos.
-func NewResources(in []mesos.Resource) (Resources, error) {
-	var out Resources
-	for i := range in {
-		r, err := newResource(&in[i])
-		if err != nil {
-			return nil, fmt.Errorf("Resource '%s' is invalid: %w", wireText(&in[i]), err)
-		}
-		if !r.empty() {
-			out = out.plusOne(r)
-		}
-	}
-	return out, nil
-}
-
-func newResource(in *mesos.Resource) (resource, error) {
-	if in.Name == "" {
-		return resource{}, errors.New("Empty resource name")
-	}
-	if in.Type == nil {
-		return resource{}, errors.New("Invalid resource type")
-	}
-	r := resource{copies: 1}
-	if err := r.setAmount(in); err != nil {
-		return resource{}, err
-	}
-	if in.Disk != nil && in.Name != "disk" {
-		return resource{}, fmt.Errorf("DiskInfo should not be set for %s resource", in.Name)
-	}
-	reservations, err := reservationsOf(in)
-	if err != nil {
-		return resource{}, err
-	}
-	r.reshape(&mesos.Resource{
-		ProviderID: in.ProviderID, Name: in.Name, Type: in.Type,
-		Reservations: reservations, Disk: in.Disk,
-		Revocable: in.Revocable, Shared: in.Shared,
-	})
-	if in.AllocationInfo != nil {
-		r.role = in.AllocationInfo.GetRole()
-	}
-	return r, nil
-}
-
-func (r *resource) setAmount(in *mesos.Resource) error {
-	switch *in.Type {
-	case mesos.SCALAR:
-		if in.Scalar == nil || in.Ranges != nil || in.Set != nil {
-			return errors.New("Invalid scalar resource")
-		}
-		v := in.Scalar.Value
-		if math.IsNaN(v) || v*1000 > float64(maxScalar) {
-			return errors.New("Invalid scalar resource: value out of range")
-		}
-		if v != 0 && math.Round(v*1000) <= 0 {
-			return errors.New("Invalid scalar resource: value <= 0")
-		}
-		r.milli = int64(math.Round(v * 1000))
-	case mesos.RANGES:
-		if in.Scalar != nil || in.Ranges == nil || in.Set != nil {
-			return errors.New("Invalid ranges resource")
-		}
-		var spans []span
-		for _, g := range in.Ranges.Range {
-			if g.Begin > g.End {
-				return errors.New("Invalid ranges resource: begin > end")
-			}
-			spans = append(spans, span{g.Begin, g.End})
-		}
-		sort.Slice(spans, func(i, j int) bool { return spans[i].begin < spans[j].begin })
-		for i := 1; i < len(spans); i++ {
-			if spans[i].begin <= spans[i-1].end {
-				return errors.New("Invalid ranges resource: overlapping ranges")
-			}
-		}
-		r.ranges = joinSpans(spans)
-	case mesos.SET:
-		if in.Scalar != nil || in.Ranges != nil || in.Set == nil {
-			return errors.New("Invalid set resource")
-		}
-		r.set = slices.Clone(in.Set.Item)
-		slices.Sort(r.set)
-		if len(slices.Compact(slices.Clone(r.set))) != len(r.set) {
-			return errors.New("Invalid set resource: duplicated elements")
-		}
-	default:
-		return errors.New("Unsupported resource type")
-	}
-	return nil
-}
-
-// reservationsOf returns the reservation stack, from either format.
-func reservationsOf(in *mesos.Resource) ([]mesos.Resource_ReservationInfo, error) {
-	if len(in.Reservations) > 0 {
-		if in.Role != nil || in.Reservation != nil {
-			return nil, errors.New("Cannot specify `reservations` with either `reservation` or `role`")
-		}
-		for i := range in.Reservations {
-			if in.Reservations[i].Role == nil {
-				return nil, errors.New("Invalid reservation: 'role' must be set")
-			}
-			if err := validateRole(in.Reservations[i].GetRole()); err != nil {
-				return nil, fmt.Errorf("Invalid reservation: %w", err)
-			}
-			if i > 0 && !strictlyUnder(in.Reservations[i].GetRole(), in.Reservations[i-1].GetRole()) {
-				return nil, fmt.Errorf("Role '%s' is not a refinement of '%s'",
-					in.Reservations[i].GetRole(), in.Reservations[i-1].GetRole())
-			}
-		}
-		return in.Reservations, nil
-	}
-	role := in.GetRole()
-	if role == "*" || role == "" {
-		if in.Reservation != nil {
-			return nil, errors.New("Invalid reservation: role \"*\" cannot be dynamically reserved")
-		}
-		return nil, nil
-	}
-	if err := validateRole(role); err != nil {
-		return nil, err
-	}
-	kind := mesos.Resource_ReservationInfo_STATIC
-	info := mesos.Resource_ReservationInfo{Role: &role}
-	if in.Reservation != nil {
-		kind = mesos.Resource_ReservationInfo_DYNAMIC
-		info.Principal, info.Labels = in.Reservation.Principal, in.Reservation.Labels
-	}
-	info.Type = &kind
-	return []mesos.Resource_ReservationInfo{info}, nil
-}
 
 // reshape sets meta and the canonical form that follows from it.
 func (r *resource) reshape(meta *mesos.Resource) {
@@ -363,6 +227,11 @@ func (rs Resources) less(os Resources) Resources {
 			continue
 		}
 		r := &out[i]
+		if r.shared() {
+			if r.copies -= o.copies; r.copies > 0 {
+				continue
+			}
+		}
 		r.milli -= min(r.milli, o.milli)
 		r.ranges = minusSpans(r.ranges, o.ranges)
 		r.set = slices.DeleteFunc(slices.Clone(r.set), func(s string) bool { return slices.Contains(o.set, s) })
@@ -386,6 +255,17 @@ func (rs Resources) Equal(os Resources) bool {
 	}
 	rest, ok := rs.Minus(os)
 	return ok && len(rest) == 0
+}
+
+// only returns the addends for which keep holds.
+func (rs Resources) only(keep func(resource) bool) Resources {
+	var out Resources
+	for _, r := range rs {
+		if keep(r) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Allocated returns rs allocated to role; "" removes the allocation.
@@ -419,6 +299,17 @@ func (rs Resources) scalars(into map[string]int64, sign int64) {
 	}
 }
 
+// sum adds up resources; what is empty is left out.
+func sum(rs []resource) Resources {
+	var out Resources
+	for _, r := range rs {
+		if !r.empty() {
+			out = out.plusOne(r)
+		}
+	}
+	return out
+}
+
 // mapEach converts every addend.
 func (rs Resources) mapEach(f func(resource) resource) Resources {
 	out := make(Resources, 0, len(rs))
@@ -435,6 +326,14 @@ func (r resource) popped() resource {
 	if len(meta.Reservations) == 0 {
 		meta.Reservations = nil
 	}
+	r.reshape(&meta)
+	return r
+}
+
+// unreserved returns the resource with all its reservations taken off.
+func (r resource) unreserved() resource {
+	meta := *r.meta
+	meta.Reservations = nil
 	r.reshape(&meta)
 	return r
 }

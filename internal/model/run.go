@@ -71,32 +71,49 @@ func (a *Agent) runTasks(msg RunTasks) {
 		return
 	}
 	fid := msg.Framework.ID.GetValue()
-	if a.draining != nil {
-		for i := range msg.Tasks {
-			a.report(fid, a.agentStatus(msg.Tasks[i].TaskID.Value, "", a.dropped(fid),
-				mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining"), a.dropped(fid))
-		}
+	f := a.frameworks[fid]
+	if f != nil && f.find(msg.Tasks[0].TaskID.Value) != nil {
+		return // the message comes twice
+	}
+	if f == nil {
+		f = &served{info: msg.Framework, runs: map[string]*run{}}
+		a.frameworks[fid] = f
+		defer func() {
+			if len(f.runs) == 0 {
+				a.forgetFramework(fid)
+			}
+		}()
+	}
+	if f.ending {
 		return
 	}
-	f := a.frameworks[fid]
-	if f == nil {
-		f = &served{runs: map[string]*run{}}
-		a.frameworks[fid] = f
-	}
-	f.info = msg.Framework
 	info := a.executorInfo(fid, msg)
 	r := f.runs[info.ExecutorID.Value]
-	if r != nil && (r.ended || r.closing) {
-		for i := range msg.Tasks {
-			a.report(fid, a.agentStatus(msg.Tasks[i].TaskID.Value, r.executor, a.dropped(fid),
-				mesos.REASON_EXECUTOR_TERMINATED, "Executor terminating"), a.dropped(fid))
+	if reason, text := a.refusal(r, msg); text != "" {
+		executor := info.ExecutorID.Value
+		if reason == mesos.REASON_GC_ERROR {
+			executor = "" // nobody has looked at the executor yet
+		}
+		a.dropTasks(msg, executor, reason, text)
+		if msg.NewExecutor && msg.Executor != nil && r == nil {
+			a.tell(ExecutorExited{fid, executor, -1}) // the master counts on one
 		}
 		return
 	}
-	if r == nil {
+	switch {
+	case r != nil && (r.ended || r.closing):
+		text := "Executor terminating"
+		if r.ended {
+			text = "Executor terminated"
+		}
+		a.dropTasks(msg, "", mesos.REASON_EXECUTOR_TERMINATED, text)
+		return
+	case r == nil:
 		r = a.startRun(f, fid, info, msg)
-	} else if volumes := volumesOf(msg.Tasks); len(volumes) > 0 {
-		a.do(AttachVolumes{r.container, volumes})
+	default:
+		if volumes := volumesOf(msg.Tasks); len(volumes) > 0 {
+			a.do(AttachVolumes{r.container, volumes})
+		}
 	}
 	for i := range msg.Tasks {
 		id := msg.Tasks[i].TaskID.Value
@@ -105,6 +122,76 @@ func (a *Agent) runTasks(msg RunTasks) {
 	}
 	r.queued = append(r.queued, msg)
 	a.deliver(r)
+}
+
+// dropTasks reports tasks that cannot be run.
+func (a *Agent) dropTasks(msg RunTasks, executor string, reason mesos.TaskStatus_Reason, text string) {
+	fid := msg.Framework.ID.GetValue()
+	for i := range msg.Tasks {
+		a.report(fid, a.agentStatus(msg.Tasks[i].TaskID.Value, executor, a.dropped(fid), reason, text), a.dropped(fid))
+	}
+}
+
+// refusal says why tasks cannot be run, or nothing if they can, as far as that
+// is known before their executor is looked at (Slave::run and Slave::__run).
+func (a *Agent) refusal(r *run, msg RunTasks) (mesos.TaskStatus_Reason, string) {
+	for i := range msg.Tasks {
+		if text := limitsRefusal(&msg.Tasks[i]); text != "" {
+			return mesos.REASON_GC_ERROR, text // the reason that Mesos gives
+		}
+	}
+	if a.draining != nil {
+		return mesos.REASON_AGENT_DRAINING, "Task was received while agent was already draining"
+	}
+	for i := range msg.Tasks {
+		if !a.has(msg.Tasks[i].Resources) {
+			return mesos.REASON_RESOURCES_UNKNOWN,
+				"The checkpointed resources being used by the task or task group are unknown to the agent"
+		}
+	}
+	if msg.Executor != nil && !a.has(msg.Executor.Resources) {
+		return mesos.REASON_RESOURCES_UNKNOWN, "The checkpointed resources being used by the executor are unknown to the agent"
+	}
+	switch {
+	case msg.Executor == nil && r != nil:
+		return mesos.REASON_TASK_INVALID, "Cannot reuse an already existing executor for a command task"
+	case msg.Executor != nil && msg.NewExecutor && r != nil:
+		// The master has lost count of it. What it counts for the new one
+		// must be given back when the old one is gone.
+		if r.ended {
+			a.tell(ExecutorExited{r.framework, r.executor, -1})
+		} else {
+			a.shutdown(r)
+		}
+		return mesos.REASON_EXECUTOR_TERMINATED, "Master wants to launch executor, but one already exists"
+	case msg.Executor != nil && !msg.NewExecutor && r == nil:
+		return mesos.REASON_EXECUTOR_TERMINATED, "No executor is expected to launch and there is none running"
+	}
+	return 0, ""
+}
+
+// limitsRefusal says why a task's limits cannot be kept: the agent has no
+// cgroups (Slave::validateResourceLimitsAndIsolators).
+func limitsRefusal(t *mesos.TaskInfo) string {
+	if t.Container != nil && t.Container.GetType() == mesos.ContainerInfo_DOCKER {
+		return ""
+	}
+	if _, ok := t.Limits["cpus"]; ok {
+		return "CPU limits can only be set on tasks launched in Mesos containers when the agent has loaded the 'cgroups/cpu' isolator"
+	}
+	if _, ok := t.Limits["mem"]; ok {
+		return "Memory limits can only be set on tasks launched in Mesos containers when the agent has loaded the 'cgroups/mem' isolator"
+	}
+	return ""
+}
+
+// has reports whether the reservations and volumes among the resources have
+// been made on the agent.
+func (a *Agent) has(in []mesos.Resource) bool {
+	rs, err := NewResources(in)
+	return err == nil && !slices.ContainsFunc(rs.Allocated(""), func(r resource) bool {
+		return (r.dynamic() || r.volume()) && !a.total.Contains(Resources{r})
+	})
 }
 
 func (a *Agent) dropped(framework string) mesos.TaskState {
@@ -215,7 +302,7 @@ func (a *Agent) event(r *run, e *executor.Event) {
 }
 
 func (a *Agent) tellExecutor(msg TellExecutor) {
-	if r := a.run(msg.Framework, msg.Executor); r != nil && r.subscribed {
+	if r := a.run(msg.Framework, msg.Executor); r != nil && r.subscribed && !r.closing {
 		a.event(r, &executor.Event{Type: executor.Event_MESSAGE, Message: &executor.Event_Message{Data: msg.Data}})
 	}
 }
@@ -242,7 +329,7 @@ func (a *Agent) killTask(msg KillTask) {
 		return
 	}
 	t := r.tasks[msg.Task]
-	if terminal(t.state) {
+	if terminal(t.state) || r.closing || r.ended {
 		return
 	}
 	if !t.delivered {
@@ -261,7 +348,7 @@ func (a *Agent) killQueued(r *run, task string) {
 		}
 		r.queued = slices.Delete(r.queued, i, i+1)
 		text := "Killed before delivery to the executor"
-		if msg.Group {
+		if msg.Group && !r.subscribed {
 			text = "A task within the task group was killed before delivery to the executor"
 		}
 		for j := range msg.Tasks {
@@ -270,9 +357,18 @@ func (a *Agent) killQueued(r *run, task string) {
 		}
 		break
 	}
-	if len(r.queued) == 0 && !slices.ContainsFunc(r.taskOrder, func(id string) bool { return !terminal(r.tasks[id].state) }) {
-		a.do(StopContainer{r.container})
+	switch {
+	case r.command && r.useless():
+		a.do(StopContainer{r.container}) // with its one task, which must not begin
+	case r.subscribed && r.useless():
+		a.shutdown(r)
 	}
+}
+
+// useless reports whether an executor never got a task and has none to come.
+// One that is not there yet is told so when it subscribes.
+func (r *run) useless() bool {
+	return len(r.queued) == 0 && !slices.ContainsFunc(r.taskOrder, func(id string) bool { return r.tasks[id].delivered }) && len(r.done) == 0
 }
 
 // settle records the latest status of a task and reports it.
@@ -356,10 +452,11 @@ func (a *Agent) shutdown(r *run) {
 	}
 	r.closing = true
 	r.subscribeBy = time.Time{}
-	if r.stream == "" {
+	if r.command && r.stream == "" {
 		a.do(StopContainer{r.container})
 		return
 	}
+	// Nobody hears it who is not connected. Who connects later is told then.
 	a.event(r, &executor.Event{Type: executor.Event_SHUTDOWN})
 	grace := a.cfg.ShutdownGrace
 	if g := r.info.ShutdownGracePeriod; g != nil {

@@ -58,19 +58,32 @@ func (m *Master) addTask(f *framework, a *agent, info mesos.TaskInfo, rs Resourc
 	return t
 }
 
-// setState records a status and frees the resources of a task that ended.
+// setState records a status, in place of the last one if that is of the same
+// state, and frees the resources of a task that ended or cannot be reached
+// (Master::updateTask).
 func (m *Master) setState(t *task, status *mesos.TaskStatus, latest mesos.TaskState) {
-	t.statuses = append(t.statuses, *status)
+	news := status.GetReason() == mesos.REASON_TASK_CHECK_STATUS_UPDATED ||
+		status.GetReason() == mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
+	if n := len(t.statuses); n > 0 && t.statuses[n-1].GetState() == status.GetState() {
+		t.statuses = slices.Clone(t.statuses[:n-1])
+	} else {
+		news = true
+	}
+	kept := *status
+	kept.Data = nil
+	t.statuses = append(t.statuses, kept)
 	if len(t.statuses) > maxStatuses {
 		t.statuses = slices.Clone(t.statuses[1:])
 	}
 	if !terminal(t.state) {
 		t.state = latest
-		if terminal(latest) {
+		if terminal(latest) || latest == mesos.TASK_UNREACHABLE {
 			m.release(t)
 		}
 	}
-	m.taskUpdated(t, status)
+	if news {
+		m.taskUpdated(t, status)
+	}
 }
 
 func (m *Master) release(t *task) {
@@ -136,11 +149,14 @@ func (m *Master) acknowledge(f *framework, ack *scheduler.Call_Acknowledge) {
 		return // the agent sends again what it does not hear back about
 	}
 	t := a.tasks[ref{f.id, ack.TaskID.Value}]
-	if t != nil && t.sent != nil && terminal(t.sent.GetState()) && bytes.Equal(t.sent.UUID, ack.UUID) {
+	if t != nil && t.sent == nil {
+		return // it is of no status that this master has sent
+	}
+	if t != nil && terminal(t.sent.GetState()) && bytes.Equal(t.sent.UUID, ack.UUID) {
 		m.forget(t)
-		defer m.checkDrained(a)
 	}
 	m.send(a, AcknowledgeStatus{f.id, ack.TaskID.Value, ack.UUID})
+	m.checkDrained(a)
 }
 
 func (m *Master) kill(f *framework, k *scheduler.Call_Kill) {
@@ -179,11 +195,16 @@ func (m *Master) latest(f *framework, t *task) mesos.TaskStatus {
 	return s
 }
 
-// describe adds to a status what is known of the task from earlier ones.
-func (t *task) describe(s *mesos.TaskStatus) {
+// name adds to a status the executor of the task, if it is not Mesos's own.
+func (t *task) name(s *mesos.TaskStatus) {
 	if t.info.Executor != nil {
 		s.ExecutorID = &mesos.ExecutorID{Value: t.info.Executor.ExecutorID.Value}
 	}
+}
+
+// describe adds to a status what is known of the task from earlier ones.
+func (t *task) describe(s *mesos.TaskStatus) {
+	t.name(s)
 	for i := len(t.statuses) - 1; i >= 0; i-- {
 		old := &t.statuses[i]
 		if s.ContainerStatus == nil {
@@ -208,21 +229,17 @@ func (m *Master) reconcileOne(f *framework, id, agentID string) {
 	}
 	_, admitted := m.registry.Admitted[agentID]
 	unreachable, isUnreachable := m.registry.Unreachable[agentID]
-	if t := f.unreachable[id]; t != nil {
-		agentID = t.info.AgentID.Value
-		unreachable, isUnreachable = m.registry.Unreachable[agentID]
-	}
 	switch {
-	case isUnreachable:
-		s := m.masterStatus(id, agentID, f.lost(mesos.TASK_UNREACHABLE), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unreachable")
-		s.UnreachableTime = &mesos.TimeInfo{Nanoseconds: unreachable.UnixNano()}
-		m.emit(f, updateEvent(s))
 	case agentID != "" && m.agents[agentID] != nil:
 		answer(mesos.TASK_GONE, "Task is unknown to the agent")
 	case agentID != "" && admitted:
 		// The agent has not registered with this master yet: no answer.
 	case agentID == "" && m.waitsForAgents():
 		// The task may be on one of those.
+	case isUnreachable:
+		s := m.masterStatus(id, agentID, f.lost(mesos.TASK_UNREACHABLE), mesos.REASON_RECONCILIATION, "Reconciliation: Task is unreachable")
+		s.UnreachableTime = &mesos.TimeInfo{Nanoseconds: unreachable.UnixNano()}
+		m.emit(f, updateEvent(s))
 	case !m.registry.Gone[agentID].IsZero():
 		answer(mesos.TASK_GONE_BY_OPERATOR, "Task is gone")
 	default:

@@ -57,7 +57,7 @@ func (a *Agent) sendUpdate(u *updateStream) {
 
 func (a *Agent) sendOperation(s *operationStream) {
 	s.retryAt = a.now.Add(s.pause)
-	a.tell(OperationUpdate{Framework: s.op.Framework, Status: s.op.Status})
+	a.tell(OperationUpdate{Framework: s.op.Framework, UUID: s.op.UUID, Status: s.op.Status})
 }
 
 func (a *Agent) retryUpdates() {

@@ -8,46 +8,97 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
-// The checks of this file are those of src/master/validation.cpp, in their
-// order and with their texts.
+// The checks of this file are those of src/master/validation.cpp for tasks,
+// groups and executors, in their order and with their texts.
 
-// invalidResources marks an error in resources themselves, before any rule of
-// an operation is looked at.
-type invalidResources struct{ error }
+// parseEach converts resources one by one, and allocates to role what is not
+// allocated yet. They must be well formed.
+func parseEach(in []mesos.Resource, role string) []resource {
+	var out []resource
+	for i := range in {
+		if r, err := newResource(&in[i]); err == nil {
+			if r.role == "" {
+				r.role = role
+			}
+			out = append(out, r)
+		}
+	}
+	return out
+}
 
-func (x *acceptance) validateTask(t *mesos.TaskInfo, rs, executor Resources, isNew bool) error {
+// validateTask checks a task of a LAUNCH, and its executor if it brings one.
+func (x *acceptance) validateTask(t *mesos.TaskInfo, rs, executor []resource, available Resources) error {
 	if err := x.validateTaskCommon(t, rs); err != nil {
 		return err
 	}
 	if (t.Command == nil) == (t.Executor == nil) {
 		return errors.New("Task should have at least one (but not both) of CommandInfo or ExecutorInfo present")
 	}
-	total := rs
+	total := sum(rs)
 	if e := t.Executor; e != nil {
-		if err := validateID(e.ExecutorID.Value); err != nil {
-			return fmt.Errorf("Executor has an invalid ExecutorID: %w", err)
-		}
-		if e.Type != mesos.ExecutorInfo_UNKNOWN && e.Type != mesos.ExecutorInfo_CUSTOM {
-			return errors.New("'ExecutorInfo.type' must be 'CUSTOM'")
-		}
-		if e.Command == nil {
-			return errors.New("'ExecutorInfo.command' must be set")
-		}
 		if err := x.validateExecutor(e, executor); err != nil {
 			return err
 		}
-		if isNew {
-			total = total.Plus(executor)
+		if err := validateCustom(e, executor); err != nil {
+			return err
+		}
+		if x.a.executors[ref{x.f.id, e.ExecutorID.Value}] == nil {
+			total = total.Plus(sum(executor))
 		}
 	}
-	if !x.left.Contains(total) {
-		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", total, x.left)
+	if err := validateTogether(t, rs, executor); err != nil {
+		return err
+	}
+	if !available.Contains(total) {
+		return fmt.Errorf("Total resources %s required by task and its executor is more than available %s", total, available)
+	}
+	if l := t.Container.GetLinuxInfo(); l != nil && !l.GetShareCgroups() {
+		return errors.New("Only tasks in a task group may have 'share_cgroups' set to 'false'")
+	}
+	return nil
+}
+
+// validateCustom checks what only holds for an executor that comes with a task.
+func validateCustom(e *mesos.ExecutorInfo, rs []resource) error {
+	switch {
+	case e.Type != mesos.ExecutorInfo_UNKNOWN && e.Type != mesos.ExecutorInfo_CUSTOM:
+		return errors.New("'ExecutorInfo.type' must be 'CUSTOM'")
+	case e.Command == nil:
+		return errors.New("'ExecutorInfo.command' must be set")
+	case slices.ContainsFunc(rs, resource.shared):
+		return fmt.Errorf("Executor resources %s should not contain any shared resources", sum(rs))
+	}
+	return noSharedCgroups(e)
+}
+
+func noSharedCgroups(e *mesos.ExecutorInfo) error {
+	if l := e.Container.GetLinuxInfo(); l != nil && l.ShareCgroups != nil && *l.ShareCgroups {
+		return errors.New("The 'share_cgroups' field cannot be set to 'true' on executor containers")
+	}
+	return nil
+}
+
+// validateTogether checks a task's resources together with its executor's.
+func validateTogether(t *mesos.TaskInfo, rs, executor []resource) error {
+	all := slices.Concat(rs, executor)
+	if err := validateResources(all); err != nil {
+		return fmt.Errorf("Task and its executor use invalid resources: %w", err)
+	}
+	if t.Executor != nil && overlap(sum(rs), sum(executor)) {
+		return fmt.Errorf("There are overlapping resources in the task resources %s and executor resources %s",
+			jsonText(rs), jsonText(executor))
+	}
+	if err := uniqueVolumes(all); err != nil {
+		return fmt.Errorf("Task and its executor use duplicate persistence ID: %w", err)
+	}
+	if err := notMixed(all); err != nil {
+		return fmt.Errorf("Task and its executor mix revocable and non-revocable resources: %w", err)
 	}
 	return nil
 }
 
 // validateTaskCommon checks what holds for tasks alone and in groups.
-func (x *acceptance) validateTaskCommon(t *mesos.TaskInfo, rs Resources) error {
+func (x *acceptance) validateTaskCommon(t *mesos.TaskInfo, rs []resource) error {
 	id := t.TaskID.Value
 	switch {
 	case validateID(id) != nil:
@@ -69,30 +120,110 @@ func (x *acceptance) validateTaskCommon(t *mesos.TaskInfo, rs Resources) error {
 	if err := validateHealthCheck(t.HealthCheck); err != nil {
 		return fmt.Errorf("Task uses invalid health check: %w", err)
 	}
-	if len(rs) == 0 {
+	if len(t.Resources) == 0 {
 		return errors.New("Task uses no resources")
 	}
-	if err := validateResources(t.Resources); err != nil {
-		return fmt.Errorf("Task uses invalid resources: %w", err)
+	if err := validateUse("Task", "task", rs); err != nil {
+		return err
 	}
-	return uniqueVolumes(rs, "Task uses duplicate persistence ID")
+	if err := validateCommand(t.Command); err != nil {
+		return fmt.Errorf("Task's `CommandInfo` is invalid: %w", err)
+	}
+	if err := validateContainer(t.Container); err != nil {
+		return fmt.Errorf("Task's `ContainerInfo` is invalid: %w", err)
+	}
+	return validateLimits(t.Limits, rs)
 }
 
-func (x *acceptance) validateExecutor(e *mesos.ExecutorInfo, rs Resources) error {
-	if e.FrameworkID.GetValue() != x.f.id {
-		return fmt.Errorf("ExecutorInfo has an invalid FrameworkID (Actual: %s vs Expected: %s)", e.FrameworkID.GetValue(), x.f.id)
+// validateUse checks the resources of a task or executor.
+func validateUse(who, lower string, rs []resource) error {
+	if err := validateResources(rs); err != nil {
+		return fmt.Errorf("%s uses invalid resources: %w", who, err)
+	}
+	if err := uniqueVolumes(rs); err != nil {
+		return fmt.Errorf("%s uses duplicate persistence ID: %w", who, err)
+	}
+	if err := oneRole(rs); err != nil {
+		return fmt.Errorf("Invalid %s resources: %w", lower, err)
+	}
+	if err := notMixed(rs); err != nil {
+		return fmt.Errorf("%s mixes revocable and non-revocable resources: %w", who, err)
+	}
+	return nil
+}
+
+// validateLimits checks what a task may use beyond what it asks for.
+func validateLimits(limits map[string]mesos.Value_Scalar, rs []resource) error {
+	for name := range limits {
+		if name != "cpus" && name != "mem" {
+			return errors.New("Only cpus and mem may be included in a task's resource limits")
+		}
+	}
+	have := amountsOf(sum(rs))
+	for _, x := range []struct{ name, noRequest, tooLow string }{
+		{"cpus", "When a CPU limit is specified, a CPU request must also be specified",
+			"The cpu limit must be greater than or equal to the cpu request"},
+		{"mem", "When a memory limit is specified, a memory request must also be specified",
+			"The memory limit must be greater than or equal to the memory request"},
+	} {
+		limit, ok := limits[x.name]
+		requested, asked := have[x.name]
+		switch {
+		case !ok:
+		case !asked:
+			return errors.New(x.noRequest)
+		case limit.Value*1000 < float64(requested): // it may be infinite
+			return errors.New(x.tooLow)
+		}
+	}
+	return nil
+}
+
+// validateExecutor checks an executor of a task or a group.
+func (x *acceptance) validateExecutor(e *mesos.ExecutorInfo, rs []resource) error {
+	if err := validateExecutorInfo(e); err != nil {
+		return err
+	}
+	switch {
+	case e.FrameworkID == nil:
+		return errors.New("'ExecutorInfo.framework_id' must be set")
+	case e.FrameworkID.Value != x.f.id:
+		return fmt.Errorf("ExecutorInfo has an invalid FrameworkID (Actual: %s vs Expected: %s)", e.FrameworkID.Value, x.f.id)
+	}
+	if err := validateUse("Executor", "executor", rs); err != nil {
+		return err
+	}
+	if old := x.a.executors[ref{x.f.id, e.ExecutorID.Value}]; old != nil && !sameExecutor(&old.info, e) {
+		const line = "------------------------------------------------------------\n"
+		return fmt.Errorf("ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\n"+
+			line+"Existing ExecutorInfo:\n%s\n"+line+"ExecutorInfo:\n%s\n"+line, debugText(&old.info), debugText(e))
+	}
+	return nil
+}
+
+// validateExecutorInfo checks an executor by itself.
+func validateExecutorInfo(e *mesos.ExecutorInfo) error {
+	switch {
+	case e.Type == mesos.ExecutorInfo_DEFAULT && e.Command != nil:
+		return errors.New("'ExecutorInfo.command' must not be set for 'DEFAULT' executor")
+	case e.Type == mesos.ExecutorInfo_DEFAULT && e.Container != nil && e.Container.GetType() != mesos.ContainerInfo_MESOS:
+		return errors.New("'ExecutorInfo.container.type' must be 'MESOS' for 'DEFAULT' executor")
+	case e.Type == mesos.ExecutorInfo_DEFAULT && e.Container.GetMesos().GetImage() != nil:
+		return errors.New("'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor")
+	case e.Type == mesos.ExecutorInfo_CUSTOM && e.Command == nil:
+		return errors.New("'ExecutorInfo.command' must be set for 'CUSTOM' executor")
+	}
+	if err := validateID(e.ExecutorID.Value); err != nil {
+		return err
 	}
 	if e.ShutdownGracePeriod != nil && e.ShutdownGracePeriod.Nanoseconds < 0 {
 		return errors.New("ExecutorInfo's 'shutdown_grace_period' must be non-negative")
 	}
-	if err := validateResources(e.Resources); err != nil {
-		return fmt.Errorf("Executor uses invalid resources: %w", err)
+	if err := validateCommand(e.Command); err != nil {
+		return fmt.Errorf("Executor's `CommandInfo` is invalid: %w", err)
 	}
-	if err := uniqueVolumes(rs, "Executor uses duplicate persistence ID"); err != nil {
-		return err
-	}
-	if old := x.a.executors[ref{x.f.id, e.ExecutorID.Value}]; old != nil && !sameExecutor(&old.info, e) {
-		return errors.New("ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID")
+	if err := validateContainer(e.Container); err != nil {
+		return fmt.Errorf("Executor's `ContainerInfo` is invalid: %w", err)
 	}
 	return nil
 }
@@ -115,60 +246,18 @@ func sameExecutor(a, b *mesos.ExecutorInfo) bool {
 	return c.Equal(&d)
 }
 
-func (x *acceptance) validateGroup(tasks []mesos.TaskInfo, amounts []Resources, e *mesos.ExecutorInfo, executor, total Resources) error {
-	if e.FrameworkID == nil {
-		return errors.New("'ExecutorInfo.framework_id' must be set")
-	}
-	if err := validateID(e.ExecutorID.Value); err != nil {
-		return fmt.Errorf("Executor has an invalid ExecutorID: %w", err)
-	}
-	switch {
-	case e.Type == mesos.ExecutorInfo_UNKNOWN:
-		return errors.New("'ExecutorInfo.type' must be set")
-	case e.Type == mesos.ExecutorInfo_DEFAULT && e.Command != nil:
-		return errors.New("'ExecutorInfo.command' must not be set for 'DEFAULT' executor")
-	case e.Type == mesos.ExecutorInfo_CUSTOM && e.Command == nil:
-		return errors.New("'ExecutorInfo.command' must be set for 'CUSTOM' executor")
-	}
-	have := map[string]int64{}
-	executor.scalars(have, 1)
-	if have["disk"] == 0 {
-		return fmt.Errorf("Executor '%s' uses no disk", e.ExecutorID.Value)
-	}
-	if err := x.validateExecutor(e, executor); err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for i := range tasks {
-		t := &tasks[i]
-		if err := x.validateTaskCommon(t, amounts[i]); err != nil {
-			return fmt.Errorf("Task '%s' is invalid: %w", t.TaskID.Value, err)
-		}
-		if seen[t.TaskID.Value] {
-			return fmt.Errorf("Task '%s' is invalid: Task has duplicate ID: %s", t.TaskID.Value, t.TaskID.Value)
-		}
-		seen[t.TaskID.Value] = true
-		if e.Type == mesos.ExecutorInfo_DEFAULT && t.Command == nil {
-			return fmt.Errorf("Task '%s' is invalid: 'TaskInfo.command' must be set for 'DEFAULT' executor", t.TaskID.Value)
-		}
-	}
-	if !x.left.Contains(total) {
-		return fmt.Errorf("Total resources %s required by task group and its executor are more than available %s", total, x.left)
-	}
-	return nil
-}
-
-// validateResources checks disks and reservations of resources that are well
-// formed.
-func validateResources(in []mesos.Resource) error {
-	rs, err := NewResources(in)
-	if err != nil {
-		return fmt.Errorf("Invalid resources: %w", err)
+// validateResources checks resources that are well formed: GPUs, disks and
+// reservations.
+func validateResources(rs []resource) error {
+	if amountsOf(sum(rs))["gpus"]%1000 != 0 {
+		return errors.New("Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer")
 	}
 	for _, r := range rs {
 		if err := validateDisk(r); err != nil {
 			return fmt.Errorf("Invalid DiskInfo: %w", err)
 		}
+	}
+	for _, r := range rs {
 		if r.dynamic() && r.meta.Revocable != nil {
 			return fmt.Errorf("Invalid ReservationInfo: Dynamically reserved resource %s cannot be created from revocable resources", r)
 		}
@@ -201,228 +290,74 @@ func validateDisk(r resource) error {
 	return nil
 }
 
-// uniqueVolumes checks that no persistence id occurs twice in a role.
-func uniqueVolumes(rs Resources, what string) error {
+// uniqueVolumes checks that no persistence ID occurs twice in a role.
+func uniqueVolumes(rs []resource) error {
 	seen := map[string]bool{}
-	for _, r := range rs {
+	for _, r := range sum(rs) {
 		if !r.volume() {
 			continue
 		}
 		key := r.reservedFor() + "\x00" + r.meta.Disk.Persistence.ID
 		if seen[key] {
-			return fmt.Errorf("%s: Persistence ID '%s' is not unique", what, r.meta.Disk.Persistence.ID)
+			return fmt.Errorf("Persistence ID '%s' is not unique", r.meta.Disk.Persistence.ID)
 		}
 		seen[key] = true
 	}
 	return nil
 }
 
-func validateHealthCheck(h *mesos.HealthCheck) error {
-	if h == nil {
-		return nil
-	}
-	switch h.Type {
-	case mesos.HealthCheck_COMMAND:
-		if h.Command == nil {
-			return errors.New("Expecting 'command' to be set for COMMAND health check")
-		}
-		if h.Command.GetValue() == "" {
-			return errors.New("Command health check must contain 'shell command' or 'executable path'")
-		}
-	case mesos.HealthCheck_HTTP:
-		if h.HTTP == nil {
-			return errors.New("Expecting 'http' to be set for HTTP health check")
-		}
-	case mesos.HealthCheck_TCP:
-		if h.TCP == nil {
-			return errors.New("Expecting 'tcp' to be set for TCP health check")
-		}
-	default:
-		return errors.New("HealthCheck must specify 'type'")
-	}
-	for _, v := range []struct {
-		name  string
-		value *float64
-	}{
-		{"delay_seconds", h.DelaySeconds}, {"grace_period_seconds", h.GracePeriodSeconds},
-		{"interval_seconds", h.IntervalSeconds}, {"timeout_seconds", h.TimeoutSeconds},
-	} {
-		if v.value != nil && !(*v.value >= 0) {
-			return fmt.Errorf("Expecting '%s' to be non-negative", v.name)
+// oneRole checks that resources are all allocated, and to one role.
+func oneRole(rs []resource) error {
+	for _, r := range rs {
+		switch {
+		case r.role == "":
+			return errors.New("The resources are not allocated to a role")
+		case r.role != rs[0].role:
+			return fmt.Errorf("The resources have multiple allocation roles ('%s' and '%s') but only one allocation role is allowed", r.role, rs[0].role)
 		}
 	}
 	return nil
 }
 
-func validateCheck(c *mesos.CheckInfo) error {
-	if c == nil {
-		return nil
+// notMixed checks that no resource is used both revocable and not.
+func notMixed(rs []resource) error {
+	kinds := map[string][2]bool{}
+	for _, r := range sum(rs) {
+		k := kinds[r.meta.Name]
+		k[0], k[1] = k[0] || r.meta.Revocable != nil, k[1] || r.meta.Revocable == nil
+		kinds[r.meta.Name] = k
 	}
-	switch c.Type {
-	case mesos.CheckInfo_COMMAND:
-		if c.Command == nil {
-			return errors.New("Expecting 'command' to be set for COMMAND check")
-		}
-	case mesos.CheckInfo_HTTP:
-		if c.HTTP == nil {
-			return errors.New("Expecting 'http' to be set for HTTP check")
-		}
-	case mesos.CheckInfo_TCP:
-		if c.TCP == nil {
-			return errors.New("Expecting 'tcp' to be set for TCP check")
-		}
-	default:
-		return errors.New("CheckInfo must specify 'type'")
-	}
-	for _, v := range []struct {
-		name  string
-		value *float64
-	}{{"delay_seconds", c.DelaySeconds}, {"interval_seconds", c.IntervalSeconds}, {"timeout_seconds", c.TimeoutSeconds}} {
-		if v.value != nil && !(*v.value >= 0) {
-			return fmt.Errorf("Expecting '%s' to be non-negative", v.name)
+	for _, name := range sortedKeys(kinds) {
+		if kinds[name] == [2]bool{true, true} {
+			return fmt.Errorf("Cannot use both revocable and non-revocable '%s' at the same time", name)
 		}
 	}
 	return nil
 }
 
-// conversionOf validates an operation and says what it turns into what. f is
-// nil for the operator.
-func (m *Master) conversionOf(op *mesos.Offer_Operation, a *agent, f *framework) (conversion, error) {
-	switch op.Type {
-	case mesos.Offer_Operation_RESERVE:
-		return reserve(op.GetReserve().GetResources(), f)
-	case mesos.Offer_Operation_UNRESERVE:
-		return unreserve(op.GetUnreserve().GetResources())
-	case mesos.Offer_Operation_CREATE:
-		return create(op.GetCreate().GetVolumes(), a, f)
-	case mesos.Offer_Operation_DESTROY:
-		return destroy(op.GetDestroy().GetVolumes(), a)
-	case mesos.Offer_Operation_GROW_VOLUME:
-		return growVolume(op.GetGrowVolume())
-	case mesos.Offer_Operation_SHRINK_VOLUME:
-		return shrinkVolume(op.GetShrinkVolume())
+// overlap reports whether ranges or sets are in more than one of the sums.
+func overlap(parts ...Resources) bool {
+	count := func(rs Resources) (n uint64) {
+		for _, r := range rs {
+			for _, s := range r.ranges {
+				n += s.end - s.begin + 1
+			}
+			n += uint64(len(r.set))
+		}
+		return n
 	}
-	return conversion{}, fmt.Errorf("Operation %s is not supported by agents without resource providers", op.Type)
+	var all Resources
+	var apart uint64
+	for _, p := range parts {
+		apart += count(p)
+		all = all.Plus(p)
+	}
+	return count(all) != apart
 }
 
-func checked(in []mesos.Resource) (Resources, error) {
-	rs, err := NewResources(in)
-	if err != nil {
-		return nil, invalidResources{err}
-	}
-	if err := validateResources(in); err != nil {
-		return nil, fmt.Errorf("Invalid resources: %w", err)
-	}
-	return rs, nil
-}
-
-func reserve(in []mesos.Resource, f *framework) (conversion, error) {
-	rs, err := checked(in)
-	if err != nil {
-		return conversion{}, err
-	}
-	for _, r := range rs {
-		if !r.dynamic() {
-			return conversion{}, fmt.Errorf("Resource %s is not dynamically reserved", r)
-		}
-		if err := reservable(r, f); err != nil {
-			return conversion{}, err
-		}
-	}
-	rs = rs.Allocated("")
-	return conversion{rs.mapEach(resource.popped), rs}, nil
-}
-
-// reservable checks who reserves for whom.
-func reservable(r resource, f *framework) error {
-	switch {
-	case f == nil && r.role != "":
-		return errors.New("A reserve operation was attempted with an allocated resource, but the operator API only allows reservations to be made to unallocated resources")
-	case f == nil:
-		return nil
-	}
-	if f.info.Principal != nil {
-		p := r.meta.Reservations[len(r.meta.Reservations)-1].Principal
-		if p == nil {
-			return fmt.Errorf("A reserve operation was attempted by principal '%s', but there is a reserved resource in the request with no principal set", *f.info.Principal)
-		}
-		if *p != *f.info.Principal {
-			return fmt.Errorf("A reserve operation was attempted by authenticated principal '%s', which does not match a reserved resource in the request with principal '%s'", *f.info.Principal, *p)
-		}
-	}
-	role := r.role
-	if role == "" && !f.format().Allocation {
-		role = f.roles[0]
-	}
-	switch {
-	case role == "":
-		// Mesos has put the offer's role in by now.
-		return nil
-	case role != r.reservedFor():
-		return fmt.Errorf("A reserve operation was attempted for a resource with role '%s', but the resource was allocated to role '%s'", r.reservedFor(), role)
-	case !slices.Contains(f.roles, role):
-		return fmt.Errorf("A reserve operation was attempted for a resource allocated to role '%s', but the framework only has roles '%v'", role, f.roles)
-	}
-	return nil
-}
-
-func unreserve(in []mesos.Resource) (conversion, error) {
-	rs, err := checked(in)
-	if err != nil {
-		return conversion{}, err
-	}
-	for _, r := range rs {
-		if !r.dynamic() {
-			return conversion{}, fmt.Errorf("Resource %s is not dynamically reserved", r)
-		}
-		if r.volume() {
-			return conversion{}, fmt.Errorf("A dynamically reserved persistent volume %s cannot be unreserved directly. Please destroy the persistent volume first then unreserve the resource", r)
-		}
-	}
-	rs = rs.Allocated("")
-	return conversion{rs, rs.mapEach(resource.popped)}, nil
-}
-
-func create(in []mesos.Resource, a *agent, f *framework) (conversion, error) {
-	rs, err := checked(in)
-	if err != nil {
-		return conversion{}, err
-	}
-	for _, r := range rs {
-		if err := validateVolume(r); err != nil {
-			return conversion{}, fmt.Errorf("Not a persistent volume: %w", err)
-		}
-		if r.shared() && f != nil && !f.can(mesos.FrameworkInfo_Capability_SHARED_RESOURCES) {
-			return conversion{}, fmt.Errorf("Create volume operation for '%s' has been attempted by framework '%s' with no SHARED_RESOURCES capability", r, f.id)
-		}
-	}
-	rs = rs.Allocated("")
-	if err := uniqueVolumes(append(slices.Clone(a.total), rs...), ""); err != nil {
-		return conversion{}, errors.New(err.Error()[2:])
-	}
-	return conversion{rs.mapEach(resource.withoutVolume), rs}, nil
-}
-
-func destroy(in []mesos.Resource, a *agent) (conversion, error) {
-	rs, err := checked(in)
-	if err != nil {
-		return conversion{}, err
-	}
-	rs = rs.Allocated("")
-	for _, r := range rs {
-		if err := validateVolume(r); err != nil {
-			return conversion{}, fmt.Errorf("Not a persistent volume: %w", err)
-		}
-	}
-	if !a.total.Contains(rs) {
-		return conversion{}, errors.New("Persistent volumes not found")
-	}
-	for _, t := range a.tasks {
-		if slices.ContainsFunc(t.held, func(h resource) bool {
-			return slices.ContainsFunc(rs, func(r resource) bool { return h.shape == r.shape })
-		}) {
-			return conversion{}, errors.New("Persistent volumes in use")
-		}
-	}
-	return conversion{rs, rs.mapEach(resource.withoutVolume)}, nil
+// amountsOf adds up scalars by name, in thousandths.
+func amountsOf(rs Resources) map[string]int64 {
+	out := map[string]int64{}
+	rs.scalars(out, 1)
+	return out
 }

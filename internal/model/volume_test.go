@@ -101,11 +101,11 @@ func TestVolumesAreResized(t *testing.T) {
 	bare.AllocationInfo = nil
 	more := sized(disk, 112)
 	more.AllocationInfo = nil
-	w.operate(ChangeResources{"M0-S0", growOp("", bare, more)}, 202, "")
+	w.operate(ChangeResources{AgentID: "M0-S0", Operation: growOp("", bare, more)}, 202, "")
 	want(t, "offered after the operator", c.disks(), "volume:128")
-	w.operate(ChangeResources{"M0-S0", shrinkOp("", sized(bare, 128), 1)}, 202, "")
+	w.operate(ChangeResources{AgentID: "M0-S0", Operation: shrinkOp("", sized(bare, 128), 1)}, 202, "")
 	want(t, "offered after the operator", c.disks(), "volume:127 disk:1")
-	r := w.step(Operate{ChangeResources{"M0-S0", shrinkOp("", sized(bare, 500), 1)}})
+	r := w.step(Operate{ChangeResources{AgentID: "M0-S0", Operation: shrinkOp("", sized(bare, 500), 1)}})
 	want(t, "status of what is not there", r.Status, 409)
 	if !strings.Contains(r.Text, "does not contain") {
 		t.Errorf("text %q", r.Text)
@@ -150,7 +150,7 @@ func TestResizeErrors(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1)
-			r := w.step(Operate{ChangeResources{"M0-S0", tc.op}})
+			r := w.step(Operate{ChangeResources{AgentID: "M0-S0", Operation: tc.op}})
 			want(t, "status", r.Status, 400)
 			if !strings.HasPrefix(r.Text, tc.want) {
 				t.Errorf("got %q, want it to begin with %q", r.Text, tc.want)

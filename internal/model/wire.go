@@ -129,19 +129,21 @@ func writeReservation(b *strings.Builder, r *mesos.Resource_ReservationInfo) {
 		b.WriteString("," + *r.Principal)
 	}
 	if r.Labels != nil {
-		b.WriteString(",{")
-		for i, l := range r.Labels.Labels {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(l.Key)
-			if l.Value != nil {
-				b.WriteString(": " + *l.Value)
-			}
-		}
-		b.WriteByte('}')
+		b.WriteString("," + labelText(r.Labels))
 	}
 	b.WriteByte(')')
+}
+
+func labelText(in *mesos.Labels) string {
+	var parts []string
+	for _, l := range in.GetLabels() {
+		if l.Value != nil {
+			parts = append(parts, l.Key+": "+*l.Value)
+		} else {
+			parts = append(parts, l.Key)
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 func writeDisk(b *strings.Builder, d *mesos.Resource_DiskInfo) {

@@ -293,6 +293,14 @@ func (a *Agent) Stop() {
 	a.destroyAll()
 }
 
+// Retire ends the agent for good, as SIGUSR1 does a real one: it takes leave of
+// the master, whose frameworks lose its tasks at once, and then ends all that
+// it runs. [Agent.Reset] puts a new one in its place.
+func (a *Agent) Retire() {
+	a.c.note("agent %s retires", a.cfg.Hostname)
+	a.step(model.AgentRetired{})
+}
+
 // Start starts an agent that was killed or stopped. After Kill it finds its
 // executors again.
 func (a *Agent) Start() error {

@@ -289,7 +289,7 @@ func TestOperatorEvents(t *testing.T) {
 	if got := text(next("TASK_UPDATED"), "task_updated", "state"); got != "TASK_STARTING" {
 		t.Errorf("the task is %s", got)
 	}
-	c.Agent(0).Stop()
+	c.Agent(0).Retire()
 	next("AGENT_REMOVED")
 }
 

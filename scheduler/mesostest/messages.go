@@ -15,11 +15,12 @@ import (
 // what master and agents tell each other.
 type Message struct {
 	// Name is the type of a call or event ("ACKNOWLEDGE", "OFFERS"). Between
-	// master and agents it is Register, Reregister, StatusUpdate,
+	// master and agents it is Register, Reregister, Unregister, StatusUpdate,
 	// ExecutorExited, ExecutorSaid, OperationUpdate or Pong one way, and
-	// Registered, Ping, RunTasks, KillTask, AcknowledgeStatus,
-	// AcknowledgeOperation, Apply, DrainAgent, TellExecutor,
-	// ShutdownExecutor, ShutdownFramework or ShutdownAgent the other.
+	// Registered, Ping, RunTasks, KillTask, UpdateFramework,
+	// AcknowledgeStatus, AcknowledgeOperation, ReconcileOperations, Apply,
+	// DrainAgent, TellExecutor, ShutdownExecutor, ShutdownFramework or
+	// ShutdownAgent the other.
 	Name string
 	// Agent is at one of its ends; nil if a scheduler is.
 	Agent *Agent
@@ -256,6 +257,8 @@ func said(a *Agent, msg model.AgentMessage) Message {
 		out.Name, out.FrameworkID = "ExecutorSaid", msg.Framework
 	case model.OperationUpdate:
 		out.Name, out.FrameworkID = "OperationUpdate", msg.Framework
+	case model.Unregister:
+		out.Name = "Unregister"
 	case model.Pong:
 		out.Name = "Pong"
 	}
@@ -277,6 +280,10 @@ func heard(a *Agent, msg model.MasterMessage) Message {
 		}
 	case model.KillTask:
 		out.Name, out.FrameworkID, out.TaskID = "KillTask", msg.Framework, msg.Task
+	case model.UpdateFramework:
+		out.Name, out.FrameworkID = "UpdateFramework", msg.Framework.ID.GetValue()
+	case model.ReconcileOperations:
+		out.Name = "ReconcileOperations"
 	case model.AcknowledgeStatus:
 		out.Name, out.FrameworkID, out.TaskID = "AcknowledgeStatus", msg.Framework, msg.Task
 	case model.AcknowledgeOperation:
