@@ -43,6 +43,7 @@ type client struct {
 	mu        sync.Mutex
 	requests  sync.WaitGroup // none is added once closing is done
 	connected bool
+	unreached bool          // and it was said
 	timeout   time.Duration // of the session, as the servers granted it
 	grace     *time.Timer   // runs while not connected
 }
@@ -55,7 +56,7 @@ func connect(c Config, e detector.Ensemble, lost func(reason string)) (*client, 
 	}
 	k.closing, k.close = context.WithCancel(context.Background())
 	conn, _, err := zk.Connect(e.Servers, c.SessionTimeout,
-		zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithDialer(k.dial), zk.WithEventCallback(k.session))
+		zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithHostProvider(&hosts{}), zk.WithDialer(k.dial), zk.WithEventCallback(k.session))
 	if err != nil {
 		k.close()
 		return nil, fmt.Errorf("connect to %s: %w", k.url, err)
@@ -68,8 +69,13 @@ func connect(c Config, e detector.Ensemble, lost func(reason string)) (*client, 
 func (k *client) end() {
 	k.mu.Lock()
 	k.close()
+	connected := k.connected
 	k.mu.Unlock()
-	k.conn.Close()
+	if connected {
+		k.conn.Close()
+	} else {
+		go k.conn.Close() // it waits a second for an answer that will not come
+	}
 	k.requests.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -82,6 +88,12 @@ func (k *client) end() {
 func (k *client) dial(network, address string, timeout time.Duration) (net.Conn, error) {
 	conn, err := net.DialTimeout(network, address, timeout)
 	if err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if !k.unreached && k.closing.Err() == nil {
+			k.log.Warn("ZooKeeper cannot be reached; trying on", "server", address, "err", err)
+		}
+		k.unreached = true
 		return nil, err
 	}
 	return &greeted{Conn: conn, granted: func(timeout time.Duration) {
@@ -133,7 +145,7 @@ func (k *client) session(ev zk.Event) {
 		if !k.connected {
 			k.log.Info("connected to ZooKeeper", "server", ev.Server, "session_timeout", k.timeout)
 		}
-		k.connected = true
+		k.connected, k.unreached = true, false
 	case zk.StateDisconnected:
 		if k.connected && k.closing.Err() == nil {
 			k.log.Warn("the connection to ZooKeeper is lost", "server", ev.Server)

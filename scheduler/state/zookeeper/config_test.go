@@ -20,7 +20,6 @@ func TestOpenRefuses(t *testing.T) {
 		{"no path", zookeeper.Config{URL: "zk://h:2181"}, "Config.URL: the path is missing"},
 		{"no host", zookeeper.Config{URL: "zk:///state"}, "Config.URL: a host is empty"},
 		{"timeout", zookeeper.Config{URL: "zk://h/state", SessionTimeout: -time.Second}, "Config.SessionTimeout is -1s: want a time such as 10s"},
-		{"unknown host", zookeeper.Config{URL: "zk://me:secret@no-such-host.invalid/state"}, "connect to zk://no-such-host.invalid:2181/state"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -149,7 +149,7 @@ func (w *writer) snapshot(ctx context.Context, r *replica) error {
 	next := w.header
 	next.First, next.Snapshot = r.next, &p
 	results, err := w.write(ctx, w.client.set(headerNode, next.encode(), w.version))
-	version := w.version
+	var version int32
 	switch {
 	case err == nil:
 		version = results[0].Stat.Version
