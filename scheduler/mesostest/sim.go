@@ -8,6 +8,7 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/scheduler"
 )
@@ -80,11 +81,12 @@ type SimFramework struct {
 	// fewer, and false where it cannot be less. Shrinking uses it. Nil: never.
 	Smaller func() (SimFramework, bool)
 
-	// tamper breaks a rule on purpose: it may change the effects of a step.
-	tamper func(w *World, e *scheduler.Effects)
-	// careless saves after everything else has left.
-	careless bool
-	// fearless goes on after a save that failed.
+	// What breaks rules on purpose, for the tests of the rules: mishear changes
+	// an event before a step, tamper the effects after it; early calls leave
+	// before the save; and a fearless scheduler goes on after a failed one.
+	mishear  func(p *simProcess, ev scheduler.Event) scheduler.Event
+	tamper   func(w *World, e *scheduler.Effects)
+	early    func(call *sched.Call) bool
 	fearless bool
 }
 

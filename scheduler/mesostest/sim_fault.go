@@ -58,7 +58,7 @@ const (
 	SaveSlow  // the next save takes up to a minute
 	SaveFails // the next save fails, and may be durable all the same
 	Standby   // another instance takes over while this one lives
-	ClockStep // its clock is set, by up to an hour
+	ClockStep // it starts again after its clock was set, by up to an hour; while it runs its clock is monotonic
 	JobFails  // the next job fails
 	JobHangs  // the next job does not end before its timeout
 	JobLate   // the next job takes most of its timeout

@@ -22,7 +22,7 @@ type ring struct {
 	name  string
 	nodes int
 	// Rules that variants break.
-	ungated, hoards bool
+	ungated, reuses bool
 }
 
 // ringNode is what a ring remembers of a node.
@@ -34,6 +34,7 @@ type ringNode struct {
 	Joined    bool      // its gate has let it pass once
 	Passed    int       // the last task that its gate has let pass
 	Idle      time.Time // nothing of it runs since
+	Move      bool      // an operator wants it in another place
 }
 
 func (r ring) Framework() mesos.FrameworkInfo {
@@ -69,6 +70,7 @@ func (r ring) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
 		d.gated(ev)
 	case scheduler.Command:
 		if i, ok := ev.Value.(int); ok {
+			d.nodes[i%r.nodes].Move = i/r.nodes%2 == 0
 			d.do(scheduler.Kill{Task: d.task(i % r.nodes), Reason: "restart"})
 		}
 		d.do(scheduler.Answer{Command: ev.ID})
@@ -85,6 +87,9 @@ func (r ring) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
 func (d *ringDecision) do(a scheduler.Action) { d.actions = append(d.actions, a) }
 
 func (d *ringDecision) task(i int) string {
+	if d.reuses {
+		return fmt.Sprintf("%s.%d.1", d.name, i)
+	}
 	return fmt.Sprintf("%s.%d.%d", d.name, i, d.nodes[i].Launched)
 }
 
@@ -113,7 +118,7 @@ func (d *ringDecision) tend(i int) {
 	case s == mesos.TASK_RUNNING && n.Passed != n.Launched && !d.v.Running("gate/"+d.task(i)):
 		d.do(scheduler.Start{Job: scheduler.Job{Name: "gate/" + d.task(i), Kind: "gate", Timeout: 20 * time.Second, Delay: time.Second}})
 	}
-	if !d.live(i) && n.Agent != "" && d.v.Now().Sub(n.Idle) > 2*ringPatience {
+	if !d.live(i) && n.Agent != "" && (n.Move || d.v.Now().Sub(n.Idle) > 2*ringPatience) {
 		d.giveUp(i)
 	}
 }
@@ -126,7 +131,7 @@ func (d *ringDecision) live(i int) bool {
 
 func (d *ringDecision) giveUp(i int) {
 	n := &d.nodes[i]
-	n.Agent, n.Resources = "", nil
+	n.Agent, n.Resources, n.Move = "", nil, false
 	n.Place++
 }
 
@@ -157,11 +162,7 @@ func (d *ringDecision) place() {
 		if d.used[o.AgentID.Value] {
 			continue
 		}
-		if d.hoards {
-			d.do(scheduler.Hold{Offers: []mesos.OfferID{o.ID}, Until: d.v.Now().Add(24 * time.Hour)})
-		} else {
-			d.do(scheduler.Decline{Offers: []mesos.OfferID{o.ID}, Refuse: 20 * time.Second, Reason: "nothing to do"})
-		}
+		d.do(scheduler.Decline{Offers: []mesos.OfferID{o.ID}, Refuse: 20 * time.Second, Reason: "nothing to do"})
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 //     task on an agent that Mesos had called unreachable, lost or gone before
 //     the other one was launched.
 //   - A volume is not destroyed while a task uses it, and two tasks do not use
-//     it at once.
+//     it at once. It is destroyed before its reservation is given up.
 //   - No offer is held longer than scheduler.MaxHold and what a slow save adds.
 //   - The master refuses no call, and books what it gives out exactly.
 //   - One job of a name runs at a time; what was saved can be restored; equal
@@ -171,6 +171,7 @@ func (r *ruleBook) sent(w *World, p *simProcess, call *sched.Call) {
 	switch call.Type {
 	case sched.Call_ACCEPT:
 		r.useOffers(w, p, call.Accept.OfferIDs)
+		r.inOrder(w, p, call.Accept.Operations)
 		for i := range call.Accept.Operations {
 			op := &call.Accept.Operations[i]
 			if op.ID != nil && !p.store.has("operation/"+op.ID.Value) {
@@ -187,6 +188,21 @@ func (r *ruleBook) sent(w *World, p *simProcess, call *sched.Call) {
 		r.useOffers(w, p, call.Decline.OfferIDs)
 	case sched.Call_ACKNOWLEDGE:
 		r.acknowledged(w, p, call.Acknowledge)
+	}
+}
+
+// inOrder checks that nothing is pulled from under something else.
+func (*ruleBook) inOrder(w *World, p *simProcess, operations []mesos.Offer_Operation) {
+	unreserved := false
+	for i := range operations {
+		switch operations[i].Type {
+		case mesos.Offer_Operation_UNRESERVE:
+			unreserved = true
+		case mesos.Offer_Operation_DESTROY:
+			if unreserved {
+				w.fail("a volume is destroyed before its reservation is given up", "%s: %s after UNRESERVE", p, showOperation(&operations[i]))
+			}
+		}
 	}
 }
 

@@ -26,11 +26,11 @@ type simFramework struct {
 	processes []*simProcess // that live
 	started   int           // so far
 	streams   int
-	ids       []string // that masters gave it
-	finished  bool     // torn down
-	teardown  bool     // TEARDOWN was sent
-	dieIn     int      // effects until it dies; 0: it does not
-	offset    time.Duration
+	ids       []string      // that masters gave it
+	finished  bool          // torn down
+	teardown  bool          // TEARDOWN was sent
+	dieIn     int           // effects until it dies; 0: it does not
+	offset    time.Duration // of the clock of processes that start now
 	commands  []*SimCommand
 	facts     facts
 }
@@ -48,6 +48,7 @@ type simProcess struct {
 	number  int
 	machine *scheduler.Machine
 	epoch   uint64
+	offset  time.Duration // of its clock
 	stream  *simStream
 	joined  bool // SUBSCRIBED has come
 	backoff time.Duration
@@ -101,7 +102,7 @@ func (f *simFramework) start() {
 		return
 	}
 	f.started++
-	p := &simProcess{simFramework: f, number: f.started, jobs: map[string]int{}}
+	p := &simProcess{simFramework: f, number: f.started, offset: f.offset, jobs: map[string]int{}}
 	records, epoch := f.store.load()
 	p.epoch = epoch
 	seed := fmt.Sprintf("deployment %016x of %s", f.w.luck("deployment", f.Name), f.Name)
@@ -218,6 +219,9 @@ func (p *simProcess) step(batch []simNews) {
 		if job, ok := n.event.(scheduler.JobDone); ok {
 			delete(p.jobs, job.Name)
 		}
+		if p.mishear != nil {
+			n.event = p.mishear(p, n.event)
+		}
 		e := p.machine.Step(p.clock(), n.event)
 		if p.tamper != nil {
 			p.tamper(w, &e)
@@ -285,7 +289,16 @@ func (p *simProcess) die(why string) {
 
 // carryOut does what the machine wants done, in the order of Effects.
 func (p *simProcess) carryOut(e scheduler.Effects) {
-	if p.careless && !p.sendAll(e) || !p.point("a decision") {
+	if p.early != nil {
+		for _, call := range e.Send {
+			if p.early(call) {
+				p.send(call)
+			}
+		}
+		e.Send = slices.DeleteFunc(slices.Clone(e.Send), p.early)
+	}
+	if !p.point("a decision") {
+		p.busy = false
 		return
 	}
 	if len(e.Save) == 0 {
@@ -343,7 +356,7 @@ func (p *simProcess) afterSave(e scheduler.Effects) {
 	if !p.point("a save") {
 		return
 	}
-	if !p.careless && !p.sendAll(e) {
+	if !p.sendAll(e) {
 		return
 	}
 	for _, job := range e.Start {

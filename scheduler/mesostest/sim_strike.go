@@ -228,8 +228,8 @@ func (w *World) schedulerFault(k FaultKind, pick int) bool {
 		if pick%4 > 0 {
 			f.offset /= 60
 		}
-		for _, p := range f.processes {
-			p.receive(simNews{scheduler.Tick{}, false})
+		for _, p := range slices.Clone(f.processes) {
+			p.die("starts again with another clock")
 		}
 		return true
 	case len(f.processes) == 0:
@@ -292,6 +292,11 @@ func (w *World) taskFault(k FaultKind, pick int) bool {
 	return true
 }
 
+// recovery is how long after the storm the goals are looked at: a master waits
+// ten minutes for agents of its predecessor, and until then it says nothing of
+// their tasks.
+const recovery = 15 * time.Minute
+
 // calm ends the storm: what was broken is mended, and what cannot be mended
 // ends as an operator would end it.
 func (w *World) calm() {
@@ -310,11 +315,11 @@ func (w *World) calm() {
 		}
 	}
 	for _, f := range w.frameworks {
-		f.dieIn, f.offset = 0, 0
+		f.dieIn = 0
 		f.facts.goal = errors.New("its handler was not asked")
 		for _, p := range f.processes {
 			p.receive(simNews{scheduler.Tick{}, false})
 		}
 	}
-	w.after(5*time.Minute, w.look)
+	w.after(recovery, w.look)
 }

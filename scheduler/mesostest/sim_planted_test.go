@@ -1,0 +1,203 @@
+package mesostest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
+)
+
+// planted are bugs, each a rule broken on purpose, with the rules of which one
+// has to notice. They prove that the simulator can fail.
+var planted = []struct {
+	name  string
+	rules []string
+	plant func(r *ring, f *SimFramework)
+}{
+	{"acknowledges before it saves", []string{"an update is acknowledged after it is saved"}, func(_ *ring, f *SimFramework) {
+		f.early = func(c *sched.Call) bool { return c.Type == sched.Call_ACKNOWLEDGE }
+	}},
+	{"launches before it saves", []string{"nothing leaves before its record"}, func(_ *ring, f *SimFramework) {
+		f.early = func(c *sched.Call) bool { return c.Type == sched.Call_ACCEPT }
+	}},
+	{"launches without remembering", []string{"nothing leaves before its record"}, func(_ *ring, f *SimFramework) {
+		f.tamper = dropRecords("task/")
+	}},
+	{"forgets its own records", []string{"no node runs twice", "every goal is reached", "a task id is launched once", "a volume is made once"}, func(_ *ring, f *SimFramework) {
+		f.tamper = dropRecords("handler/")
+	}},
+	{"forgets to reconcile", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) {
+		f.tamper = dropCalls(sched.Call_RECONCILE)
+	}},
+	{"never acknowledges", []string{"every goal is reached", "every task taken for running runs"}, func(_ *ring, f *SimFramework) {
+		f.tamper = dropCalls(sched.Call_ACKNOWLEDGE)
+	}},
+	{"kills once", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killOnce() }},
+	{"refuses offers for ever", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = refuseForEver }},
+	{"gives no offer back", []string{"no offer is held for long"}, func(_ *ring, f *SimFramework) {
+		f.tamper = dropCalls(sched.Call_DECLINE)
+	}},
+	{"uses an offer twice", []string{"an offer is used once", "a task id is launched once"}, func(_ *ring, f *SimFramework) { f.tamper = acceptTwice }},
+	{"sleeps through its alarms", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) {
+		f.tamper = func(w *World, e *scheduler.Effects) { e.Wake = e.Wake.AddDate(1, 0, 0) }
+	}},
+	{"goes on when it is fenced", []string{"nothing leaves before its record", "an update is acknowledged after it is saved"}, func(_ *ring, f *SimFramework) { f.fearless = true }},
+	{"unreserves before it destroys", []string{"a volume is destroyed before its reservation is given up"}, func(_ *ring, f *SimFramework) { f.tamper = unreserveFirst }},
+	{"never destroys", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = dropOperations(mesos.Offer_Operation_DESTROY) }},
+	{"starts a job twice", []string{"one job of a name runs at a time"}, func(_ *ring, f *SimFramework) {
+		f.tamper = func(_ *World, e *scheduler.Effects) { e.Start = append(e.Start, e.Start...) }
+	}},
+	{"ignores the gate", []string{"nodes join one after the other"}, func(r *ring, _ *SimFramework) { r.ungated = true }},
+	{"reuses a task id", []string{"a task id is launched once"}, func(r *ring, _ *SimFramework) { r.reuses = true }},
+	{"does not tell incarnations apart", []string{"no node runs twice", "one task uses a volume", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.mishear = takeForLatest }},
+	{"has a memory", []string{"equal views give equal decisions"}, func(_ *ring, f *SimFramework) {
+		asked := 0
+		inner := f.Handler
+		f.Handler = scheduler.HandlerFunc(func(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+			asked++
+			return append(inner.Handle(v, ev), scheduler.Note{Text: strings.Repeat("!", asked%7)})
+		})
+	}},
+	{"follows the order of a map", []string{"equal views give equal decisions"}, func(_ *ring, f *SimFramework) {
+		inner := f.Handler
+		f.Handler = scheduler.HandlerFunc(func(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+			actions := inner.Handle(v, ev)
+			for word := range map[string]bool{"a": true, "b": true, "c": true, "d": true} {
+				actions = append(actions, scheduler.Note{Text: word})
+			}
+			return actions
+		})
+	}},
+}
+
+// plantedSteps bounds the search for a planted bug.
+const plantedSteps = 300_000
+
+func TestSimFindsPlantedBugs(t *testing.T) {
+	t.Parallel()
+	for _, bug := range planted {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			r := ring{name: "ring", nodes: 3}
+			plain := SimFramework{}
+			bug.plant(&r, &plain)
+			f := ringFramework(r)
+			bug.plant(&r, &f)
+			c := SimConfig{Frameworks: []SimFramework{f}, Rules: []Rule{gateHolds(r.name)}, Shrink: -1, Quiet: time.Hour}
+			var steps uint64
+			for seed := uint64(0); ; seed++ {
+				s := NewSim(seed, c)
+				err := s.Run()
+				steps += s.Coverage().Steps
+				var found *Finding
+				if errors.As(err, &found) {
+					assert.Contains(t, bug.rules, found.Rule, found.Detail)
+					t.Logf("found with seed %d after %d steps: %s: %s", seed, steps, found.Rule, found.Detail)
+					return
+				}
+				require.NoError(t, err)
+				require.Less(t, steps, uint64(plantedSteps), "it is found")
+			}
+		})
+	}
+}
+
+// takeForLatest makes every status one of the node's latest task.
+func takeForLatest(p *simProcess, ev scheduler.Event) scheduler.Event {
+	up, ok := ev.(scheduler.Updated)
+	if !ok {
+		return ev
+	}
+	id := up.Status.TaskID.Value
+	node := id[:strings.LastIndexByte(id, '.')+1]
+	for n := len(p.facts.launched); n > 0; n-- {
+		if latest := fmt.Sprint(node, n); p.facts.launched[latest] {
+			up.Status.TaskID.Value = latest
+			return up
+		}
+	}
+	return ev
+}
+
+func dropCalls(kind sched.Call_Type) func(*World, *scheduler.Effects) {
+	return func(_ *World, e *scheduler.Effects) {
+		e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool { return c.Type == kind })
+	}
+}
+
+func dropRecords(prefix string) func(*World, *scheduler.Effects) {
+	return func(_ *World, e *scheduler.Effects) {
+		e.Save = slices.DeleteFunc(e.Save, func(r state.Record) bool { return strings.HasPrefix(r.Key, prefix) })
+	}
+}
+
+func dropOperations(kind mesos.Offer_Operation_Type) func(*World, *scheduler.Effects) {
+	return func(_ *World, e *scheduler.Effects) {
+		for _, c := range e.Send {
+			if c.Accept != nil {
+				c.Accept.Operations = slices.DeleteFunc(c.Accept.Operations, func(op mesos.Offer_Operation) bool { return op.Type == kind })
+			}
+		}
+	}
+}
+
+func killOnce() func(*World, *scheduler.Effects) {
+	killed := map[*World]map[string]bool{}
+	return func(w *World, e *scheduler.Effects) {
+		if killed[w] == nil {
+			killed[w] = map[string]bool{}
+		}
+		e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool {
+			if c.Type != sched.Call_KILL {
+				return false
+			}
+			again := killed[w][c.Kill.TaskID.Value]
+			killed[w][c.Kill.TaskID.Value] = true
+			return again
+		})
+	}
+}
+
+func refuseForEver(_ *World, e *scheduler.Effects) {
+	e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool { return c.Type == sched.Call_REVIVE })
+	for _, c := range e.Send {
+		if c.Type == sched.Call_DECLINE {
+			c.Decline.Filters = &mesos.Filters{RefuseSeconds: new(1e7)}
+		}
+	}
+}
+
+func acceptTwice(_ *World, e *scheduler.Effects) {
+	for _, c := range e.Send {
+		if c.Type == sched.Call_ACCEPT {
+			e.Send = append(e.Send, c)
+			return
+		}
+	}
+}
+
+func unreserveFirst(_ *World, e *scheduler.Effects) {
+	for _, c := range e.Send {
+		if c.Accept != nil {
+			slices.SortStableFunc(c.Accept.Operations, func(a, b mesos.Offer_Operation) int {
+				switch {
+				case a.Type == mesos.Offer_Operation_UNRESERVE && b.Type == mesos.Offer_Operation_DESTROY:
+					return -1
+				case a.Type == mesos.Offer_Operation_DESTROY && b.Type == mesos.Offer_Operation_UNRESERVE:
+					return 1
+				}
+				return 0
+			})
+		}
+	}
+}

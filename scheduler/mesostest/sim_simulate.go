@@ -1,0 +1,193 @@
+package mesostest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The environment of simulations in tests.
+const (
+	// seedVariable is the first seed of [Simulate]; 1 unless set.
+	seedVariable = "MESOKIT_SEED"
+	// soakVariable is how many steps [SoakTest] takes; it is skipped unless set.
+	soakVariable = "MESOKIT_SOAK"
+)
+
+// Simulate runs simulations in a test, one seed after the other, until they
+// have taken so many steps. Before that it replays what was found earlier: the
+// scripts in testdata/sim/<name of the test>. The first seed is 1, or what
+// MESOKIT_SEED says. A finding is made small and saved there, with its history,
+// and ends the test; it is replayed from then on.
+func Simulate(t testing.TB, steps uint64, c SimConfig) Coverage {
+	t.Helper()
+	dir := findings(t)
+	var all Coverage
+	for _, path := range savedScripts(t, dir) {
+		script, err := LoadScript(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sim := NewSim(script.Seed, c)
+		if err := sim.Replay(script); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all.Add(sim.Coverage())
+	}
+	for seed := firstSeed(t); all.Steps < steps; seed++ {
+		sim := NewSim(seed, c)
+		report(t, dir, sim.Run())
+		all.Add(sim.Coverage())
+	}
+	return all
+}
+
+func findings(t testing.TB) string {
+	return filepath.Join("testdata", "sim", strings.ReplaceAll(t.Name(), "/", "-"))
+}
+
+func savedScripts(t testing.TB, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+func firstSeed(t testing.TB) uint64 {
+	t.Helper()
+	text := os.Getenv(seedVariable)
+	if text == "" {
+		return 1
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s=%q: want a number", seedVariable, text)
+	}
+	return seed
+}
+
+// report ends the test with a finding, if there is one, and saves it.
+func report(t testing.TB, dir string, err error) {
+	t.Helper()
+	var f *Finding
+	switch {
+	case err == nil:
+	case errors.As(err, &f):
+		path, err := f.Save(dir, fmt.Sprintf("seed-%d", f.Script.Seed))
+		t.Fatalf("%v\nsaved as %s (%v):\n%s", f, path, err, f.Text())
+	default:
+		t.Fatal(err)
+	}
+}
+
+// Soak is what many simulations came to.
+type Soak struct {
+	Coverage
+	Seeds    uint64
+	Findings []*Finding // one for each rule that was broken, in the order of seeds
+	Broken   uint64     // runs that broke a rule
+	Took     time.Duration
+}
+
+// maxBroken is how many broken runs end a soak.
+const maxBroken = 100
+
+// RunSoak simulates on all cores, from a first seed on, until ctx ends or so
+// many steps were taken. It goes on after findings, and makes the first of each
+// rule small.
+func RunSoak(ctx context.Context, first, steps uint64, c SimConfig) (Soak, error) {
+	var s Soak
+	if err := c.withDefaults().validate(); err != nil {
+		return s, err
+	}
+	began := time.Now()
+	var next, taken atomic.Uint64
+	next.Store(first)
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for ctx.Err() == nil && taken.Load() < steps {
+				sim := NewSim(next.Add(1)-1, c)
+				err := sim.Replay(sim.Script())
+				taken.Add(sim.coverage.Steps)
+				mu.Lock()
+				s.add(sim, err)
+				enough := s.Broken >= maxBroken
+				mu.Unlock()
+				if enough {
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	slices.SortFunc(s.Findings, func(a, b *Finding) int { return strings.Compare(a.Rule, b.Rule) })
+	for i, f := range s.Findings {
+		s.Findings[i] = NewSim(f.Script.Seed, c).shrink(f)
+	}
+	s.Took = time.Since(began)
+	return s, nil
+}
+
+func (s *Soak) add(sim *Sim, err error) {
+	s.Seeds++
+	s.Coverage.Add(sim.coverage)
+	var f *Finding
+	if !errors.As(err, &f) {
+		return
+	}
+	s.Broken++
+	if !slices.ContainsFunc(s.Findings, func(x *Finding) bool { return x.Rule == f.Rule }) {
+		s.Findings = append(s.Findings, f)
+	}
+}
+
+// String is a table: seeds, steps, faults of each kind, violations, and steps
+// per second.
+func (s Soak) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seeds %d, violations %d, %.0f steps a second for %v\n%s",
+		s.Seeds, s.Broken, float64(s.Steps)/max(s.Took.Seconds(), 1e-9), s.Took.Round(time.Second), s.Coverage)
+	for _, f := range s.Findings {
+		fmt.Fprintf(&b, "VIOLATION %v\n", f)
+	}
+	return b.String()
+}
+
+// SoakTest is RunSoak as a test, for as many steps as MESOKIT_SOAK says, from
+// the seed that MESOKIT_SEED says. It is skipped where MESOKIT_SOAK is not set;
+// make soak sets it.
+func SoakTest(t testing.TB, c SimConfig) {
+	t.Helper()
+	text := os.Getenv(soakVariable)
+	if text == "" {
+		t.Skipf("%s is not set: see make soak", soakVariable)
+	}
+	steps, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s=%q: want a number of steps", soakVariable, text)
+	}
+	s, err := RunSoak(context.Background(), firstSeed(t), steps, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", s)
+	for _, f := range s.Findings {
+		path, err := f.Save(findings(t), fmt.Sprintf("seed-%d", f.Script.Seed))
+		t.Errorf("%v\nsaved as %s (%v)", f, path, err)
+	}
+}
