@@ -42,7 +42,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	records, err := c.Store.Load(ctx)
 	if err != nil {
-		return fmt.Errorf("scheduler: %w", err)
+		return fmt.Errorf("scheduler: %w", failedOver(err))
 	}
 	seed := make([]byte, seedSize)
 	rand.Read(seed) // never fails
@@ -98,12 +98,15 @@ func (l *loop) run(ctx context.Context) (err error) {
 	if err == nil {
 		err = l.serve(ctx)
 	}
-	stopped := ctx.Err() != nil
+	stopped, cause := ctx.Err() != nil, context.Cause(ctx)
 	cancel()
 	following.Wait()
 	l.sessions.Wait()
 	l.shop.running.Wait()
 	l.transport.client.CloseIdleConnections()
+	if errors.Is(cause, state.ErrFenced) {
+		return fmt.Errorf("scheduler: %w", failedOver(cause))
+	}
 	if err != nil && !stopped {
 		return fmt.Errorf("scheduler: %w", err)
 	}
@@ -195,13 +198,10 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 }
 
 func (l *loop) carryOut(ctx context.Context, e Effects, calls []outgoing) error {
-	if len(e.Save) > 0 {
-		err := l.Store.Save(ctx, e.Save)
-		if errors.Is(err, state.ErrFenced) {
-			return fmt.Errorf("%w: %w", ErrFailedOver, err)
-		}
-		if err != nil {
-			return err
+	// With nothing to save this asks whether to act is still ours.
+	if len(e.Save)+len(e.Send)+len(e.Start) > 0 {
+		if err := l.Store.Save(ctx, e.Save); err != nil {
+			return failedOver(err)
 		}
 	}
 	l.outbox.put(calls)

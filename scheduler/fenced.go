@@ -1,0 +1,17 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mesokit/mesokit/scheduler/state"
+)
+
+// failedOver turns the words of a store that is fenced, and the cause of a
+// context that ended with the lead, into those of Run.
+func failedOver(err error) error {
+	if !errors.Is(err, state.ErrFenced) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrFailedOver, err)
+}
