@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,9 @@ import (
 type masters interface {
 	// next is where to try; it may wait until a leader is known.
 	next(ctx context.Context) (*url.URL, error)
+	// replaced waits until another master is known to lead than the one that
+	// goes by these names, and says which; empty: ctx has ended.
+	replaced(ctx context.Context, hosts ...string) string
 	// failed says that the last one to be tried is not of use now.
 	failed()
 	// follow keeps up with changes until ctx ends.
@@ -83,6 +87,12 @@ type masterList struct {
 func (l *masterList) next(context.Context) (*url.URL, error) { return l.urls[l.turn], nil }
 func (l *masterList) failed()                                { l.turn = (l.turn + 1) % len(l.urls) }
 
+// replaced never knows: the end of the stream tells.
+func (l *masterList) replaced(ctx context.Context, _ ...string) string {
+	<-ctx.Done()
+	return ""
+}
+
 func (l *masterList) follow(context.Context, *slog.Logger) {}
 
 // electedMasters are masters that elect their leader in ZooKeeper.
@@ -98,11 +108,26 @@ type electedMasters struct {
 // next waits for the first leader. After that it is the last one known, even
 // when ZooKeeper is out of reach: the masters may be well.
 func (m *electedMasters) next(ctx context.Context) (*url.URL, error) {
+	return m.wait(ctx, func(*url.URL) bool { return true })
+}
+
+// replaced is quicker than the stream where the old leader is cut off from the
+// other masters and does not know it yet: nothing more comes of it.
+func (m *electedMasters) replaced(ctx context.Context, hosts ...string) string {
+	leader, err := m.wait(ctx, func(leader *url.URL) bool { return !slices.Contains(hosts, leader.Host) })
+	if err != nil {
+		return ""
+	}
+	return leader.Host
+}
+
+// wait returns the leader as soon as there is one that will do.
+func (m *electedMasters) wait(ctx context.Context, will func(*url.URL) bool) (*url.URL, error) {
 	for {
 		m.mu.Lock()
 		leader, changed := m.leader, m.changed
 		m.mu.Unlock()
-		if leader != nil {
+		if leader != nil && will(leader) {
 			return leader, nil
 		}
 		select {

@@ -58,6 +58,7 @@ type session struct {
 	wait      time.Duration // before the first attempt
 	events    chan<- Event  // the last thing on it is sessionEnded
 	outbox    *outbox
+	found     string // host and port of the master that was asked first
 }
 
 // sessionEnded is told to the loop and not to the machine.
@@ -108,6 +109,7 @@ func (s *session) open(ctx context.Context) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.found = u.Host
 		stream, err := s.transport.post(ctx, u, "", s.subscribe)
 		if err == nil {
 			return stream, nil
@@ -147,9 +149,9 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // read takes events from the stream until it ends. Calls leave meanwhile.
 func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stream *answer) (sessionEnded, error) {
-	var sending sync.WaitGroup
+	var beside sync.WaitGroup // what goes on while this reads
 	var ended sessionEnded
-	defer sending.Wait()
+	defer beside.Wait()
 	defer cancel(io.EOF) // the sender ends with the stream; the first cause stays
 	defer stream.body.Close()
 
@@ -183,7 +185,8 @@ func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stre
 			ended.subscribed, since = true, time.Now()
 			dog.heartbeat(sub.Heartbeat)
 			out := &sender{s.transport, s.log, stream.url, stream.streamID, cancel}
-			sending.Go(func() { out.run(ctx, s.outbox) })
+			beside.Go(func() { out.run(ctx, s.outbox) })
+			beside.Go(func() { s.watchLeader(ctx, cancel, stream.url.Host) })
 		}
 		if ev != nil {
 			if err := s.emit(ctx, ev); err != nil {
@@ -191,6 +194,15 @@ func (s *session) read(ctx context.Context, cancel context.CancelCauseFunc, stre
 			}
 		}
 		dog.start()
+	}
+}
+
+// watchLeader ends the subscription when another master leads.
+func (s *session) watchLeader(ctx context.Context, cancel context.CancelCauseFunc, host string) {
+	// The master that was found may have redirected, to a name that ZooKeeper
+	// does not know.
+	if leader := s.masters.replaced(ctx, host, s.found); leader != "" {
+		cancel(fmt.Errorf("%s leads in place of %s", leader, host))
 	}
 }
 

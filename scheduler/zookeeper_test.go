@@ -38,7 +38,7 @@ func TestRunFindsTheLeaderInZooKeeper(t *testing.T) {
 
 	first, second := newMaster(t), newMaster(t)
 	node := elect(first)
-	elect(second)
+	last := elect(second)
 	s := first.subscribed()
 
 	// ZooKeeper is away: the subscription goes on, and comes back without it.
@@ -52,5 +52,18 @@ func TestRunFindsTheLeaderInZooKeeper(t *testing.T) {
 		return http.StatusServiceUnavailable, "", ""
 	})
 	s.cut("")
-	assert.Equal(t, "fw-1", second.subscribed().call.FrameworkID.Value)
+	s = second.subscribed()
+	assert.Equal(t, "fw-1", s.call.FrameworkID.Value)
+
+	// ZooKeeper names another leader while the old one goes on as if it led:
+	// its stream is given up.
+	third := newMaster(t)
+	elect(third)
+	require.NoError(t, conn.Delete(last, -1))
+	third.subscribed()
+	select {
+	case <-s.gone:
+	case <-time.After(patience):
+		t.Fatal("the stream of the old leader goes on")
+	}
 }
