@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -55,6 +56,7 @@ func TestOpenBacksOff(t *testing.T) {
 				s := &session{
 					transport: &transport{client: client}, masters: masters,
 					log: slog.New(slog.DiscardHandler), monitor: &Monitor{}, subscribe: outgoing{Call: &sched.Call{Type: sched.Call_SUBSCRIBE}},
+					leads: func(context.Context) error { return nil },
 				}
 				_, err = s.open(t.Context())
 				require.ErrorIs(t, err, ErrRefused)

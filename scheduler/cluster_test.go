@@ -123,6 +123,7 @@ func newCluster(t *testing.T, agents int) *mesostest.Cluster {
 // made and before anybody was told.
 type fatal struct {
 	state.Store
+	mu    sync.Mutex
 	left  int
 	after bool
 }
@@ -130,6 +131,8 @@ type fatal struct {
 var errDied = errors.New("the process died")
 
 func (f *fatal) Save(ctx context.Context, batch []state.Record) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.left--; f.left == 0 && !f.after {
 		return errDied
 	}

@@ -235,11 +235,20 @@ func (l *loop) connect(ctx context.Context) {
 		monitor:   l.Monitor,
 		maxFrame:  l.MaxFrame,
 		subscribe: outgoing{l.machine.Subscribe(l.Framework), l.machine.OfferConstraints()},
+		leads:     l.leads,
 		wait:      l.backoff,
 		events:    l.events,
 		outbox:    l.outbox,
 	}
 	l.sessions.Go(func() { s.run(ctx) })
+}
+
+// leads asks the store whether this scheduler is the writer still.
+func (l *loop) leads(ctx context.Context) error {
+	if err := l.Store.Save(ctx, nil); err != nil {
+		return fmt.Errorf("%w: %w", errStore, failedOver(err))
+	}
+	return nil
 }
 
 // reconnect goes on after a session has ended, or says why not.
@@ -252,7 +261,7 @@ func (l *loop) reconnect(ctx context.Context, ended sessionEnded) error {
 		if err := l.step(ctx, Removed{}); err != nil || l.done {
 			return err
 		}
-	case errors.Is(ended.err, ErrFailedOver), errors.Is(ended.err, ErrRemoved), errors.Is(ended.err, ErrRefused):
+	case errors.Is(ended.err, errStore), errors.Is(ended.err, ErrFailedOver), errors.Is(ended.err, ErrRemoved), errors.Is(ended.err, ErrRefused):
 		return ended.err
 	case ended.subscribed:
 		l.Monitor.trouble(ended.err.Error())

@@ -55,8 +55,9 @@ type session struct {
 	monitor   *Monitor
 	maxFrame  int
 	subscribe outgoing
-	wait      time.Duration // before the first attempt
-	events    chan<- Event  // the last thing on it is sessionEnded
+	leads     func(context.Context) error // fails when another leads; asked before each attempt
+	wait      time.Duration               // before the first attempt
+	events    chan<- Event                // the last thing on it is sessionEnded
 	outbox    *outbox
 	found     string // host and port of the master that was asked first
 }
@@ -107,6 +108,10 @@ func (s *session) open(ctx context.Context) (*answer, error) {
 		}
 		u, err := s.masters.next(ctx)
 		if err != nil {
+			return nil, err
+		}
+		// A scheduler that woke up late must not take the framework back.
+		if err := s.leads(ctx); err != nil {
 			return nil, err
 		}
 		s.found = u.Host
