@@ -121,9 +121,9 @@ func version() string {
 // service is the default name of the service.
 func (a App) service() string { return strings.TrimPrefix(a.Name, "mesos-") }
 
-// variable holds the address of the API.
-func (a App) variable() string {
-	return strings.ToUpper(strings.ReplaceAll(a.Name, "-", "_")) + "_API"
+// variable is one of the environment: MESOS_KAFKA_API.
+func (a App) variable(name string) string {
+	return strings.ToUpper(strings.ReplaceAll(a.Name, "-", "_")) + "_" + name
 }
 
 // UsageError is what no second try with the same command line can cure.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,8 +29,8 @@ const defaultAPI = "http://127.0.0.1:7000"
 
 // addAPI adds the flag that says where the scheduler is.
 func (a App) addAPI(c *cobra.Command, client *frameworks.Client) {
-	url := cmp.Or(os.Getenv(a.variable()), defaultAPI)
-	c.PersistentFlags().StringVar(&client.URL, "api", url, "the scheduler's API; also by the variable "+a.variable())
+	url := cmp.Or(os.Getenv(a.variable("API")), defaultAPI)
+	c.PersistentFlags().StringVar(&client.URL, "api", url, "the scheduler's API; also by the variable "+a.variable("API"))
 	c.PersistentPreRun = func(*cobra.Command, []string) {
 		if !strings.Contains(client.URL, "://") {
 			client.URL = "http://" + client.URL
@@ -52,15 +53,17 @@ func (a App) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show every node, and why one has no place or fails",
 		Long: `Show every node, and why one has no place or fails. With --wait it is shown
-when every node is as it is wanted: ready, or stopped where that was asked for.`,
+when every node is as it is wanted: ready, or stopped where that was asked for;
+a scheduler that does not answer yet is waited for as well.`,
 		Args: Args(cobra.NoArgs),
 	}
 	o := a.newOperator(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		status, err := o.client.Status(c.Context())
-		if err == nil && o.wait {
-			status, err = o.await(c, settled)
+		ask := o.client.Status
+		if o.wait {
+			ask = func(context.Context) (frameworks.Status, error) { return o.await(c, settled) }
 		}
+		status, err := ask(c.Context())
 		if err != nil {
 			return err
 		}

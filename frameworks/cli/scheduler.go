@@ -18,7 +18,6 @@ import (
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/scheduler"
-	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 // Common are the settings that every framework has, from their flags. A zero
@@ -61,9 +60,13 @@ func (a App) schedulerCommand() *cobra.Command {
 		Long: `Run the scheduler: it declares the service, brings it about, and keeps it so.
 
 SIGINT and SIGTERM end it and leave the servers running; so does a crash.
-Started again with the same --state it goes on where it was. Flags that were
-changed meanwhile hold for each node from its next start on (restart), and those
-for its resources and its place from its next place on (replace).`,
+Started again with the same --state it goes on where it was. Several that share
+one in ZooKeeper stand by for each other: one leads, and another takes over when
+it dies or hangs; one that has lost the lead exits with 1, to be started again.
+
+Flags that were changed meanwhile hold for each node from its next start on
+(restart), and those for its resources and its place from its next place on
+(replace).`,
 		Args: Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context()) },
 	}
@@ -76,7 +79,8 @@ for its resources and its place from its next place on (replace).`,
 func (s *settings) addFlags() {
 	f := s.flags
 	f.StringVar(&s.master, "master", "", `the masters: "host:port", several with commas between, or "zk://host:port/mesos"`)
-	f.StringVar(&s.state, "state", "", "directory of this scheduler's memory, on a local disk")
+	f.StringVar(&s.state, "state", "", `this scheduler's memory: a directory on a local disk, or "zk://[user:password@]host:port,…/path" for
+several schedulers, of which one leads; also by the variable `+s.app.variable("STATE")+", which hides the password")
 	f.StringVar(&s.api, "api", "127.0.0.1:7000", "address on which operators and agents are served")
 	f.StringVar(&s.apiURL, "api-url", "", "how agents reach that address (default http:// and --api)")
 	f.StringVar(&s.secretFile, "secret-file", "", "file with the secret of --principal, where the master authenticates frameworks")
@@ -99,23 +103,34 @@ func (s *settings) run(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	store, err := state.OpenFile(s.state)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	memory, err := openMemory(s.state, log)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	defer memory.store.Close()
 	if s.secluded(listener) {
 		log.Warn("agents on other machines cannot fetch the executor: set --api and --api-url to an address that they reach, or --executor")
 	}
-	log.Info("scheduler starts", "api", "http://"+listener.Addr().String(), "state", s.state)
-	err = frameworks.Run(ctx, frameworks.Config{
+	log.Info("scheduler starts", "api", "http://"+listener.Addr().String(), "state", withoutPassword(s.state))
+	lead, listener, err := memory.standBy(ctx, listener)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // it was told to end
+	case err != nil:
+		return fmt.Errorf("wait for the lead: %w", err)
+	}
+	err = frameworks.Run(lead, frameworks.Config{
 		Service:   service,
 		Listener:  listener,
 		URL:       s.apiURL,
-		Scheduler: scheduler.Config{Master: s.master, Store: store, Credential: credential, Logger: log},
+		Scheduler: scheduler.Config{Master: s.master, Store: memory.store, Credential: credential, Logger: log},
 	})
-	if err == nil {
+	switch {
+	case ctx.Err() == nil && lead.Err() != nil:
+		// Whoever started this process starts it again, and it stands by.
+		return errors.Join(fmt.Errorf("the lead was lost: %w", context.Cause(lead)), err)
+	case err == nil:
 		log.Info("scheduler ends; the servers go on")
 	}
 	return err
@@ -129,7 +144,10 @@ func (s *settings) read() (*frameworks.Service, error) {
 		bad("master", `is not set: wants "host:port" or "zk://host:port/mesos"`)
 	}
 	if s.state == "" {
-		bad("state", "is not set: wants a directory that outlives this process, such as /var/lib/"+s.app.Name)
+		s.state = os.Getenv(s.app.variable("STATE"))
+	}
+	if s.state == "" {
+		bad("state", "is not set: wants a directory that outlives this process, such as /var/lib/"+s.app.Name+", or zk://host:port/path")
 	}
 	if host, _, err := net.SplitHostPort(s.api); err != nil {
 		bad("api", fmt.Sprintf("%q: wants host:port: %v", s.api, err))

@@ -23,18 +23,15 @@ func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []str
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	var said []string
-	for {
-		status, err := o.client.Status(ctx)
-		lacks := []string{}
+	for look := c.Context(); ; look = ctx { // once in any case
+		status, err := o.client.Status(look)
+		var lacks []string
 		if err != nil {
-			lacks = append(lacks, err.Error())
-		} else {
-			lacks = missing(status)
-		}
-		if len(lacks) == 0 {
+			lacks = []string{err.Error()}
+		} else if lacks = missing(status); len(lacks) == 0 {
 			return status, nil
 		}
-		if ctx.Err() == nil && !slices.Equal(lacks, said) {
+		if look.Err() == nil && !slices.Equal(lacks, said) {
 			said = lacks
 			for _, line := range lacks {
 				fmt.Fprintln(c.ErrOrStderr(), line)
@@ -51,8 +48,13 @@ func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []str
 	}
 }
 
-// settled says which nodes are not as they are wanted.
-func settled(s frameworks.Status) []string { return unsettled(s.Nodes) }
+// settled says what is not as it is wanted.
+func settled(s frameworks.Status) []string {
+	if !s.Connected || !s.Reconciled {
+		return []string{"the scheduler has not heard from the master about every task yet"}
+	}
+	return unsettled(s.Nodes)
+}
 
 func unsettled(nodes []frameworks.NodeStatus) []string {
 	var out []string
@@ -71,7 +73,7 @@ func unsettled(nodes []frameworks.NodeStatus) []string {
 // lack is what a node waits for, in a line that stays the same while that does.
 func lack(n frameworks.NodeStatus) string {
 	line := n.Name + ": " + string(n.Phase)
-	for _, why := range []string{n.Waits, n.Refused} {
+	for _, why := range []string{n.Waits, strings.TrimPrefix(n.Refused, n.Name+": ")} {
 		if why != "" {
 			line += ": " + why
 		}
