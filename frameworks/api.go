@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/mesokit/mesokit/scheduler"
@@ -22,13 +23,16 @@ import (
 //	POST /v1/nodes/{node}/replace    } (restart, replace, remove with ?force=true:
 //	POST /v1/nodes/{node}/remove     } whatever is lost by it)
 //	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status; {"count": 2, "force": true}
+//	PUT  /v1/options                 the options themselves: 202 with the Status
+//	POST /v1/rollback                back to the last good options: 202 with the Status
+//	POST /v1/uninstall               202 with the Status; there is no way back
 //
 // An error is {"error": "…"} with 400, 404, 409 (the wish cannot be granted),
 // or 503 (the scheduler does not answer). Requests never touch the scheduler:
 // they wait in the mailbox for their turn. A page of another site in an
 // operator's browser is refused (403).
 func (s *Service) API(mail *scheduler.Mailbox) http.Handler {
-	return http.NewCrossOriginProtection().Handler(newAPI(mail))
+	return http.NewCrossOriginProtection().Handler(inJSON(newAPI(mail)))
 }
 
 func newAPI(mail courier) *http.ServeMux {
@@ -39,6 +43,9 @@ func newAPI(mail courier) *http.ServeMux {
 	mux.HandleFunc("GET /v1/nodes/{node}", a.node)
 	mux.HandleFunc("POST /v1/nodes/{node}/{wish}", a.operate)
 	mux.HandleFunc("PUT /v1/pods/{pod}", a.scale)
+	mux.HandleFunc("PUT /v1/options", a.update)
+	mux.HandleFunc("POST /v1/rollback", a.wish(Rollback{}))
+	mux.HandleFunc("POST /v1/uninstall", a.wish(Uninstall{}))
 	return mux
 }
 
@@ -96,6 +103,10 @@ func (a api) operate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, err := a.ask(r, command)
+	if _, gone := command.(RemoveNode); gone && err == nil && !slices.ContainsFunc(status.Nodes, func(n NodeStatus) bool { return n.Name == node }) {
+		reply(w, http.StatusAccepted, NodeStatus{Node: Node{Name: node, Goal: GoalLeave}}, nil)
+		return
+	}
 	a.replyNode(w, r, http.StatusAccepted, status, err)
 }
 

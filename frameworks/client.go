@@ -77,6 +77,24 @@ func (c Client) operate(ctx context.Context, node, wish string) (NodeStatus, err
 	return status, c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/"+wish, nil, &status)
 }
 
+// Update changes the options of the service; options are its own JSON.
+func (c Client) Update(ctx context.Context, options any) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodPut, "/v1/options", options, &status)
+}
+
+// Rollback returns to the last options with which every node was ready.
+func (c Client) Rollback(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodPost, "/v1/rollback", nil, &status)
+}
+
+// Uninstall ends the service with all that it holds.
+func (c Client) Uninstall(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodPost, "/v1/uninstall", nil, &status)
+}
+
 // Scale changes how many nodes a pod has. Of fewer, some leave, as with Remove.
 func (c Client) Scale(ctx context.Context, pod string, count int) (Status, error) {
 	var status Status

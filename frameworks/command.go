@@ -63,6 +63,9 @@ type (
 )
 
 func (d *decision) command(c any) error {
+	if err := d.whileUninstalling(c); err != nil {
+		return err
+	}
 	switch c := c.(type) {
 	case AskStatus:
 		return nil
@@ -87,6 +90,12 @@ func (d *decision) command(c any) error {
 		return d.scale(c)
 	case ResumePlan:
 		return d.resume(c.Plan)
+	case Update:
+		return d.update(c.Options)
+	case Uninstall:
+		return d.uninstall()
+	case Rollback:
+		return d.rollback()
 	case RemoveNode:
 		return d.remove(c)
 	}

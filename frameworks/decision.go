@@ -14,8 +14,9 @@ import (
 // decision is one call of Handle: the ledger, changed step by step, and the
 // actions that come of it.
 type decision struct {
-	*Service
+	*Service // as its options have it
 	*ledger
+	base    *Service // as the program declares it
 	now     time.Time
 	actions []scheduler.Action
 	wake    time.Time
@@ -25,11 +26,15 @@ type decision struct {
 // then compares every node with its goal and takes the next step for each: a
 // decision depends on the state reached, never on which event led to it.
 func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
-	l, err := s.open(v)
+	current, err := s.current(v)
 	if err != nil {
 		return s.refuse(ev, err)
 	}
-	d := &decision{Service: s, ledger: l, now: v.Now()}
+	l, err := current.open(v)
+	if err != nil {
+		return s.refuse(ev, err)
+	}
+	d := &decision{Service: current, base: s, ledger: l, now: v.Now()}
 	err = d.react(ev)
 	d.routines(ev)
 	d.settle()
@@ -103,6 +108,7 @@ func (d *decision) react(ev scheduler.Event) error {
 		d.messaged(ev)
 	case scheduler.Subscribed, scheduler.Removed:
 		d.service.Comparison.Done = 0 // the program may be another one
+		d.adopt()
 		d.recount()
 	case scheduler.Command:
 		return d.command(ev.Value)
@@ -258,7 +264,9 @@ func neverBegan(status mesos.TaskStatus) bool {
 
 // settle takes the next step for every node, as far as the offers held allow.
 func (d *decision) settle() {
+	d.retreat()
 	d.compare()
+	d.approve()
 	d.spare()
 	for _, n := range d.nodes {
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
@@ -270,6 +278,7 @@ func (d *decision) settle() {
 	d.leave()
 	d.admit()
 	d.place()
+	d.finish()
 }
 
 // steady forgives a node its failures once it has been ready for as long as

@@ -3,6 +3,7 @@ package frameworks
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 )
 
 // Deployment is what a node's configuration and its gate may depend on: the
@@ -71,6 +72,7 @@ type luggage struct {
 	Seed       [16]byte          `json:"seed"`
 	Phases     map[string]Phase  `json:"phases"`
 	Secrets    map[string]string `json:"secrets,omitempty"`
+	Options    json.RawMessage   `json:"options,omitempty"` // of the service as it asks
 }
 
 func (l luggage) unpack() Deployment {
@@ -105,7 +107,7 @@ func (d *decision) observed() Deployment {
 // luggage is what jobs get to know.
 func (d *decision) luggage() luggage {
 	out := d.observed()
-	l := luggage{Deployment: out, Seed: out.seed, Phases: out.phases}
+	l := luggage{Deployment: out, Seed: out.seed, Phases: out.phases, Options: d.service.Options.Target}
 	for name, s := range d.secrets {
 		if l.Secrets == nil {
 			l.Secrets = map[string]string{}

@@ -107,9 +107,20 @@ func (d *decision) ask(kind, id string, refused bool, nodes ...*Node) {
 // Work implements scheduler.Worker: it asks the servers, and does the routines'
 // jobs.
 func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
-	switch job.Kind {
-	case pauseKind:
+	if job.Kind == pauseKind {
 		return nil, nil // it was all delay
+	}
+	if s.Revise != nil {
+		var in luggage
+		if err := json.Unmarshal(job.Input, &in); err != nil {
+			return nil, fmt.Errorf("job %s: %w", job.Name, err)
+		}
+		var err error
+		if s, err = s.of(in.Options); err != nil {
+			return nil, fmt.Errorf("job %s: %w", job.Name, err)
+		}
+	}
+	switch job.Kind {
 	case lookKind, doKind:
 		return s.workRoutine(ctx, job)
 	}

@@ -18,6 +18,10 @@ func (d *decision) leave() {
 			continue
 		}
 		pod := d.pod(n.Pod)
+		if d.uninstalling() {
+			n.Departed = d.outlived(n) // what it holds goes with the service
+			continue
+		}
 		if pod.Leave == nil || n.Arrived == 0 {
 			d.depart(n)
 			continue

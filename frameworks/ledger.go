@@ -60,7 +60,9 @@ type podRecord struct {
 
 // serviceRecord is what the service as a whole remembers.
 type serviceRecord struct {
-	Comparison comparison `json:"comparison,omitzero"`
+	Comparison comparison    `json:"comparison,omitzero"`
+	Options    optionsRecord `json:"options,omitzero"`
+	Uninstall  Uninstalling  `json:"uninstall,omitzero"`
 }
 
 // past is how far a node had counted when it left.

@@ -90,7 +90,7 @@ func (d *decision) forgetDiscards() {
 func (d *decision) idle(yield func(*Node) bool) {
 	for _, n := range d.nodes {
 		if _, live := d.live(n); live || n.Replace || n.Goal == GoalStop && d.together(n) ||
-			n.Goal == GoalLeave && (n.Departed || !n.arrived()) {
+			n.Goal == GoalLeave && (n.Departed || !n.arrived() || d.uninstalling()) {
 			continue
 		}
 		if !yield(n) {

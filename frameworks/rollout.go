@@ -39,6 +39,8 @@ type rolloutRecord struct {
 	Taken    int       `json:"taken,omitempty"`    // nodes stopped for it
 	Failures int       `json:"failures,omitempty"` // of nodes with the new configuration
 	Paused   string    `json:"paused,omitempty"`   // why; empty: it goes on
+	// Failed: it is paused because of too many failures.
+	Failed bool `json:"failed,omitempty"`
 	// Resumed: an operator looked at the canaries.
 	Resumed bool `json:"resumed,omitempty"`
 }
@@ -185,6 +187,7 @@ func (d *decision) strained(n *Node) {
 	if r.Failures < cmp.Or(p.Rollout.Failures, 3) {
 		return
 	}
+	r.Failed = true
 	r.Paused = fmt.Sprintf("nodes with the new configuration failed %d times, the last %s: %s", r.Failures, n.Name, n.LastFailure)
 	d.announce("rollout paused", p, slog.String("why", r.Paused))
 }
@@ -206,6 +209,7 @@ func (d *decision) footprint() string {
 	for _, pod := range sortedKeys(d.pods) {
 		fmt.Fprintln(sum, pod, d.pods[pod].First)
 	}
+	sum.Write(d.service.Options.Target)
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
@@ -256,7 +260,7 @@ func (d *decision) resume(plan string) error {
 	}
 	for i := range d.Pods {
 		if r := &d.pods[d.Pods[i].Name].Rollout; r.Paused != "" {
-			r.Paused, r.Resumed, r.Failures = "", true, 0
+			r.Paused, r.Failed, r.Failures, r.Resumed = "", false, 0, true
 			d.announce("rollout resumed", &d.Pods[i])
 		}
 	}

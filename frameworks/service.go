@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"path"
 	"regexp"
@@ -40,9 +41,21 @@ type Service struct {
 	// Routines go on as long as the service lives: failover, and whatever else
 	// the domain decides by itself.
 	Routines []Routine
+	// Options are what Revise made this service of: those that the program was
+	// started with. When it is started with others, that is an Update.
+	Options json.RawMessage
+	// Revise makes the service of other options, for an Update while it runs. It
+	// is pure. Nil: the service is as it is declared.
+	Revise func(options json.RawMessage) (*Service, error)
+	// Change says why options must not follow upon others; nil error: they may.
+	// What would lose volumes or identities is refused without it. A pure
+	// function; nil: they always may.
+	Change func(d Deployment, from, to json.RawMessage) error
 	// Invalid is what a framework found wrong with its own declaration, of
 	// which this service was made; Validate reports it.
 	Invalid error
+
+	revised *revision
 }
 
 // Binary says where agents find the program that supervises servers: the
@@ -203,6 +216,9 @@ func (s *Service) Validate() error {
 			bad(fmt.Sprintf("Service.Pods[%d].After", i), circle, "wants an order without a circle")
 			break
 		}
+	}
+	if s.Revise != nil && !json.Valid(s.Options) {
+		bad("Service.Options", string(s.Options), "wants the JSON that Revise made the service of")
 	}
 	if s.Recheck < 0 {
 		bad("Service.Recheck", s.Recheck, "wants a duration of 0 or more")

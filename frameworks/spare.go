@@ -53,7 +53,7 @@ func (d *decision) reason(n *Node) string {
 // will, after it has handed over what it held, or because the service can
 // spare it.
 func (d *decision) maystop(n *Node) bool {
-	leaves := n.Goal == GoalLeave && d.pod(n.Pod).Leave != nil && n.Arrived > 0
+	leaves := n.Goal == GoalLeave && (d.uninstalling() || d.pod(n.Pod).Leave != nil && n.Arrived > 0)
 	return n.Goal == GoalStop || leaves || n.Forced || n.Spared
 }
 

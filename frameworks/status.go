@@ -17,6 +17,10 @@ type Status struct {
 	Reconciled bool         `json:"reconciled"`
 	Ready      int          `json:"ready"`
 	Nodes      []NodeStatus `json:"nodes"`
+	// Options are in force; nil: the service is as its program declares it.
+	Options *OptionsStatus `json:"options,omitempty"`
+	// Uninstall is nil unless somebody asked for it.
+	Uninstall *Uninstalling `json:"uninstall,omitempty"`
 	// Routines are in the order of their declaration.
 	Routines []RoutineStatus `json:"routines,omitempty"`
 }
@@ -86,6 +90,11 @@ func (d *decision) status() Status {
 		out.Nodes = append(out.Nodes, s)
 	}
 	out.Routines = d.routineStatus()
+	out.Options = d.optionsStatus()
+	if d.uninstalling() {
+		u := d.service.Uninstall
+		out.Uninstall = &u
+	}
 	return out
 }
 

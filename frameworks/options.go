@@ -1,0 +1,297 @@
+package frameworks
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// Options of a service at run time. A service that has a Revise is what that
+// makes of its options, and other options change it while it runs: nodes are
+// added, or leave, and those that are out of date are rolled. New options are
+// compared with those in force, and refused as a whole where a change would
+// lose data or cannot be carried out. They are taken at any time, also in the
+// middle of a rollout that fails.
+type (
+	// Update changes the options. It is refused, field by field, where that
+	// cannot be.
+	Update struct{ Options json.RawMessage }
+	// Rollback returns to the last options with which every node was ready.
+	Rollback struct{}
+)
+
+// optionsRecord is what the store has of a service's options.
+type optionsRecord struct {
+	// Given are the ones that the program was started with last: when it is
+	// started with others, that is an update.
+	Given json.RawMessage `json:"given,omitempty"`
+	// Target are in force; Good are the last with which every node was ready.
+	Target json.RawMessage `json:"target,omitempty"`
+	Good   json.RawMessage `json:"good,omitempty"`
+	Since  time.Time       `json:"since,omitzero"`
+	// Trouble is why those that the program was started with were refused, or
+	// why the engine went back by itself.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// revision is a service made of options. It only saves making it again.
+type revision struct {
+	options json.RawMessage
+	service *Service
+}
+
+// of is the service that its Revise makes of options.
+func (s *Service) of(options json.RawMessage) (*Service, error) {
+	if s.Revise == nil || len(options) == 0 || bytes.Equal(options, s.Options) {
+		return s, nil
+	}
+	made, err := s.Revise(options)
+	if err != nil {
+		return nil, err
+	}
+	out := *made
+	if out.Binary == (Binary{}) {
+		out.Binary = s.Binary
+	}
+	out.Options, out.Revise, out.Change = options, s.Revise, s.Change
+	return &out, nil
+}
+
+// current is the service as the options in the store have it.
+func (s *Service) current(v scheduler.View) (*Service, error) {
+	value, ok := v.Record(s.Name + "/service")
+	if s.Revise == nil || !ok {
+		return s, nil
+	}
+	record, err := decode[serviceRecord](value)
+	if err != nil {
+		return nil, fmt.Errorf("record of the service: %w", err)
+	}
+	target := record.Options.Target
+	if len(target) == 0 {
+		return s, nil
+	}
+	if s.revised == nil || !bytes.Equal(s.revised.options, target) {
+		made, err := s.of(target)
+		if err != nil {
+			return nil, fmt.Errorf("options in the store: %w", err)
+		}
+		s.revised = &revision{target, made}
+	}
+	return s.revised.service, nil
+}
+
+// adopt takes the options that the program was started with, where they are
+// not those of its last start.
+func (d *decision) adopt() {
+	o := &d.service.Options
+	if d.Revise == nil || bytes.Equal(o.Given, d.base.Options) {
+		return
+	}
+	first := len(o.Given) == 0
+	o.Given = d.base.Options
+	if first {
+		o.Target, o.Since = o.Given, d.now
+		return
+	}
+	o.Trouble = ""
+	if err := d.update(o.Given); err != nil {
+		o.Trouble = "the options that the program was started with: " + err.Error()
+		d.do(scheduler.Note{Text: "options refused", Attrs: []slog.Attr{slog.String("why", err.Error())}})
+	}
+}
+
+// update makes other options the target, or says why not and changes nothing.
+func (d *decision) update(options json.RawMessage) error {
+	if d.Revise == nil {
+		return fmt.Errorf("update: %w: the program does not make the service of options (Service.Revise)", ErrRefused)
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, options); err != nil {
+		return fmt.Errorf("options: %w: %w", ErrRefused, err)
+	}
+	next, err := d.base.of(text.Bytes())
+	if err == nil {
+		err = next.Validate()
+	}
+	if err == nil {
+		err = d.acceptable(next)
+	}
+	if err != nil {
+		return fmt.Errorf("options: %w: %w", ErrRefused, err)
+	}
+	d.service.Options.Target, d.service.Options.Since = text.Bytes(), d.now
+	d.revise(next)
+	d.do(scheduler.Note{Text: "options changed"})
+	return nil
+}
+
+// revise goes on with another declaration.
+func (d *decision) revise(next *Service) {
+	old := d.Service
+	d.Service = next
+	for i := range next.Pods {
+		p := &next.Pods[i]
+		record := d.pods[p.Name]
+		if record == nil {
+			record = &podRecord{First: p.Count, Count: p.Count}
+			d.pods[p.Name] = record
+			for index := range p.Count {
+				d.nodes = append(d.nodes, newNode(p.Name, index, past{}))
+			}
+		}
+		if was := old.pod(p.Name); was != nil && was.Count != p.Count && p.Count != record.Count {
+			_ = d.scale(ScalePod{Pod: p.Name, Count: p.Count, Force: true}) // acceptable has asked
+		}
+		record.Rollout = rolloutRecord{Since: record.Rollout.Since}
+	}
+	for _, p := range old.Pods {
+		if next.pod(p.Name) == nil {
+			delete(d.pods, p.Name)
+		}
+	}
+	d.sort(next)
+	next.makeSecrets(d.ledger, d.view)
+	d.service.Comparison.Done = 0
+}
+
+// rollback returns to the last good options.
+func (d *decision) rollback() error {
+	good := d.service.Options.Good
+	if len(good) == 0 || bytes.Equal(good, d.service.Options.Target) {
+		return fmt.Errorf("rollback: %w: there are no earlier options with which every node was ready", ErrRefused)
+	}
+	return d.update(good)
+}
+
+// retreat goes back by itself, where a pod wants that, when a rollout has
+// failed too often.
+func (d *decision) retreat() {
+	for i := range d.Pods {
+		p := &d.Pods[i]
+		r := d.pods[p.Name].Rollout
+		o := &d.service.Options
+		if !p.Rollout.Rollback || !r.Failed || len(o.Good) == 0 || bytes.Equal(o.Good, o.Target) {
+			continue
+		}
+		if err := d.rollback(); err != nil {
+			d.pods[p.Name].Rollout.Failed = false
+			o.Trouble = err.Error()
+			return
+		}
+		o.Trouble = "rolled back: " + r.Paused
+		d.announce("rolled back", p, slog.String("why", r.Paused))
+		return
+	}
+}
+
+// approve remembers the options in force as good once every node is ready with
+// them.
+func (d *decision) approve() {
+	o := &d.service.Options
+	if bytes.Equal(o.Good, o.Target) || d.service.Comparison.Done < len(d.nodes) {
+		return
+	}
+	for _, n := range d.nodes {
+		if n.Goal == GoalRun && (!n.Ready || n.Outdated()) || n.Goal == GoalLeave {
+			return
+		}
+	}
+	o.Good = o.Target
+}
+
+// acceptable says why the nodes that are there cannot become what another
+// declaration wants.
+func (d *decision) acceptable(next *Service) error {
+	var refusals refusals
+	if next.Name != d.Name {
+		refusals.add("Service.Name", next.Name, "it is part of every label; wants "+d.Name)
+	}
+	if next.role() != d.role() {
+		refusals.add("Service.Role", next.role(), "the reservations are those of "+d.role())
+	}
+	for _, p := range d.Pods {
+		d.acceptablePod(&p, next, &refusals)
+	}
+	if d.Change != nil {
+		if err := d.Change(d.deployment(), d.Options, next.Options); err != nil {
+			refusals = append(refusals, err)
+		}
+	}
+	if len(refusals) == 0 {
+		d.renderable(next, &refusals)
+	}
+	return refusals.join()
+}
+
+func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
+	count := d.pods[p.Name].Count
+	then := next.pod(p.Name)
+	if then == nil {
+		if slices.ContainsFunc(d.nodes, func(n *Node) bool { return n.Pod == p.Name }) {
+			refusals.add("Pod", p.Name, fmt.Sprintf("it has %d nodes: let them leave first", count))
+		}
+		return
+	}
+	if then.Count < count && then.Count != p.Count && then.Removable != nil {
+		var leaving []Node
+		for _, n := range d.dispensable(p.Name, count-then.Count) {
+			leaving = append(leaving, *n)
+		}
+		if err := then.Removable(d.deployment(), leaving); err != nil {
+			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
+		}
+	}
+	for _, v := range p.Volumes {
+		field := "Pod " + p.Name + ": Volume " + v.Name
+		i := slices.IndexFunc(then.Volumes, func(w Volume) bool { return w.Name == v.Name })
+		switch {
+		case i < 0:
+			refusals.add(field, v.Size, "it holds data, and cannot be left out")
+		case then.Volumes[i].Size < v.Size:
+			refusals.add(field, then.Volumes[i].Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB", v.Size))
+		case then.Volumes[i].Path != v.Path:
+			refusals.add(field, then.Volumes[i].Path, "its data is at "+v.Path)
+		}
+	}
+}
+
+// renderable tries the new declaration on every node that has a place.
+func (d *decision) renderable(next *Service, refusals *refusals) {
+	now := d.Service
+	defer func() { d.Service = now }()
+	d.Service = next
+	standing := d.standing()
+	for _, n := range d.nodes {
+		if n.Place == nil || n.Goal == GoalLeave || next.pod(n.Pod) == nil {
+			continue
+		}
+		if _, err := d.config(standing, n); err != nil {
+			*refusals = append(*refusals, err)
+			return
+		}
+	}
+}
+
+// OptionsStatus is what options a service runs with.
+type OptionsStatus struct {
+	Target json.RawMessage `json:"target"` // in force
+	Since  time.Time       `json:"since"`
+	// Good are the last with which every node was ready; Rollback returns to them.
+	Good json.RawMessage `json:"good,omitempty"`
+	// Trouble is why those that the program was started with were refused, or why
+	// the engine went back by itself.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+func (d *decision) optionsStatus() *OptionsStatus {
+	if o := d.service.Options; len(o.Target) > 0 {
+		return &OptionsStatus{Target: o.Target, Since: o.Since, Good: o.Good, Trouble: o.Trouble}
+	}
+	return nil
+}

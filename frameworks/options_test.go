@@ -1,0 +1,199 @@
+package frameworks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/offers"
+)
+
+// settings are the options of a small database.
+type settings struct {
+	Nodes   int    `json:"nodes"`
+	Version string `json:"version"`
+	Disk    int    `json:"disk"`
+	Role    string `json:"role,omitempty"`
+	Pod     string `json:"pod,omitempty"`
+}
+
+func database(options json.RawMessage) (*Service, error) {
+	var o settings
+	if err := json.Unmarshal(options, &o); err != nil {
+		return nil, err
+	}
+	if o.Version == "" {
+		return nil, errors.New("version: wants a number")
+	}
+	s := versionedService(o.Nodes)
+	s.Role, s.Options, s.Revise = o.Role, options, database
+	p := &s.Pods[0]
+	if o.Pod != "" {
+		p.Name = o.Pod
+	}
+	p.Volumes[0].Size = offers.Amount(o.Disk) * 1000
+	p.Rollout.Rollback = true
+	p.Removable = func(d Deployment, nodes []Node) error {
+		if len(d.Nodes)-len(nodes) < 2 {
+			return errors.New("two have to remain")
+		}
+		return nil
+	}
+	version(o.Version)(p)
+	return s, nil
+}
+
+func optionsOf(t *testing.T, o settings) json.RawMessage {
+	t.Helper()
+	text, err := json.Marshal(o)
+	require.NoError(t, err)
+	return text
+}
+
+func databaseOf(t *testing.T, o settings) *Service {
+	t.Helper()
+	s, err := database(optionsOf(t, o))
+	require.NoError(t, err)
+	return s
+}
+
+// failsOn makes servers die whose command names a version.
+func failsOn(version string) func(*world, *fakeExecutor, mesos.TaskInfo) {
+	return func(w *world, e *fakeExecutor, task mesos.TaskInfo) {
+		if strings.Contains(string(task.Data), fmt.Sprintf("%q", version)) {
+			w.end(e, task.TaskID.Value, mesos.TASK_FAILED, "ERROR version "+version)
+			return
+		}
+		w.update(e, task.TaskID.Value, mesos.TASK_RUNNING, "started")
+	}
+}
+
+func TestOptionsChangeWhileItRuns(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 6, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	next := first
+	next.Version, next.Nodes = "2", 5
+	_, err := w.command(Update{Options: optionsOf(t, next)})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "rolled, and two more", w.updated(5))
+	assert.Equal(t, []int{2, 2, 2, 1, 1}, w.incarnations())
+	assert.JSONEq(t, string(optionsOf(t, next)), string(w.status().Options.Good))
+
+	// The program is started again with the options of before: they were not
+	// changed there, so those in the store hold.
+	w.crash()
+	w.pass(time.Minute)
+	assert.Equal(t, []int{2, 2, 2, 1, 1}, w.incarnations())
+	assert.Len(t, w.status().Nodes, 5)
+
+	_, err = w.command(Update{Options: optionsOf(t, settings{Nodes: 2, Version: "2", Disk: 1000})})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "two are left", func() bool { return len(w.status().Nodes) == 2 })
+}
+
+func TestRefusesOptions(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	for name, c := range map[string]struct {
+		change func(*settings)
+		want   string
+	}{
+		"smaller volume":   {func(s *settings) { s.Disk = 500 }, "Pod node: Volume data: 500: it holds data, and cannot become smaller than 1000 MiB"},
+		"another role":     {func(s *settings) { s.Role = "other" }, "Service.Role: other: the reservations are those of db"},
+		"pod left out":     {func(s *settings) { s.Pod = "other" }, "Pod: node: it has 3 nodes: let them leave first"},
+		"too few":          {func(s *settings) { s.Nodes = 1 }, "Pod node: Count: 1: two have to remain"},
+		"its own objction": {func(s *settings) { s.Version = "" }, "version: wants a number"},
+	} {
+		next := first
+		c.change(&next)
+		_, err := w.command(Update{Options: optionsOf(t, next)})
+		require.ErrorIs(t, err, ErrRefused, name)
+		require.ErrorContains(t, err, c.want, name)
+	}
+	_, err := w.command(Update{Options: []byte("{")})
+	require.ErrorIs(t, err, ErrRefused)
+	_, err = w.command(Rollback{})
+	require.ErrorContains(t, err, "there are no earlier options")
+	w.pass(time.Minute)
+	assert.Equal(t, []int{1, 1, 1}, w.incarnations(), "nothing was touched")
+
+	plain := newWorld(t, quorum(1), 1, agentResources)
+	_, err = plain.command(Update{Options: []byte("{}")})
+	require.ErrorIs(t, err, ErrRefused)
+}
+
+// The program is started with options that cannot be: it goes on with those of
+// before, and says so.
+func TestProgramStartedWithOtherOptions(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	smaller := first
+	smaller.Disk = 10
+	*w.service = *databaseOf(t, smaller)
+	w.crash()
+	w.until(time.Minute, "it says so", func() bool {
+		o := w.status().Options
+		return o != nil && strings.Contains(o.Trouble, "cannot become smaller")
+	})
+	assert.Equal(t, []int{1, 1, 1}, w.incarnations())
+	second := first
+	second.Version = "2"
+	*w.service = *databaseOf(t, second)
+	w.crash()
+	w.until(5*time.Minute, "rolled", func() bool { return w.updated(3)() && w.incarnations()[2] == 2 })
+	assert.Empty(t, w.status().Options.Trouble)
+}
+
+func TestRollsBackByItself(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.behave = failsOn("bad")
+	w.until(time.Minute, "ready", w.allReady(3))
+	bad := first
+	bad.Version = "bad"
+	_, err := w.command(Update{Options: optionsOf(t, bad)})
+	require.NoError(t, err)
+	w.until(10*time.Minute, "it is as it was", func() bool {
+		o := w.status().Options
+		return strings.Contains(o.Trouble, "rolled back: nodes with the new configuration failed 3 times") && w.updated(3)()
+	})
+	assert.Equal(t, []int{1, 1}, w.incarnations()[1:], "the others were not touched")
+	assert.JSONEq(t, string(optionsOf(t, first)), string(w.status().Options.Target))
+}
+
+func TestRollbackByCommand(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 2, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.behave = func(w *world, e *fakeExecutor, task mesos.TaskInfo) {
+		if !strings.Contains(string(task.Data), `"slow"`) {
+			w.update(e, task.TaskID.Value, mesos.TASK_RUNNING, "started")
+		}
+	}
+	w.until(time.Minute, "ready", w.allReady(2))
+	slow := first
+	slow.Version = "slow"
+	_, err := w.command(Update{Options: optionsOf(t, slow)})
+	require.NoError(t, err)
+	w.until(time.Minute, "the first does not get ready", func() bool { return w.incarnations()[0] == 2 && w.status().Ready == 1 })
+	w.pass(time.Hour)
+	assert.Equal(t, 1, w.status().Ready)
+	_, err = w.command(Rollback{})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "it is as it was", w.updated(2))
+	assert.Equal(t, 1, w.incarnations()[1])
+}
