@@ -199,7 +199,7 @@ func (l *loop) step(ctx context.Context, events ...Event) error {
 
 func (l *loop) carryOut(ctx context.Context, e Effects, calls []outgoing) error {
 	// With nothing to save this asks whether to act is still ours.
-	if len(e.Save)+len(e.Send)+len(e.Start) > 0 {
+	if len(e.Save)+len(calls)+len(e.Start) > 0 {
 		if err := l.Store.Save(ctx, e.Save); err != nil {
 			return failedOver(err)
 		}
