@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -21,10 +22,10 @@ func Event(frame []byte) (*sched.Event, error) {
 
 // The tags of an OFFERS event as the master encodes it: the type comes first.
 const (
-	eventType     = 1<<3 | varint
-	eventOffers   = 3<<3 | bytes
-	offersOffer   = 1<<3 | bytes
-	offersMessage = 1
+	eventType      = 1<<3 | varint
+	eventOffers    = 3<<3 | bytes
+	offersOffer    = 1<<3 | bytes
+	offerAttribute = 7<<3 | bytes
 )
 
 func offersEvent(frame []byte) (*sched.Event, bool) {
@@ -63,20 +64,22 @@ type decoder struct {
 	faults     slab[mesos.DomainInfo_FaultDomain]
 
 	// Few values, each of them many times: the offers share them.
-	types shared[mesos.Value_Type]
-	roles shared[string]
+	types          shared[mesos.Value_Type]
+	roles          shared[string]
+	allocations    cache[*mesos.Resource_AllocationInfo]
+	attributeLists cache[[]mesos.Attribute]
+	portLists      cache[[]mesos.Value_Range]
 }
 
 func (d *decoder) offers(message string) ([]mesos.Offer, bool) {
-	n := count(message, offersMessage)
-	if n == 0 {
-		return nil, message == ""
-	}
-	offers := make([]mesos.Offer, 0, n)
+	var offers []mesos.Offer
 	f := fields{rest: message}
 	for f.next() {
 		if f.tag != offersOffer {
 			return nil, false
+		}
+		if len(offers) == cap(offers) {
+			offers = slices.Grow(offers, 1+roomFor(f.rest, len(f.text)))
 		}
 		offers = append(offers, mesos.Offer{})
 		o := &offers[len(offers)-1]
@@ -91,24 +94,58 @@ func (d *decoder) offers(message string) ([]mesos.Offer, bool) {
 	return offers, f.has()
 }
 
+// roomFor guesses how many messages are still to come, by the size of one.
+// Offers are alike, so that a little more than the guess is mostly enough.
+func roomFor(rest string, size int) int {
+	const header = 3 // tag and length, of up to 16 kB
+	n := len(rest) / (size + header)
+	return n + n/32
+}
+
 func (d *decoder) offer(message string, o *mesos.Offer) bool {
-	resources, attributes := d.resources.open(), d.attributes.open()
+	resources := d.resources.open()
 	f := fields{rest: message}
 	ok := true
-	for ok && f.next() {
+	for before := message; ok && f.next(); before = f.rest {
 		switch f.tag {
 		case 5<<3 | bytes:
 			resources = d.resources.more(resources)
 			ok = d.resource(f.text, &resources[len(resources)-1])
-		case 7<<3 | bytes:
-			attributes = d.attributes.more(attributes)
-			ok = d.attribute(f.text, &attributes[len(attributes)-1])
+		case offerAttribute:
+			all, rest := run(before, offerAttribute)
+			if f.once() { // else they are not in one place
+				o.Attributes, ok = d.attributeList(all)
+				f.rest = rest
+				continue
+			}
+			return false
 		default:
 			ok = f.once() && d.offerField(&f, o)
 		}
 	}
-	o.Resources, o.Attributes = d.resources.close(resources), d.attributes.close(attributes)
+	o.Resources = d.resources.close(resources)
 	return ok && f.has(1, 2, 3, 4)
+}
+
+// attributeList decodes the attributes of an offer, which follow one another in
+// a message. Agents that are alike share them.
+func (d *decoder) attributeList(message string) ([]mesos.Attribute, bool) {
+	if list, ok := d.attributeLists.at(message); ok {
+		return list, true
+	}
+	list := d.attributes.open()
+	f := fields{rest: message}
+	for f.next() {
+		list = d.attributes.more(list)
+		if !d.attribute(f.text, &list[len(list)-1]) {
+			return nil, false
+		}
+	}
+	list = d.attributes.close(list)
+	if f.has() {
+		d.attributeLists.put(message, list)
+	}
+	return list, f.has()
 }
 
 // offerField decodes a field that occurs once in an offer.

@@ -94,13 +94,10 @@ func (f *fields) has(numbers ...int) bool {
 	return !f.bad
 }
 
-// count is how often a bytes field with the number occurs in a message.
-func count(message string, number int) int {
-	n := 0
-	for f := (fields{rest: message}); f.next(); {
-		if f.tag == number<<3|bytes {
-			n++
-		}
+// run splits a message after the fields of one tag that it begins with.
+func run(message string, tag int) (fieldsOfTag, rest string) {
+	f := fields{rest: message}
+	for f.rest != "" && int(f.rest[0]) == tag && f.next() {
 	}
-	return n
+	return message[:len(message)-len(f.rest)], f.rest
 }

@@ -1,10 +1,13 @@
 package wire
 
+import "hash/maphash"
+
 // slab hands out values from chunks, which grow: an event with one offer costs
 // little, and one with many few allocations.
 type slab[T any] struct {
-	free []T // of the current chunk
-	size int // of the current chunk
+	free  []T // of the current chunk
+	size  int // of the current chunk
+	dirty int // so many of free may hold what a list that was given up has left
 }
 
 const (
@@ -18,6 +21,10 @@ func (s *slab[T]) one() *T {
 		s.grow(1)
 	}
 	one := &s.free[0]
+	if s.dirty > 0 {
+		*one = *new(T)
+		s.dirty--
+	}
 	s.free = s.free[1:]
 	return one
 }
@@ -32,7 +39,11 @@ func (s *slab[T]) more(list []T) []T {
 		copy(s.free, list)
 	}
 	list = s.free[:len(list)+1]
-	clear(list[len(list)-1:]) // a list that was given up may have left something
+	if len(list) <= s.dirty {
+		clear(list[len(list)-1:])
+	} else {
+		s.dirty = len(list)
+	}
 	return list
 }
 
@@ -41,15 +52,53 @@ func (s *slab[T]) close(list []T) []T {
 	if len(list) == 0 {
 		return nil
 	}
-	s.free = s.free[len(list):]
+	s.free, s.dirty = s.free[len(list):], s.dirty-len(list)
 	return list[:len(list):len(list)]
 }
 
 // grow begins a chunk with room for n values at least.
 func (s *slab[T]) grow(n int) {
 	s.size = max(min(2*s.size, maxChunk), firstChunk, n)
-	s.free = make([]T, s.size)
+	s.free, s.dirty = make([]T, s.size), n-1
 }
+
+// cache hands out one value for messages that are equal, byte by byte. It
+// remembers a few, and the last one before all: agents of a kind are told of one
+// after the other.
+type cache[T any] struct {
+	last    cached[T]
+	entries [64]cached[T]
+}
+
+type cached[T any] struct {
+	message string // empty: nothing is here
+	value   T
+}
+
+func (c *cache[T]) at(message string) (value T, found bool) {
+	if message == "" {
+		return value, false
+	}
+	if c.last.message != message {
+		e := &c.entries[c.place(message)]
+		if e.message != message {
+			return value, false
+		}
+		c.last = *e
+	}
+	return c.last.value, true
+}
+
+func (c *cache[T]) put(message string, value T) {
+	c.last = cached[T]{message, value}
+	c.entries[c.place(message)] = c.last
+}
+
+func (c *cache[T]) place(message string) uint64 {
+	return maphash.String(seed, message) % uint64(len(c.entries))
+}
+
+var seed = maphash.MakeSeed()
 
 // shared hands out one pointer for equal values, as long as they come one after
 // the other or alternate between a few.

@@ -27,7 +27,10 @@ func scalar(message string, s *mesos.Value_Scalar) bool {
 	return true
 }
 
-func (d *decoder) rangeList(message string, list *mesos.Value_Ranges) bool {
+func (d *decoder) rangeList(message string, list *mesos.Value_Ranges) (ok bool) {
+	if list.Range, ok = d.portLists.at(message); ok {
+		return true
+	}
 	ranges := d.ranges.open()
 	f := fields{rest: message}
 	for f.next() {
@@ -37,6 +40,9 @@ func (d *decoder) rangeList(message string, list *mesos.Value_Ranges) bool {
 		}
 	}
 	list.Range = d.ranges.close(ranges)
+	if f.has() {
+		d.portLists.put(message, list.Range)
+	}
 	return f.has()
 }
 
@@ -58,12 +64,18 @@ func oneRange(message string, r *mesos.Value_Range) bool {
 }
 
 func (d *decoder) allocationInfo(message string) (*mesos.Resource_AllocationInfo, bool) {
+	if info, ok := d.allocations.at(message); ok {
+		return info, true
+	}
 	info := d.allocated.one()
 	if message == "" {
 		return info, true
 	}
 	role, ok := value(message)
 	info.Role = d.roles.of(role)
+	if ok {
+		d.allocations.put(message, info)
+	}
 	return info, ok
 }
 
