@@ -361,6 +361,20 @@ func TestRestartInsideTheTask(t *testing.T) {
 		exited(t, cmd)
 		assert.Equal(t, "init\nonce\n", a.read("starts"))
 	})
+	t.Run("counts anew after a stable time", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := crash
+		task.Restart = executor.Restart{Max: 1, Backoff: 10 * time.Millisecond, Stable: time.Nanosecond}
+		task.Command = shell("echo start >> starts; test $$(wc -l < starts) -gt 4")
+		a.launch("t1", task)
+		a.await("t1", "FINISHED: server exited with status 0")
+		exited(t, cmd)
+		assert.Equal(t, "init\nstart\nstart\nstart\nstart\n", a.read("starts"))
+		assert.Contains(t, strings.Join(a.history("t1"), "\n"), "restart 1 of 1 in 10ms")
+		assert.NotContains(t, strings.Join(a.history("t1"), "\n"), "restart 2")
+	})
 	t.Run("killed while it waits", func(t *testing.T) {
 		t.Parallel()
 		a := newAgent(t)

@@ -349,6 +349,19 @@ func TestKill(t *testing.T) {
 		a.await("t1", "KILLED: server was ended by SIGKILL, not having ended within 300ms")
 		exited(t, cmd)
 	})
+	t.Run("after a fault", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := stubborn
+		task.Ready = &executor.Probe{TCP: "127.0.0.1:1", Within: 100 * time.Millisecond}
+		task.Stop.Before = []executor.Step{{Name: "mark", Command: shell("touch stopping")}}
+		a.launch("t1", task)
+		require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(a.sandbox, "stopping")); return err == nil }, 30*time.Second, 5*time.Millisecond)
+		a.kill("t1", &short)
+		a.await("t1", "KILLED: not ready within 100ms; server was ended by SIGKILL, not having ended within 300ms")
+		exited(t, cmd)
+	})
 	t.Run("steps before the signal", func(t *testing.T) {
 		t.Parallel()
 		a := newAgent(t)
