@@ -8,7 +8,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
-	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
 func TestDrain(t *testing.T) {
@@ -45,33 +44,6 @@ func TestDrain(t *testing.T) {
 			want(t, "offers when reactivated", len(c.offers()), 1)
 		})
 	}
-}
-
-func TestQuotaLimitsOffers(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 2)
-	limit := func(cpus float64) mesosquota.QuotaConfig {
-		return mesosquota.QuotaConfig{Role: "a", Limits: map[string]mesos.Value_Scalar{"cpus": {Value: cpus}}}
-	}
-	want(t, "reply", w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{limit(5)}}}).Status, 200)
-	c := w.subscribe("a/b", "a")
-	cpus := func() (sum float64) {
-		for _, o := range c.offers() {
-			for i := range o.Resources {
-				if o.Resources[i].Name == "cpus" {
-					sum += o.Resources[i].Scalar.Value
-				}
-			}
-		}
-		return sum
-	}
-	want(t, "cpus offered", cpus(), 5.0)
-	w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{{Role: "a"}}}})
-	w.sleep(2 * time.Second)
-	want(t, "cpus offered that the limit withheld", cpus(), 3.0)
-	reply := w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{{Role: "a/b"}}}})
-	want(t, "nested role", reply.Status, 400)
-	want(t, "negative", w.step(Operate{SetQuota{Configs: []mesosquota.QuotaConfig{limit(-1)}}}).Status, 400)
 }
 
 func TestWatch(t *testing.T) {

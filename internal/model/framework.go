@@ -22,6 +22,7 @@ type framework struct {
 	roles       []string
 	suppressed  map[string]bool
 	constraints OfferConstraints
+	minOffer    map[string][]map[string]int64 // by role, where the framework asks for its own
 	filters     map[filterKey][]filter
 
 	stream    string    // "" unless connected
@@ -58,6 +59,15 @@ func (f *framework) setInfo(info *mesos.FrameworkInfo) {
 		f.caps[c.Type] = true
 	}
 	f.roles = rolesOf(info)
+	f.minOffer = map[string][]map[string]int64{}
+	for role, filters := range info.OfferFilters {
+		if filters.MinAllocatableResources != nil {
+			f.minOffer[role] = []map[string]int64{}
+			for _, q := range filters.MinAllocatableResources.Quantities {
+				f.minOffer[role] = append(f.minOffer[role], amounts(q.Quantities))
+			}
+		}
+	}
 }
 
 func (f *framework) can(c mesos.FrameworkInfo_Capability_Type) bool { return f.caps[c] }

@@ -7,7 +7,8 @@ import (
 // Check returns an error if something does not hold that always must:
 //
 //   - On every agent, what offers, tasks and executors hold adds up to what is
-//     allocated, and the agent has that much: nothing is handed out twice.
+//     allocated, and the agent has that much: nothing is handed out twice but
+//     shared volumes.
 //   - An offer is on the books of one framework and one agent, and that
 //     framework is connected.
 //   - A task that has ended holds nothing, and no task is on two lists.
@@ -58,7 +59,7 @@ func (m *Master) checkAgent(a *agent) error {
 	if !sum.Equal(a.allocated) {
 		return fmt.Errorf("model: agent %s: offers, tasks and executors hold %s, but allocated are %s", a.id, sum, a.allocated)
 	}
-	if !a.total.Contains(a.allocated.Allocated("")) {
+	if !a.total.Contains(a.allocated.Allocated("").mapEach(resource.single)) {
 		return fmt.Errorf("model: agent %s has %s, but allocated are %s", a.id, a.total, a.allocated)
 	}
 	return nil

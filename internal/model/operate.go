@@ -64,6 +64,10 @@ func (m *Master) operate(in Operate) {
 		m.deactivate(r)
 	case SetQuota:
 		m.setQuota(r)
+	case RequestQuota:
+		m.requestQuota(r)
+	case RemoveQuota:
+		m.removeQuota(r)
 	case Drain:
 		m.drain(r)
 	case ChangeResources:

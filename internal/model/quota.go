@@ -1,23 +1,36 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 )
 
-// SetQuota limits what a role and those below it may hold. Guarantees are
-// taken note of and not acted upon. A limit below what the role holds already
-// is refused unless Force is set.
+// SetQuota says what roles may hold (limits) and what is kept free for them
+// (guarantees). Only roles at the top have quota; a limit counts what the roles
+// below hold, but like Mesos's allocator it keeps nothing from them. A limit
+// below what a role holds already, and guarantees beyond what the cluster has,
+// are refused unless Force is set. A configuration of neither ends the quota.
 type SetQuota struct {
 	Configs []mesosquota.QuotaConfig
 	Force   bool
 }
 
-func (SetQuota) operatorRequest() {}
+// RequestQuota is the older form: a guarantee that is also the limit, of a role
+// that has no quota yet.
+type RequestQuota struct{ Request mesosquota.QuotaRequest }
+
+// RemoveQuota ends the quota of a role.
+type RemoveQuota struct{ Role string }
+
+func (SetQuota) operatorRequest()     {}
+func (RequestQuota) operatorRequest() {}
+func (RemoveQuota) operatorRequest()  {}
 
 // topRole is the first part of a role; only such have quota.
 func topRole(role string) string {
@@ -27,49 +40,194 @@ func topRole(role string) string {
 
 // setQuota checks and sets quota (src/master/quota_handler.cpp).
 func (m *Master) setQuota(r SetQuota) {
+	if err := m.checkQuota(r); err != nil {
+		m.do(Reply{statusBadRequest, err.Error()})
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	for _, c := range r.Configs {
+		m.storeQuota(c)
+	}
+	for _, c := range r.Configs {
+		m.rescindForQuota(c)
+	}
+}
+
+func (m *Master) checkQuota(r SetQuota) error {
 	for i := range r.Configs {
 		if err := validateQuota(&r.Configs[i]); err != nil {
-			m.do(Reply{statusBadRequest, err.Error()})
-			return
+			return err
 		}
 	}
 	for i := range r.Configs {
 		c := &r.Configs[i]
-		if have, most := m.consumed(c.Role), amounts(c.Limits); !r.Force && exceeds(have, most) {
-			m.do(Reply{statusBadRequest, fmt.Sprintf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; "+
+		if have, most := m.consumed(c.Role, (*agent).used), amounts(c.Limits); !r.Force && exceeds(have, most) {
+			return fmt.Errorf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; "+
 				"this is more than the requested limits '%s' (use 'force' flag to bypass this check)",
-				c.Role, amountText(have), amountText(most))})
-			return
+				c.Role, amountText(have), amountText(most))
 		}
 	}
-	m.do(Reply{Status: statusOK})
-	for _, c := range r.Configs {
-		delete(m.registry.Quota, c.Role)
-		if len(c.Limits) > 0 || len(c.Guarantees) > 0 {
-			m.registry.Quota[c.Role] = c
+	if sure, all, ok := m.covers(r.Configs); !ok && !r.Force {
+		return fmt.Errorf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s' (use 'force' flag to bypass this check)",
+			amountText(sure), amountText(all))
+	}
+	return nil
+}
+
+// covers reports whether the cluster has what is guaranteed, when the
+// configurations are in place.
+func (m *Master) covers(changed []mesosquota.QuotaConfig) (guaranteed, capacity map[string]int64, ok bool) {
+	all := copied(m.registry.Quota)
+	for _, c := range changed {
+		all[c.Role] = c
+	}
+	guaranteed, capacity = map[string]int64{}, map[string]int64{}
+	for _, c := range all {
+		for name, v := range amounts(c.Guarantees) {
+			guaranteed[name] += v
 		}
-		m.rescindBeyond(c.Role)
+	}
+	for _, a := range m.order {
+		a.total.only(func(r resource) bool { return r.meta.Revocable == nil }).scalars(capacity, 1)
+	}
+	return guaranteed, capacity, contains(capacity, guaranteed)
+}
+
+// contains reports whether there is as much of everything.
+func contains(all, part map[string]int64) bool {
+	for name, v := range part {
+		if all[name] < v {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Master) storeQuota(c mesosquota.QuotaConfig) {
+	delete(m.registry.Quota, c.Role)
+	if len(c.Limits) > 0 || len(c.Guarantees) > 0 {
+		m.registry.Quota[c.Role] = c
 	}
 }
 
-// rescindBeyond takes back offers of a role until what it holds and is offered
-// is within its limits.
-func (m *Master) rescindBeyond(role string) {
+// rescindForQuota takes back offers of a role until what it holds and is
+// offered is within its limits, and then offers of others until its guarantees
+// can be met.
+func (m *Master) rescindForQuota(c mesosquota.QuotaConfig) {
+	have, limits, guarantees := m.consumed(c.Role, (*agent).held), amounts(c.Limits), amounts(c.Guarantees)
 	for _, f := range m.framesInOrder() {
 		for _, o := range f.offersInOrder() {
-			if topRole(o.role) != role {
-				continue
+			if topRole(o.role) == c.Role && exceeds(have, limits) {
+				o.resources.scalars(have, -1)
+				m.rescind(o)
 			}
-			beyond := false
-			for _, v := range m.headroom(role) {
-				beyond = beyond || v < 0
-			}
-			if !beyond {
-				return
-			}
-			m.rescind(o)
 		}
 	}
+	for _, a := range m.order {
+		for _, o := range a.offersInOrder() {
+			if topRole(o.role) != c.Role && !contains(have, guarantees) {
+				o.resources.scalars(have, 1)
+				m.rescind(o)
+			}
+		}
+	}
+}
+
+// requestQuota sets quota in the older form (QuotaHandler::_set).
+func (m *Master) requestQuota(r RequestQuota) {
+	refuse := func(status int, format string, args ...any) { m.do(Reply{status, fmt.Sprintf(format, args...)}) }
+	rs := parseEach(r.Request.Guarantee, "")
+	if _, err := NewResources(r.Request.Guarantee); err != nil {
+		refuse(statusBadRequest, "Failed to validate set quota request: QuotaInfo with invalid resource: %s", err)
+		return
+	}
+	role := r.Request.GetRole()
+	if err := validateQuotaRequest(&r.Request, rs); err != nil {
+		refuse(statusBadRequest, "Failed to validate set quota request: %s", err)
+		return
+	}
+	if _, ok := m.registry.Quota[role]; ok {
+		refuse(statusBadRequest, "Failed to validate set quota request: Cannot set quota for role '%s' which already has quota", role)
+		return
+	}
+	if strings.Contains(role, "/") {
+		refuse(statusBadRequest, "Setting quota on nested role '%s' is not supported yet", role)
+		return
+	}
+	c := mesosquota.QuotaConfig{Role: role, Guarantees: map[string]mesos.Value_Scalar{}, Limits: map[string]mesos.Value_Scalar{}}
+	for _, x := range rs {
+		v := mesos.Value_Scalar{Value: float64(x.milli) / 1000}
+		c.Guarantees[x.meta.Name], c.Limits[x.meta.Name] = v, v
+	}
+	if sure, all, ok := m.covers([]mesosquota.QuotaConfig{c}); !ok && !r.Request.GetForce() {
+		refuse(statusConflict, "Quota guarantees overcommit the cluster (use 'force' to bypass this check): "+
+			"Total quota guarantees '%s' exceed cluster capacity '%s'", amountText(sure), amountText(all))
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	m.storeQuota(c)
+	m.rescindForGuarantee(c)
+}
+
+func validateQuotaRequest(r *mesosquota.QuotaRequest, rs []resource) error {
+	if r.Role == nil {
+		return errors.New("QuotaInfo must specify a role")
+	}
+	if err := validateRole(*r.Role); err != nil {
+		return fmt.Errorf("QuotaInfo with invalid role: %w", err)
+	}
+	if len(rs) == 0 {
+		return errors.New("QuotaInfo with empty 'guarantee'")
+	}
+	seen := map[string]bool{}
+	for _, x := range rs {
+		switch {
+		case len(x.meta.Reservations) > 0:
+			return errors.New("QuotaInfo must not contain any ReservationInfo")
+		case x.meta.Disk != nil:
+			return errors.New("QuotaInfo must not contain DiskInfo")
+		case x.meta.Revocable != nil:
+			return errors.New("QuotaInfo must not contain RevocableInfo")
+		case !x.scalar():
+			return errors.New("QuotaInfo must not include non-scalar resources")
+		case seen[x.meta.Name]:
+			return fmt.Errorf("QuotaInfo contains duplicate resource name '%s'", x.meta.Name)
+		}
+		seen[x.meta.Name] = true
+	}
+	return nil
+}
+
+// rescindForGuarantee takes back all offers of as many agents as it takes to
+// have the guarantee free, and of as many as the role has frameworks
+// (QuotaHandler::rescindOffers).
+func (m *Master) rescindForGuarantee(c mesosquota.QuotaConfig) {
+	frameworks := 0
+	for _, f := range m.frameworks {
+		if f.stream != "" && slices.Contains(f.roles, c.Role) {
+			frameworks++
+		}
+	}
+	back, visited := map[string]int64{}, 0
+	for _, a := range m.order {
+		if contains(back, amounts(c.Guarantees)) && visited >= frameworks {
+			return
+		}
+		if a.active() && len(a.offers) > 0 {
+			a.offered().scalars(back, 1)
+			m.rescindAgent(a)
+			visited++
+		}
+	}
+}
+
+func (m *Master) removeQuota(r RemoveQuota) {
+	if _, ok := m.registry.Quota[r.Role]; !ok {
+		m.do(Reply{statusBadRequest, "Failed to remove quota: Role '" + r.Role + "' has no quota set"})
+		return
+	}
+	m.do(Reply{Status: statusOK})
+	delete(m.registry.Quota, r.Role)
 }
 
 // validateQuota checks a configuration (src/master/quota.cpp, validate).
@@ -90,20 +248,12 @@ func validateQuota(c *mesosquota.QuotaConfig) error {
 			if name == "mem" || name == "disk" {
 				most, words = 1<<40, "1 exabyte (1099511627776)"
 			}
-			bad := ""
-			switch {
-			case math.IsNaN(v):
-				bad = "NaN not supported"
-			case math.IsInf(v, -1):
-				bad = "Infinite values not supported"
-			case v > most:
+			if v > most {
 				return fmt.Errorf("Invalid QuotaConfig: Invalid 'QuotaConfig.%s': {'%s': %v} is invalid: values greater than %s are not supported",
 					x.many, name, v, words)
-			case v < 0:
-				bad = "Negative values not supported"
 			}
-			if bad != "" {
-				return fmt.Errorf("Invalid QuotaConfig: Invalid %s configuration {'%s': %v}: %s", x.one, name, v, bad)
+			if err := validateScalar(v); err != nil {
+				return fmt.Errorf("Invalid QuotaConfig: Invalid %s configuration {'%s': %v}: %w", x.one, name, v, err)
 			}
 		}
 	}
@@ -144,8 +294,8 @@ func amountText(have map[string]int64) string {
 	return strings.Join(parts, "; ")
 }
 
-// consumed is what a role and those below it have reserved, or use without.
-func (m *Master) consumed(role string) map[string]int64 {
+// consumed is what a role and those below it have reserved, or hold without.
+func (m *Master) consumed(role string, held func(*agent) Resources) map[string]int64 {
 	out := map[string]int64{}
 	for _, a := range m.order {
 		for _, r := range a.total {
@@ -153,7 +303,7 @@ func (m *Master) consumed(role string) map[string]int64 {
 				out[r.meta.Name] += r.milli
 			}
 		}
-		for _, r := range a.used() {
+		for _, r := range held(a) {
 			if r.scalar() && r.reservedFor() == "" && topRole(r.role) == role {
 				out[r.meta.Name] += r.milli
 			}
@@ -161,6 +311,9 @@ func (m *Master) consumed(role string) map[string]int64 {
 	}
 	return out
 }
+
+// held is what tasks and executors have of an agent, and what is offered of it.
+func (a *agent) held() Resources { return a.allocated }
 
 // Quota returns the quota that is set, by role.
 func (m *Master) Quota() []mesosquota.QuotaConfig {
@@ -171,28 +324,18 @@ func (m *Master) Quota() []mesosquota.QuotaConfig {
 	return out
 }
 
-// headroom is what a role may still be given, in thousandths by resource name;
-// what is not named is not limited.
-func (m *Master) headroom(role string) map[string]int64 {
-	c, ok := m.registry.Quota[role]
-	if !ok || len(c.Limits) == 0 {
-		return nil
-	}
-	left := amounts(c.Limits)
-	for _, a := range m.order {
-		// Reservations count whether they are used or not.
-		for _, r := range a.total {
-			if r.scalar() && r.reservedFor() != "" && topRole(r.reservedFor()) == role {
-				take(left, r)
-			}
+// QuotaStatus returns the same, and the guarantees in the older form too.
+func (m *Master) QuotaStatus() mesosquota.QuotaStatus {
+	out := mesosquota.QuotaStatus{Configs: m.Quota()}
+	for _, c := range out.Configs {
+		info := mesosquota.QuotaInfo{Role: new(c.Role)}
+		for _, name := range sortedKeys(c.Guarantees) {
+			v := c.Guarantees[name]
+			info.Guarantee = append(info.Guarantee, mesos.Resource{Name: name, Type: mesos.SCALAR.Enum(), Scalar: &v})
 		}
-		for _, r := range a.allocated {
-			if r.scalar() && r.reservedFor() == "" && topRole(r.role) == role {
-				take(left, r)
-			}
-		}
+		out.Infos = append(out.Infos, info)
 	}
-	return left
+	return out
 }
 
 func take(left map[string]int64, r resource) {

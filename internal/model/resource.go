@@ -88,12 +88,29 @@ func (r resource) empty() bool {
 	return r.milli == 0 && len(r.ranges) == 0 && len(r.set) == 0
 }
 
+// quantity is the amount in thousandths; that of ranges and sets is how many
+// items are in them.
+func (r resource) quantity() int64 {
+	n := int64(len(r.set))
+	for _, s := range r.ranges {
+		n += int64(min(s.end-s.begin, 1<<40)) + 1
+	}
+	return r.milli + n*1000
+}
+
 func (r resource) scalar() bool { return r.meta.GetType() == mesos.SCALAR }
 
 // volume reports whether the resource is a persistent volume.
 func (r resource) volume() bool { return r.meta.Disk != nil && r.meta.Disk.Persistence != nil }
 
 func (r resource) shared() bool { return r.meta.Shared != nil }
+
+// single is one copy of a shared volume, however many there are; anything else
+// is as it is.
+func (r resource) single() resource {
+	r.copies = 1
+	return r
+}
 
 // whole reports whether the resource can only be taken whole: volumes, and
 // disks that are one device.
@@ -273,18 +290,6 @@ func (rs Resources) Allocated(role string) Resources {
 	out := make(Resources, 0, len(rs))
 	for _, r := range rs {
 		r.role = role
-		out = out.plusOne(r)
-	}
-	return out
-}
-
-// withRole allocates to role what is not allocated yet.
-func (rs Resources) withRole(role string) Resources {
-	out := make(Resources, 0, len(rs))
-	for _, r := range rs {
-		if r.role == "" {
-			r.role = role
-		}
 		out = out.plusOne(r)
 	}
 	return out

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,53 +59,4 @@ func (m *Master) Weights() []mesos.WeightInfo {
 		out = append(out, mesos.WeightInfo{Role: &role, Weight: m.registry.Weights[role]})
 	}
 	return out
-}
-
-// sortedRoles ranks the roles that want offers, the one to be served next
-// first: level by level of the hierarchy, by the share that a role has
-// together with those below it, divided by its weight.
-func (s *shares) sortedRoles() []string {
-	if s.roleOrder != nil {
-		return s.roleOrder
-	}
-	below := map[string]map[string]int64{} // by node of the tree, all that is held there
-	for role, have := range s.byRole {
-		for _, node := range nodes(role) {
-			if below[node] == nil {
-				below[node] = map[string]int64{}
-			}
-			for name, v := range have {
-				below[node][name] += v
-			}
-		}
-	}
-	share := func(node string) float64 { return s.dominant(below[node]) / cmp.Or(s.weights[node], 1) }
-	path := map[string][]string{}
-	for r := range s.roles {
-		path[r] = nodes(r)
-	}
-	s.roleOrder = sortedKeys(s.roles)
-	slices.SortStableFunc(s.roleOrder, func(a, b string) int {
-		x, y := path[a], path[b]
-		for i := range min(len(x), len(y)) {
-			if x[i] != y[i] {
-				return cmp.Or(cmp.Compare(share(x[i]), share(y[i])), cmp.Compare(x[i], y[i]))
-			}
-		}
-		return 0
-	})
-	return s.roleOrder
-}
-
-// nodes is the way from the root of the hierarchy to a role. A role that has
-// others below it competes with them by what it holds itself, as the leaf "."
-// (src/master/allocator/mesos/sorter/drf/sorter.cpp), and so weighs 1 there.
-func nodes(role string) []string {
-	var out []string
-	for i, c := range role {
-		if c == '/' {
-			out = append(out, role[:i])
-		}
-	}
-	return append(out, role, role+"/.")
 }

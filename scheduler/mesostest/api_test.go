@@ -221,8 +221,8 @@ func TestOperatorEndpoints(t *testing.T) {
 			t.Errorf("%s: %v is %v, want %v", tc.call, tc.path, got, tc.want)
 		}
 	}
-	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"REMOVE_QUOTA"}`); status != http.StatusNotImplemented || !strings.Contains(body, "REMOVE_QUOTA") {
-		t.Errorf("what is not there answers %d %q", status, body)
+	if status, body, _ := post(t, c.URL()+"/api/v1", `{"type":"REMOVE_QUOTA"}`); status != http.StatusBadRequest || !strings.Contains(body, "remove_quota") {
+		t.Errorf("a call without its field answers %d %q", status, body)
 	}
 	_, body, _ := get(t, c.URL()+"/state")
 	var state any

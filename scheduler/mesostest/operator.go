@@ -10,7 +10,6 @@ import (
 	"github.com/gogo/protobuf/proto"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
-	mesosquota "github.com/mesos/mesos-go/api/v1/lib/quota"
 
 	"github.com/mesokit/mesokit/internal/model"
 )
@@ -167,6 +166,16 @@ func requestOf(c *mesosmaster.Call) (model.OperatorRequest, error) {
 			return nil, missing("update_quota")
 		}
 		return model.SetQuota{Configs: c.UpdateQuota.QuotaConfigs, Force: c.UpdateQuota.GetForce()}, nil
+	case mesosmaster.Call_SET_QUOTA:
+		if c.SetQuota == nil {
+			return nil, missing("set_quota")
+		}
+		return model.RequestQuota{Request: c.SetQuota.QuotaRequest}, nil
+	case mesosmaster.Call_REMOVE_QUOTA:
+		if c.RemoveQuota == nil {
+			return nil, missing("remove_quota")
+		}
+		return model.RemoveQuota{Role: c.RemoveQuota.Role}, nil
 	}
 	return resourceRequest(c, missing)
 }
@@ -180,7 +189,7 @@ func resourceRequest(c *mesosmaster.Call, missing func(string) error) (model.Ope
 	case mesosmaster.Call_RESERVE_RESOURCES:
 		if x := c.ReserveResources; x != nil {
 			return change(x.AgentID, mesos.Offer_Operation{
-				Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Resources: x.Resources}})
+				Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Source: x.Source, Resources: x.Resources}})
 		}
 		return nil, missing("reserve_resources")
 	case mesosmaster.Call_UNRESERVE_RESOURCES:
@@ -288,7 +297,7 @@ func (m *master) tell(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 		out.Type, out.GetRoles = mesosmaster.Response_GET_ROLES, m.machine.GetRoles()
 	case mesosmaster.Call_GET_QUOTA:
 		out.Type, out.GetQuota = mesosmaster.Response_GET_QUOTA, &mesosmaster.Response_GetQuota{
-			Status: mesosquota.QuotaStatus{Configs: m.machine.Quota()}}
+			Status: m.machine.QuotaStatus()}
 	case mesosmaster.Call_GET_METRICS:
 		if c.GetMetrics == nil {
 			return nil, refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'get_metrics' to be present")
