@@ -15,12 +15,17 @@ import (
 	"github.com/mesokit/mesokit/executor"
 )
 
-// realProgram builds a small framework as it would be shipped: static, without
-// what only tests need.
-func realProgram(b *testing.B) string {
+const (
+	small = "../examples/supervised"
+	large = "../frameworks/kafka/mesos-kafka"
+)
+
+// realProgram builds a framework as it would be shipped: static, without what only
+// tests need.
+func realProgram(b *testing.B, path string) string {
 	b.Helper()
-	program := filepath.Join(b.TempDir(), "supervised")
-	build := exec.Command("go", "build", "-o", program, "../examples/supervised")
+	program := filepath.Join(b.TempDir(), "program")
+	build := exec.Command("go", "build", "-o", program, path)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(b, err, string(out))
@@ -30,7 +35,12 @@ func realProgram(b *testing.B) string {
 // BenchmarkSubscribe measures the time from the start of an executor's process
 // to its SUBSCRIBE.
 func BenchmarkSubscribe(b *testing.B) {
-	program := realProgram(b)
+	b.Run("small", func(b *testing.B) { benchmarkSubscribe(b, small) })
+	b.Run("large", func(b *testing.B) { benchmarkSubscribe(b, large) })
+}
+
+func benchmarkSubscribe(b *testing.B, path string) {
+	program := realProgram(b, path)
 	for b.Loop() {
 		a := newAgent(b)
 		a.program = program
@@ -51,6 +61,11 @@ var parentField = regexp.MustCompile(`(?m)^PPid:\s+(\d+)$`)
 // the program's file, which the two share and the kernel takes back when it needs
 // memory.
 func BenchmarkMemory(b *testing.B) {
+	b.Run("small", func(b *testing.B) { benchmarkMemory(b, small) })
+	b.Run("large", func(b *testing.B) { benchmarkMemory(b, large) })
+}
+
+func benchmarkMemory(b *testing.B, path string) {
 	field := func(pid int, name string) float64 {
 		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if os.IsNotExist(err) {
@@ -61,7 +76,7 @@ func BenchmarkMemory(b *testing.B) {
 		require.NoError(b, err)
 		return float64(n)
 	}
-	program := realProgram(b)
+	program := realProgram(b, path)
 	sums := map[string]float64{}
 	for b.Loop() {
 		a := newAgent(b)
@@ -88,7 +103,7 @@ func BenchmarkMemory(b *testing.B) {
 // BenchmarkFlood measures how fast the output of a server passes, and is rotated.
 func BenchmarkFlood(b *testing.B) {
 	const size = 1 << 30
-	program := realProgram(b)
+	program := realProgram(b, small)
 	for b.Loop() {
 		a := newAgent(b)
 		a.program = program

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
+
+	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
 // Main makes the binary that calls it its own executor. In a process that an
@@ -102,6 +104,8 @@ type runner struct {
 	stdout *logFile
 	stderr *logFile
 	outbox *outbox // of the present subscription
+
+	trim sync.Once // gives memory back
 }
 
 func (e *runner) run(ctx context.Context) error {
@@ -166,6 +170,8 @@ func (e *runner) note(ev event) {
 	switch ev := ev.(type) {
 	case subscribed:
 		e.log.Info("subscribed", "agent", e.env.endpoint)
+	case acknowledged:
+		e.trim.Do(proc.Trim) // one round of all that will be done again is over
 	case shutdown:
 		e.log.Info("shut down by the agent")
 	case killed:

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
 // Variable in the environment makes a process a guard.
@@ -107,6 +109,7 @@ func run(control io.Reader, reports *json.Encoder) error {
 		end()
 	})
 	go obey(commands, pid, end, hold)
+	proc.Trim() // from here on it waits
 	x, err := reap(pid, &ending)
 	if err != nil {
 		return err

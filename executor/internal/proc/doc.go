@@ -1,4 +1,5 @@
-// Package proc reads the process table, on Linux.
+// Package proc is about processes as Linux shows them: the process table, and the
+// memory of this one.
 package proc
 
 import "time"
