@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -98,7 +99,10 @@ type contender struct {
 	name  string
 	cmd   *exec.Cmd
 	front *httptest.Server // through which it reaches the master
-	fell  chan struct{}    // has a token for each time that it failed over
+	again io.Writer        // a line lets it stand by after it has failed over
+
+	watched atomic.Bool // then it is the test that lets it stand by again
+	fell    chan bool   // it has failed over while it was watched
 }
 
 // contest is what the contenders do at the master.
@@ -159,9 +163,12 @@ const contenderVariable = "MESOKIT_TEST_CONTENDER"
 func contend(t *testing.T, text string) {
 	var c contenderConfig
 	require.NoError(t, json.Unmarshal([]byte(text), &c))
-	go func() { // it does not outlive the test
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1)
+	again := make(chan bool)
+	go func() {
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			again <- true
+		}
+		os.Exit(1) // it does not outlive the test
 	}()
 	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
 	defer stop()
@@ -180,6 +187,7 @@ func contend(t *testing.T, text string) {
 		})
 		if errors.Is(err, scheduler.ErrFailedOver) {
 			fmt.Println("failed over")
+			<-again
 			continue
 		}
 		require.NoError(t, err)
@@ -198,11 +206,11 @@ func (c *contest) start(t *testing.T, name string, cluster *mesostest.Cluster, c
 	config.Master = front.URL + "/api/v1/scheduler"
 	text, err := json.Marshal(config)
 	require.NoError(t, err)
-	p := &contender{name: name, front: front, fell: make(chan struct{}, 100)}
+	p := &contender{name: name, front: front, fell: make(chan bool, 1)}
 	p.cmd = exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	p.cmd.Env = append(os.Environ(), contenderVariable+"="+string(text))
 	p.cmd.Stderr = os.Stderr
-	_, err = p.cmd.StdinPipe() // closed when this process ends
+	p.again, err = p.cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -210,8 +218,12 @@ func (c *contest) start(t *testing.T, name string, cluster *mesostest.Cluster, c
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if lines.Text() == "failed over" {
-				p.fell <- struct{}{}
+			switch {
+			case lines.Text() != "failed over":
+			case p.watched.Load():
+				p.fell <- true
+			default:
+				fmt.Fprintln(p.again) // fails if it was killed
 			}
 		}
 	})
@@ -251,10 +263,11 @@ func TestStandby(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		all[name] = c.start(t, name, cluster, config)
 	}
-	cluster.WaitRunning(t, 4)
+	waitRan(t, crew.file, "place-00.1", "place-01.1", "place-02.1", "place-03.1")
 
 	// The leader is stopped; what it would act upon waits in its stream.
 	stopped := c.next(t, all)
+	stopped.watched.Store(true)
 	require.NoError(t, stopped.cmd.Process.Signal(syscall.SIGSTOP))
 	killTask(t, cluster, "place-00.1")
 	second := c.next(t, all, stopped.name)
@@ -267,10 +280,12 @@ func TestStandby(t *testing.T) {
 		t.Fatal("the leader that was stopped does not fail over")
 	}
 	assert.Equal(t, before, c.from(stopped.name), "requests of the process that had lost the lead")
+	stopped.watched.Store(false)
+	fmt.Fprintln(stopped.again)
 
 	// The second is killed.
 	require.NoError(t, second.cmd.Process.Kill())
-	third := c.next(t, all, second.name)
+	c.next(t, all, second.name)
 	killTask(t, cluster, "place-01.1")
 	cluster.WaitTask(t, "place-01.2", mesos.TASK_RUNNING)
 
@@ -280,12 +295,21 @@ func TestStandby(t *testing.T) {
 	server.Start(t)
 	cluster.WaitTask(t, "place-02.2", mesos.TASK_RUNNING)
 	cluster.WaitRunning(t, 4)
+	waitRan(t, crew.file, "place-00.1", "place-00.2", "place-01.1", "place-01.2", "place-02.1", "place-02.2", "place-03.1")
+	t.Logf("the leaders: %v", c.leaders)
+}
 
-	text, err := os.ReadFile(crew.file)
-	require.NoError(t, err)
-	ran := slices.Sorted(strings.FieldsSeq(string(text)))
-	assert.Equal(t, []string{"place-00.1", "place-00.2", "place-01.1", "place-01.2", "place-02.1", "place-02.2", "place-03.1"}, ran)
-	t.Logf("the leaders: %v, the third was %s", c.leaders, third.name)
+// waitRan waits until these tasks have run, each once and no other: a task is
+// RUNNING before its command has written anything.
+func waitRan(t *testing.T, file string, want ...string) {
+	t.Helper()
+	var ran []string
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(file)
+		ran = slices.Sorted(strings.FieldsSeq(string(text)))
+		return err == nil && len(ran) >= len(want)
+	}, long, 10*time.Millisecond, "%q run", want)
+	require.Equal(t, want, ran)
 }
 
 // killTask kills the command of a task, as the kernel may.
