@@ -46,6 +46,7 @@ func newAPI(mail courier) *http.ServeMux {
 	mux.HandleFunc("PUT /v1/options", a.update)
 	mux.HandleFunc("POST /v1/rollback", a.wish(Rollback{}))
 	mux.HandleFunc("POST /v1/uninstall", a.wish(Uninstall{}))
+	a.planRoutes(mux)
 	return mux
 }
 

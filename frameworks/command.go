@@ -56,14 +56,11 @@ type (
 	}
 )
 
-// Commands for plans, the engine's own among them: "update".
-type (
-	// ResumePlan lets a plan go on that is paused.
-	ResumePlan struct{ Plan string }
-)
-
 func (d *decision) command(c any) error {
 	if err := d.whileUninstalling(c); err != nil {
+		return err
+	}
+	if mine, err := d.planCommand(c); mine {
 		return err
 	}
 	switch c := c.(type) {

@@ -20,6 +20,7 @@ type decision struct {
 	now     time.Time
 	actions []scheduler.Action
 	wake    time.Time
+	locks   map[string]string // by node, which step holds it; nil: not known
 }
 
 // Handle implements scheduler.Handler. It first takes in what the event says,
@@ -37,6 +38,7 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	d := &decision{Service: current, base: s, ledger: l, now: v.Now()}
 	err = d.react(ev)
 	d.routines(ev)
+	d.advance(ev)
 	d.settle()
 	if c, ok := ev.(scheduler.Command); ok {
 		d.answer(c, err)

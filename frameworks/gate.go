@@ -123,6 +123,8 @@ func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	switch job.Kind {
 	case lookKind, doKind:
 		return s.workRoutine(ctx, job)
+	case stepKind:
+		return s.workStep(ctx, job)
 	}
 	var in gateInput
 	if err := json.Unmarshal(job.Input, &in); err != nil {

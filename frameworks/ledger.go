@@ -21,7 +21,8 @@ import (
 //
 // Keys: <service>/service, <service>/pod/<pod>, <service>/node/<node>,
 // <service>/discard/<resource id>, <service>/seen/<agent>,
-// <service>/routine/<routine>, <service>/secret/<secret>, <service>/lease/<term>.
+// <service>/routine/<routine>, <service>/plan/<plan>,
+// <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
 	prefix   string
 	view     scheduler.View
@@ -32,6 +33,7 @@ type ledger struct {
 	routine  map[string]*routineRecord // by the routine's name
 	secrets  map[string]*secret        // by name
 	quarters map[string]*quarter       // by the lease's term
+	plans    map[string]*planRecord    // by the plan's name
 	// seen is what each agent offered last, by agent; empty while every node
 	// has its place.
 	// The records are read only when somebody asks.
@@ -101,6 +103,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 		routine:  map[string]*routineRecord{},
 		secrets:  map[string]*secret{},
 		quarters: map[string]*quarter{},
+		plans:    map[string]*planRecord{},
 	}
 	nodes := map[string]*Node{}
 	for key, value := range v.Records(l.prefix) {
@@ -123,6 +126,8 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 			l.routine[id], err = decode[routineRecord](value)
 		case "secret":
 			l.secrets[id], err = decode[secret](value)
+		case "plan":
+			l.plans[id], err = decode[planRecord](value)
 		case "lease":
 			l.quarters[id], err = decode[quarter](value)
 		default:
@@ -224,6 +229,9 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	}
 	for _, routine := range sortedKeys(l.routine) {
 		errs = append(errs, put("routine/"+routine, l.routine[routine]))
+	}
+	for _, plan := range sortedKeys(l.plans) {
+		errs = append(errs, put("plan/"+plan, l.plans[plan]))
 	}
 	for _, name := range sortedKeys(l.secrets) {
 		errs = append(errs, put("secret/"+name, l.secrets[name]))

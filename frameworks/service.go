@@ -51,6 +51,8 @@ type Service struct {
 	// What would lose volumes or identities is refused without it. A pure
 	// function; nil: they always may.
 	Change func(d Deployment, from, to json.RawMessage) error
+	// Plans are what operators, or a time-table, start: backups, repairs.
+	Plans []Plan
 	// Invalid is what a framework found wrong with its own declaration, of
 	// which this service was made; Validate reports it.
 	Invalid error
@@ -223,6 +225,7 @@ func (s *Service) Validate() error {
 	if s.Recheck < 0 {
 		bad("Service.Recheck", s.Recheck, "wants a duration of 0 or more")
 	}
+	errs = multierror.Append(errs, s.validatePlans()...)
 	if s.Invalid != nil {
 		errs = multierror.Append(errs, s.Invalid)
 	}

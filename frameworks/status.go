@@ -23,6 +23,8 @@ type Status struct {
 	Uninstall *Uninstalling `json:"uninstall,omitempty"`
 	// Routines are in the order of their declaration.
 	Routines []RoutineStatus `json:"routines,omitempty"`
+	// Plans are in the order of their declaration.
+	Plans []PlanStatus `json:"plans,omitempty"`
 }
 
 // NodeStatus is a node as an operator sees it.
@@ -89,7 +91,7 @@ func (d *decision) status() Status {
 		}
 		out.Nodes = append(out.Nodes, s)
 	}
-	out.Routines = d.routineStatus()
+	out.Routines, out.Plans = d.routineStatus(), d.planStatus()
 	out.Options = d.optionsStatus()
 	if d.uninstalling() {
 		u := d.service.Uninstall
