@@ -299,8 +299,10 @@ func (s *stepRun) used() bool { return s.Attempts >= cmp.Or(s.Step.Attempts, ste
 func (p planning) take(stage *stageRun, step *stepRun) {
 	step.State, step.Since, step.Progress, step.Error = StepRunning, p.now, "", ""
 	step.Attempts++
-	for _, node := range step.Nodes {
-		p.locks[node] = holder(p.name, step) // which waits has made
+	if p.locks != nil { // else they are found when somebody asks
+		for _, node := range step.Nodes {
+			p.locks[node] = holder(p.name, step)
+		}
 	}
 	p.tellRun("step begins", slog.String("step", stage.Name+"/"+step.Name), slog.Int("attempt", step.Attempts))
 	p.startStep(p.jobOf(stage, step), step)
