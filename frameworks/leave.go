@@ -14,7 +14,7 @@ import (
 func (d *decision) leave() {
 	busy := map[string]bool{}
 	for _, n := range slices.Backward(d.nodes) { // the last of a pod goes first
-		if n.Goal != GoalLeave || n.Departed {
+		if n.Goal != GoalLeave || n.Departed || d.locked(n) != "" && !d.uninstalling() {
 			continue
 		}
 		pod := d.pod(n.Pod)

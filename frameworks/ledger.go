@@ -55,6 +55,8 @@ type podRecord struct {
 	// Gone are the nodes that left, by index: whoever comes after one of them
 	// takes neither its reservations nor its tasks for its own.
 	Gone map[int]past `json:"gone,omitempty"`
+	// Ended: the service was uninstalled, and may begin again.
+	Ended bool `json:"ended,omitempty"`
 	// Asking is the question whether the service can spare nodes of the pod.
 	Asking  asking        `json:"asking,omitzero"`
 	Rollout rolloutRecord `json:"rollout,omitzero"`
@@ -154,10 +156,15 @@ func (l *ledger) populate(s *Service, nodes map[string]*Node) error {
 		}
 	}
 	for _, p := range s.Pods {
-		if l.pods[p.Name] == nil {
-			l.pods[p.Name] = &podRecord{First: p.Count, Count: p.Count}
+		before := l.pods[p.Name]
+		if before == nil || before.Ended {
+			begun := &podRecord{First: p.Count, Count: p.Count}
+			if before != nil {
+				begun.Gone = before.Gone
+			}
+			l.pods[p.Name] = begun
 			for i := range p.Count {
-				l.nodes = append(l.nodes, newNode(p.Name, i, past{}))
+				l.nodes = append(l.nodes, newNode(p.Name, i, begun.Gone[i]))
 			}
 		}
 	}

@@ -72,13 +72,13 @@ func (d *decision) engaged(n *Node) string {
 			}
 		}
 	}
-	switch {
-	case n.Replace:
-		return "replace"
-	case n.Restart:
-		return "restart"
-	case n.Goal == GoalStop:
-		return "stop"
+	switch reason := d.reason(n); {
+	case n.Goal == GoalLeave:
+		return "leave"
+	case reason != "":
+		return reason
+	case !n.Out.IsZero():
+		return "the engine, until it is back"
 	}
 	return ""
 }

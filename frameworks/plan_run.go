@@ -122,6 +122,12 @@ func (d *decision) advance(ev scheduler.Event) {
 				step.Progress = head(string(ev.Data))
 			}
 		}
+		if d.uninstalling() {
+			p.Next = time.Time{}
+			if p.Run != nil {
+				p.Run.State = PlanCancelling
+			}
+		}
 		p.begins()
 		if p.Run != nil {
 			p.proceed()
@@ -135,7 +141,7 @@ func head(text string) string {
 
 // begins starts a run whose time has come.
 func (p planning) begins() {
-	if p.Declared != p.schedule {
+	if p.Declared != p.schedule && !p.uninstalling() {
 		p.Declared = p.schedule
 		p.reschedule(p.schedule, nil)
 	}

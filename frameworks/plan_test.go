@@ -84,8 +84,8 @@ func (w *world) planIs(name string, state PlanState) func() bool {
 	return func() bool { return w.plan(name).State == state }
 }
 
-// ended says that so many runs of a plan have ended.
-func (w *world) ended(name string, runs int) func() bool {
+// hasRun says that so many runs of a plan have ended.
+func (w *world) hasRun(name string, runs int) func() bool {
 	return func() bool { return len(w.plan(name).History) == runs }
 }
 
@@ -118,7 +118,7 @@ func TestPlanRunsInOrder(t *testing.T) {
 			}
 		}
 		running = max(running, under)
-		return w.ended("repair", 1)()
+		return w.hasRun("repair", 1)()
 	})
 	assert.Equal(t, []string{"all", "node-0", "node-1", "node-2", "old", "new"}, book.began)
 	assert.Equal(t, 2, running, "as many at once as the stage says")
@@ -171,7 +171,7 @@ func TestPlanThatFailsWaitsForAnOperator(t *testing.T) {
 			if w.planIs("repair", PlanPaused)() {
 				w.do(ResumePlan{"repair"})
 			}
-			w.until(time.Minute, "ended", w.ended("repair", 1))
+			w.until(time.Minute, "ended", w.hasRun("repair", 1))
 			h := w.plan("repair").History[0]
 			assert.Equal(t, c.state, h.State)
 			assert.Equal(t, c.changed, h.Overridden)
@@ -196,7 +196,7 @@ func TestPlanPausedByHand(t *testing.T) {
 	assert.Equal(t, []string{"all", "node-0"}, book.began)
 	assert.Equal(t, "by an operator", w.plan("repair").Why)
 	w.do(ResumePlan{"repair"})
-	w.until(time.Minute, "complete", w.ended("repair", 1))
+	w.until(time.Minute, "complete", w.hasRun("repair", 1))
 	assert.Equal(t, []string{"all", "node-0", "node-1", "node-2", "old", "new"}, book.began)
 }
 
@@ -211,7 +211,7 @@ func TestPlanSurvivesDeathAtEveryPoint(t *testing.T) {
 			w.dieAt = w.points + dieAfter
 		}
 		w.do(StartPlan{Plan: "repair"})
-		w.until(5*time.Minute, "complete", w.ended("repair", 1))
+		w.until(5*time.Minute, "complete", w.hasRun("repair", 1))
 		w.points -= before
 		return w, book
 	}
@@ -237,7 +237,7 @@ func TestPlanCancelledUnderWay(t *testing.T) {
 	assert.Equal(t, PlanCancelling, w.plan("repair").State, "the step under way has to end first")
 	_, err := w.command(CancelPlan{"repair"})
 	require.ErrorContains(t, err, "cancel plan repair: refused: run 1 is being cancelled")
-	w.until(time.Minute, "cancelled", w.ended("repair", 1))
+	w.until(time.Minute, "cancelled", w.hasRun("repair", 1))
 	assert.Equal(t, []string{"all"}, book.began)
 	assert.Equal(t, PlanCancelled, w.plan("repair").History[0].State)
 }
@@ -271,7 +271,7 @@ func TestPlanCommandsThatAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "step all: refused: it is under way")
 	_, err = w.command(SkipStep{"repair", "repair", "node-7"})
 	require.ErrorContains(t, err, "step repair/node-7: not found; there are snapshot/all, repair/node-0, clean/old, clean/new")
-	w.until(time.Minute, "complete", w.ended("repair", 1))
+	w.until(time.Minute, "complete", w.hasRun("repair", 1))
 }
 
 func TestPlanOnASchedule(t *testing.T) {
@@ -282,7 +282,7 @@ func TestPlanOnASchedule(t *testing.T) {
 	w := newPlans(t, 1, often.Plan()) // it begins at midnight
 	p := w.plan("repair")
 	assert.Equal(t, "00:03:00", p.Next.Format(time.TimeOnly))
-	w.until(5*time.Minute, "it has run by itself", w.ended("repair", 1))
+	w.until(5*time.Minute, "it has run by itself", w.hasRun("repair", 1))
 	assert.Equal(t, "00:03:00", w.plan("repair").History[0].Since.Format(time.TimeOnly))
 	assert.Equal(t, "schedule", w.plan("repair").History[0].By)
 
@@ -297,7 +297,7 @@ func TestPlanOnASchedule(t *testing.T) {
 
 	// An operator's schedule and parameters; none at all.
 	w.do(SchedulePlan{Plan: "repair", Cron: "15 0 * * *", Parameters: json.RawMessage(`{"keyspace":"users"}`)})
-	w.until(10*time.Minute, "it has run at its time", w.ended("repair", 3))
+	w.until(10*time.Minute, "it has run at its time", w.hasRun("repair", 3))
 	assert.Equal(t, "00:15:00", w.plan("repair").History[0].Since.Format(time.TimeOnly))
 	assert.Equal(t, "2026-01-02T00:15:00Z", w.plan("repair").Next.Format(time.RFC3339))
 	assert.JSONEq(t, `{"parallel":2,"keyspace":"users"}`, string(w.plan("repair").History[0].Parameters))
@@ -319,7 +319,7 @@ func TestPlanMissedWhileAway(t *testing.T) {
 	w := newPlans(t, 1, hourly.Plan())
 	w.now = w.now.Add(5 * time.Hour)
 	w.crash()
-	w.until(time.Minute, "it has run", w.ended("repair", 1))
+	w.until(time.Minute, "it has run", w.hasRun("repair", 1))
 	w.pass(10 * time.Minute)
 	assert.Len(t, w.plan("repair").History, 1)
 }
@@ -365,7 +365,7 @@ func TestPlansDoNotShareNodes(t *testing.T) {
 				}
 			}
 		}
-		return w.ended("repair", 1)() && w.ended("backup", 1)()
+		return w.hasRun("repair", 1)() && w.hasRun("backup", 1)()
 	})
 	assert.True(t, waited["node-0 is held by plan repair, step node-0"] || waited["node-0 is held by plan backup, step node-0"], "%v", waited)
 }
@@ -381,7 +381,49 @@ func TestPlanStepWaitsForItsNode(t *testing.T) {
 	w.pass(time.Minute)
 	assert.Equal(t, "node-1 is held by stop", w.plan("repair").Stages[1].Steps[1].Waits)
 	w.do(StartNode{"node-1"})
-	w.until(time.Minute, "complete", w.ended("repair", 1))
+	w.until(time.Minute, "complete", w.hasRun("repair", 1))
+}
+
+// A restart waits for the step that holds its node, and a step for a restart.
+func TestEngineAndStepsWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	book := &workbook{}
+	w := newPlans(t, 3, book.repair().Plan())
+	w.lasts = func(job scheduler.Job) time.Duration {
+		if job.Kind == stepKind {
+			return time.Minute
+		}
+		return 0
+	}
+	step := func(i int) StepStatus { return w.plan("repair").Stages[1].Steps[i] }
+	w.do(StartPlan{Plan: "repair", Parameters: json.RawMessage(`{"parallel":1}`)})
+	w.until(5*time.Minute, "node-0 is repaired", func() bool { return step(0).State == StepRunning })
+	w.do(RestartNode{Node: "node-0"})
+	w.do(RestartNode{Node: "node-1"})
+	assert.Equal(t, "node-1 is held by restart", step(1).Waits)
+	w.pass(2 * time.Second)
+	n := w.status().Nodes[0]
+	assert.Equal(t, 1, n.Incarnation)
+	assert.Equal(t, "to be spared for restart: plan repair, step node-0 to end", n.Waits)
+	w.until(5*time.Minute, "both are restarted, and repaired", func() bool {
+		nodes := w.status().Nodes
+		return nodes[0].Incarnation == 2 && nodes[1].Incarnation == 2 && step(1).State.done()
+	})
+	w.do(RemoveNode{Node: "node-2"})
+	w.until(5*time.Minute, "it has left and the run is complete", func() bool {
+		return len(w.status().Nodes) == 2 && w.hasRun("repair", 1)()
+	})
+}
+
+func TestUninstallCancelsPlans(t *testing.T) {
+	t.Parallel()
+	book := &workbook{}
+	w := newPlans(t, 2, book.repair().Plan())
+	book.fails = func(string) string { return "not now" }
+	w.do(StartPlan{Plan: "repair"})
+	over := w.tornDown()
+	w.do(Uninstall{})
+	w.until(30*time.Minute, "it ends", over)
 }
 
 func TestPlansAreValidated(t *testing.T) {
@@ -454,5 +496,5 @@ func TestStepTellsItsProgress(t *testing.T) {
 	w.do(StartPlan{Plan: "repair"})
 	w.step(scheduler.JobProgress{Name: "step/db.repair.1/snapshot/all", Data: []byte("12 of 40 files")})
 	assert.Equal(t, "12 of 40 files", w.plan("repair").Stages[0].Steps[0].Progress)
-	w.until(time.Minute, "complete", w.ended("repair", 1))
+	w.until(time.Minute, "complete", w.hasRun("repair", 1))
 }

@@ -110,7 +110,7 @@ func (s *Service) workRoutine(ctx context.Context, job scheduler.Job) ([]byte, e
 
 // routines lets each routine decide that has news, and keeps its jobs going.
 func (d *decision) routines(ev scheduler.Event) {
-	if len(d.Routines) == 0 {
+	if len(d.Routines) == 0 || d.uninstalling() {
 		return
 	}
 	done, _ := ev.(scheduler.JobDone)

@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,17 +57,20 @@ type served interface {
 // handler is what is to run. The given binary is for services that name none.
 func (c Config) handler(binary Binary) served {
 	if c.Services != nil {
-		all := &Services{Declared: c.Services.Declared, New: c.Services.New, Binary: c.Services.Binary}
-		if all.Binary == (Binary{}) {
-			all.Binary = binary
+		all := &Services{New: c.Services.New, Binary: cmp.Or(c.Services.Binary, binary)}
+		for _, s := range c.Services.Declared {
+			all.Declared = append(all.Declared, s.with(all.Binary))
 		}
 		return all
 	}
-	service := *c.Service
-	if service.Binary == (Binary{}) {
-		service.Binary = binary
-	}
-	return &service
+	return c.Service.with(binary)
+}
+
+// with is the service with a binary where it names none.
+func (s *Service) with(binary Binary) *Service {
+	out := *s
+	out.Binary = cmp.Or(s.Binary, binary)
+	return &out
 }
 
 // Run runs services with their API, until ctx ends or the scheduler does. Tasks

@@ -31,7 +31,7 @@ type Services struct {
 	// service has the name given. It is pure: it is called again after each
 	// start of the scheduler. Nil: none can be added.
 	New func(name string, options json.RawMessage) (*Service, error)
-	// Binary is that of all services that name none.
+	// Binary is that of services that New makes and that name none.
 	Binary Binary
 
 	// added holds the services that were made of records. It only saves making
@@ -106,7 +106,7 @@ func (s *Services) Validate() error {
 	roles := map[string]string{}
 	names := map[string]bool{}
 	for i, service := range s.Declared {
-		errs = multierror.Append(errs, s.prepare(service).Validate())
+		errs = multierror.Append(errs, service.Validate())
 		if names[service.Name] {
 			errs = multierror.Append(errs, fmt.Errorf("Services.Declared[%d].Name: %q: wants a name that no other service has", i, service.Name))
 		}
@@ -137,22 +137,12 @@ func (s *Services) Framework() mesos.FrameworkInfo {
 	return info
 }
 
-// prepare gives a service what all have in common.
-func (s *Services) prepare(service *Service) *Service {
-	if service.Binary == (Binary{}) && s.Binary != (Binary{}) {
-		with := *service
-		with.Binary = s.Binary
-		return &with
-	}
-	return service
-}
-
 // Work implements scheduler.Worker: a job is its service's own.
 func (s *Services) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	name := jobOwner(job.Name)
 	for _, service := range s.Declared {
 		if service.Name == name {
-			return s.prepare(service).Work(ctx, job)
+			return service.Work(ctx, job)
 		}
 	}
 	s.mu.Lock()
@@ -211,7 +201,13 @@ func (s *Services) fromOptions(name string, options json.RawMessage) (*Service, 
 	case service.Name != name:
 		return nil, fmt.Errorf("service %s: Service.Name: %q: wants the name that it was added by", name, service.Name)
 	}
-	service = s.prepare(service)
+	if service.Binary == (Binary{}) {
+		service.Binary = s.Binary
+	}
+	if service.Revise == nil { // so that an Update can change it
+		service.Options = options
+		service.Revise = func(options json.RawMessage) (*Service, error) { return s.New(name, options) }
+	}
 	if err := service.Validate(); err != nil {
 		return nil, err
 	}
@@ -244,7 +240,7 @@ func (s *Services) members(v scheduler.View) []member {
 	}
 	for _, service := range s.Declared {
 		if !ended[service.Name] {
-			out = append(out, member{Service: s.prepare(service), name: service.Name})
+			out = append(out, member{Service: service, name: service.Name})
 		}
 	}
 	return append(out, added...)
@@ -261,6 +257,7 @@ func (s *Services) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Acti
 	if subscribed || !v.Connected() {
 		out = append(out, register(all)) // also before the first subscription
 	}
+	out = append(out, stray(all, ev)...)
 	for _, m := range all {
 		if m.Service != nil && concerns(v, ev, m) {
 			out = append(out, s.ask(v, ev, m, all)...)
@@ -311,7 +308,8 @@ func (s *Services) ask(v scheduler.View, ev scheduler.Event, m member, all []mem
 }
 
 // forget ends a service that has freed all it had: where it is alone that is
-// the end of the framework, here only of its records and its role.
+// the end of the framework, here only of its records and its role. What is kept
+// is how far its nodes have counted, in case it begins again.
 func (s *Services) forget(v scheduler.View, m member, all []member, actions []scheduler.Action) []scheduler.Action {
 	var out []scheduler.Action
 	for _, action := range actions {
@@ -321,18 +319,40 @@ func (s *Services) forget(v scheduler.View, m member, all []member, actions []sc
 			out = append(out, action)
 		}
 	}
-	for key := range v.Records(m.Service.Name + "/") {
-		out = append(out, scheduler.Remember{Key: key})
+	for key, value := range v.Records(m.Service.Name + "/") {
+		kept := scheduler.Remember{Key: key}
+		if strings.HasPrefix(key, m.Service.Name+"/pod/") {
+			if pod, err := decode[podRecord](value); err == nil {
+				kept.Value, _ = encode(podRecord{Ended: true, Gone: pod.Gone}) // has no field that can fail
+			}
+		}
+		out = append(out, kept)
 	}
 	mark := scheduler.Remember{Key: prefixServices + m.name}
 	if !m.added {
-		mark.Value, _ = encode(memberRecord{Ended: true}) // has no field that can fail
+		mark.Value, _ = encode(memberRecord{Ended: true})
 	}
 	rest := slices.DeleteFunc(slices.Clone(all), func(other member) bool { return other.name == m.name })
 	return append(out, mark,
 		scheduler.Want{Role: m.role()}, register(rest),
 		scheduler.Note{Text: "service ended", Attrs: []slog.Attr{slog.String("service", m.name)}},
 	)
+}
+
+// stray deals with a task of a service that has ended: its agent was away.
+func stray(all []member, ev scheduler.Event) []scheduler.Action {
+	updated, ok := ev.(scheduler.Updated)
+	if !ok {
+		return nil
+	}
+	task := updated.Status.TaskID.Value
+	if slices.ContainsFunc(all, func(m member) bool { return m.name == taskOwner(task) }) {
+		return nil
+	}
+	if scheduler.Terminal(updated.Status.GetState()) {
+		return []scheduler.Action{scheduler.Forget{Task: task}}
+	}
+	return []scheduler.Action{scheduler.Kill{Task: task, Reason: "its service has ended"}}
 }
 
 // register tells the master of the services' roles.
@@ -393,7 +413,7 @@ func (s *Services) add(v scheduler.View, all []member, c AddService) (m member, 
 		if slices.ContainsFunc(all, func(other member) bool { return other.name == c.Name }) {
 			return m, mark, fmt.Errorf("service %s: %w: the program declares it already", c.Name, ErrRefused)
 		}
-		return member{Service: s.prepare(s.Declared[i]), name: c.Name}, mark, nil // it had ended
+		return member{Service: s.Declared[i], name: c.Name}, mark, nil // it had ended
 	}
 	options := c.Options
 	if len(options) == 0 {

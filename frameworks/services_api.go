@@ -36,7 +36,7 @@ func (s *Services) API(mail *scheduler.Mailbox) http.Handler {
 		inner.URL.Path, inner.URL.RawPath = "/v1/"+r.PathValue("rest"), ""
 		one.ServeHTTP(w, inner)
 	})
-	return http.NewCrossOriginProtection().Handler(mux)
+	return http.NewCrossOriginProtection().Handler(inJSON(mux))
 }
 
 // toOne takes commands to the service that is named in the context.

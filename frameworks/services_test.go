@@ -148,31 +148,46 @@ func TestServicesAreAddedAndEnd(t *testing.T) {
 	assert.Len(t, w.started, started, "its servers ran on")
 }
 
-// A service that has freed all it had ends by a Teardown. Among others that is
-// the end of its records and its role.
+// One of several services is uninstalled: it frees what it had, and its records
+// and its role are gone. It can be added again.
 func TestServiceEndsAmongOthers(t *testing.T) {
 	t.Parallel()
-	several := twoServices()
-	w := newWorldOf(t, several, 4, agentResources)
+	w := newWorldOf(t, twoServices(), 4, agentResources)
 	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2))
-	var records []string
-	var roles []string
-	probe, err := scheduler.NewMachine(scheduler.HandlerFunc(func(v scheduler.View, _ scheduler.Event) []scheduler.Action {
-		all := several.members(v)
-		for _, a := range several.forget(v, all[1], all, nil) {
-			switch a := a.(type) {
-			case scheduler.Remember:
-				records = append(records, fmt.Sprintf("%s=%d", a.Key, min(len(a.Value), 1)))
-			case scheduler.Register:
-				roles = a.Framework.Roles
-			}
-		}
-		return nil
-	}), []byte(w.seed), w.records())
+	_, err := w.send(AddService{"gamma", json.RawMessage(`{"count":1}`)})
 	require.NoError(t, err)
-	probe.Step(w.now, scheduler.Tick{})
-	assert.Equal(t, []string{"beta/node/node-0=0", "beta/node/node-1=0", "beta/pod/node=0", "beta/service=0", "_services/beta=1"}, records)
-	assert.Equal(t, []string{"alpha"}, roles)
+	w.until(5*time.Minute, "it is ready too", w.readyAre(3, 2, 1))
+	for _, name := range []string{"beta", "gamma"} {
+		_, err := w.send(ToService{name, Uninstall{}})
+		require.NoError(t, err)
+	}
+	w.until(30*time.Minute, "they are gone", w.readyAre(3))
+	assert.Len(t, w.removed, 3)
+	for _, r := range w.records() {
+		assert.NotContains(t, r.Key, "beta/node/")
+		assert.NotContains(t, r.Key, "gamma/node/")
+		assert.NotContains(t, r.Key, "_services/gamma")
+	}
+	w.crash()
+	w.until(5*time.Minute, "alpha is found", w.readyAre(3))
+	_, err = w.send(AddService{"beta", nil})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "beta is ready again", w.readyAre(3, 2))
+}
+
+// An added service is updated like any other.
+func TestAddedServiceIsUpdated(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, twoServices(), 4, agentResources)
+	_, err := w.send(AddService{"gamma", json.RawMessage(`{"count":1}`)})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "all are ready", w.readyAre(3, 2, 1))
+	_, err = w.send(ToService{"gamma", Update{Options: json.RawMessage(`{"count":2}`)}})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "there is one more", w.readyAre(3, 2, 2))
+	w.crash()
+	w.pass(time.Minute)
+	assert.Equal(t, 2, w.overview().Services[2].Nodes)
 }
 
 // An event goes to the service that it concerns, and to no other.

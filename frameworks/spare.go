@@ -172,7 +172,7 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 			out = append(out, n)
 		case n.Goal == GoalRun && (!n.Out.IsZero() || n.Spared && live):
 			out = append(out, n)
-		case !stops, wish == "update" && away:
+		case !stops, wish == "update" && away, d.locked(n) != "":
 		case wish == "update" && !n.Ready:
 			idle = append(idle, n)
 		case wish == "update":
@@ -223,6 +223,9 @@ func (d *decision) blocked(n *Node) string {
 		return ""
 	}
 	why := d.pods[n.Pod].Asking.Refused
+	if holder := d.locked(n); holder != "" {
+		why = holder + " to end"
+	}
 	if why == "" {
 		why = "nodes that went before it"
 	}

@@ -61,6 +61,8 @@ type world struct {
 	before func(call *sched.Call)
 	// hears is told what the scheduler says to an executor; nil: nobody is.
 	hears func(e *fakeExecutor, data []byte)
+	// lasts says how much longer than a moment a job takes; nil: no longer.
+	lasts func(job scheduler.Job) time.Duration
 	// holds is asked after every step of the scheduler; nil: it is not.
 	holds func()
 	// gate answers the jobs that ask about nodes; nil: they pass.
@@ -231,7 +233,11 @@ func (w *world) step(ev scheduler.Event) {
 		w.point()
 	}
 	for _, job := range effects.Start {
-		w.after(job.Delay+10*time.Millisecond, w.ofThisScheduler(func() { w.work(job) }))
+		lasts := 10 * time.Millisecond
+		if w.lasts != nil {
+			lasts += w.lasts(job)
+		}
+		w.after(job.Delay+lasts, w.ofThisScheduler(func() { w.work(job) }))
 	}
 	for _, a := range effects.Answer {
 		w.answers[a.Command] = a
