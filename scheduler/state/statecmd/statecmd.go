@@ -22,7 +22,9 @@ type Config struct {
 	State string
 
 	// Secret says whether the value of a key is a secret. Nil: the values of
-	// keys that have "secret" as a part between slashes.
+	// keys that have "secret" as a part between slashes, as the engine of
+	// package frameworks names its secrets, and of "identity", where package
+	// scheduler keeps the seed that they were made from.
 	Secret func(key string) bool
 }
 
@@ -40,7 +42,9 @@ func Command(c Config) *cobra.Command {
 	return command
 }
 
-func named(key string) bool { return slices.Contains(strings.Split(key, "/"), "secret") }
+func named(key string) bool {
+	return key == "identity" || slices.Contains(strings.Split(key, "/"), "secret")
+}
 
 func exportCommand(c Config) *cobra.Command {
 	var from, secrets string

@@ -33,11 +33,13 @@ func run(t *testing.T, stdin io.Reader, args ...string) (string, error) {
 
 var records = []state.Record{
 	{Key: "framework", Value: []byte("id-0001")},
+	{Key: "identity", Value: []byte(`{"seed":"aGVsbG8="}`)},
 	{Key: "node/kafka-0", Version: 1, Value: []byte(`{"host":"h1"}`)},
 	{Key: "service/secret/keystore", Value: []byte("hunter2")},
 }
 
 const exported = `{"key":"framework","text":"id-0001"}
+{"key":"identity","secret":true}
 {"key":"node/kafka-0","version":1,"json":{"host":"h1"}}
 {"key":"service/secret/keystore","secret":true}
 `
@@ -69,7 +71,7 @@ func TestFromFileToZooKeeperAndBack(t *testing.T) {
 
 	out, err = run(t, strings.NewReader(exported), "import", "--state", url, "--secrets", secrets, "-")
 	require.NoError(t, err)
-	assert.Equal(t, "imported 3 records\n", out)
+	assert.Equal(t, "imported 4 records\n", out)
 
 	// An import takes nothing from a scheduler that leads, an export may look.
 	scheduler, err := zookeeper.Open(zookeeper.Config{URL: url})
@@ -135,7 +137,7 @@ func TestRefuses(t *testing.T) {
 		{"no file", []string{"import", "--state", dir + "/new"}, "accepts 1 arg(s)"},
 		{"missing file", []string{"import", "--state", dir + "/new", dir + "/none"}, "no such file"},
 		{"bad file", []string{"import", "--state", dir + "/new", bad}, bad + ": import state: line 1: "},
-		{"secrets missing", []string{"import", "--state", dir + "/new", export}, `names secrets without their values: ["service/secret/keystore"]; give --secrets`},
+		{"secrets missing", []string{"import", "--state", dir + "/new", export}, `names secrets without their values: ["identity" "service/secret/keystore"]; give --secrets`},
 		{"other secrets", []string{"import", "--state", dir + "/new", "--secrets", other, export}, `has key "other/secret", which ` + export + ` does not name`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
