@@ -87,6 +87,75 @@ func TestClusterExecutorIsKilled(t *testing.T) {
 	d.await("t", "FAILED")
 }
 
+func TestClusterGuardIsKilled(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, map[string]executor.Task{"t": {Command: shell(daemons + "echo up; wait"), Ready: &executor.Probe{Log: "up"}}})
+	d.await("t", "RUNNING healthy")
+	pids := d.pids("pids")
+	require.Len(t, pids, 3)
+	require.NoError(t, syscall.Kill(parent(t, pidOf(t, d.await("t", "RUNNING unhealthy"))), syscall.SIGKILL))
+	d.await("t", "FAILED: server was killed together with its guard process")
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+}
+
+// What ends at once, or never begins to run, is told as well as what lives long.
+func TestClusterShortLives(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		task executor.Task
+		want string
+	}{
+		"exits at once": {executor.Task{Command: []string{"true"}}, "FINISHED: server exited with status 0"},
+		"fails at once": {executor.Task{Command: shell("exit 9")}, "FAILED: server exited with status 9"},
+		"is no program to the kernel": {executor.Task{
+			Files:   []executor.File{{Path: "server", Mode: 0o755, Content: []byte("#!/no/such/interpreter\n")}},
+			Command: []string{"./server"},
+		}, "FAILED: start "},
+		"ends between fork and exec": {executor.Task{ // where it enters its directory
+			Command: []string{"true"}, Dir: "no/such/directory",
+		}, "FAILED: start "},
+		"ends at once each time": {executor.Task{
+			Command: shell("exit 9"), Restart: executor.Restart{Max: 2, Backoff: time.Millisecond},
+		}, "FAILED: server exited with status 9"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, map[string]executor.Task{"t": tt.task})
+			d.await("t", tt.want)
+			assert.Equal(t, "STARTING: files written", d.history("t")[0])
+		})
+	}
+}
+
+// One status for the server and what runs beside it; nothing of either is left.
+func TestClusterSidecar(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, map[string]executor.Task{"t": {
+		Command: shell("echo $$$$ > server; exec sleep 1000"),
+		Sidecars: []executor.Sidecar{
+			{Name: "keeper", Command: shell(daemons + "until test -e go; do sleep 0.02; done; exit 5"), Essential: true},
+			{Name: "exporter", Command: []string{"sleep", "1000"}, Ready: &executor.Probe{Command: []string{"test", "-s", "pids"}, Interval: 10 * time.Millisecond}},
+		},
+	}})
+	d.await("t", "RUNNING healthy: sidecar keeper: started pid")
+	d.await("t", "RUNNING healthy: sidecar exporter: ready")
+	var pids []int
+	require.Eventually(t, func() bool { pids = d.pids("pids"); return len(pids) == 3 }, 30*time.Second, 10*time.Millisecond)
+	var usage executor.Usage
+	require.NoError(t, json.Unmarshal([]byte(d.ask(executor.Request{ID: "1", Task: "t", Name: "usage"})), &usage))
+	assert.GreaterOrEqual(t, usage.Processes, 5, "two sleeps and what the keeper has started")
+	pids = append(pids, d.pids("server")...)
+	d.touch("go")
+	d.await("t", "RUNNING unhealthy: sidecar keeper: exited with status 5")
+	d.await("t", "FAILED: sidecar keeper: exited with status 5; server was ended by SIGTERM")
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+}
+
 // A server that does everything to stay: it ignores SIGTERM, leaves daemons,
 // closes its output and floods what is left of it.
 func TestClusterStubbornServer(t *testing.T) {

@@ -46,6 +46,10 @@
 // and holds the last lines of the server's output. TASK_ERROR means that
 // TaskInfo.data is not a Task that could be carried out anywhere.
 //
+// A task with a [Sidecar] is told of in the same updates: those that concern the
+// sidecar begin with "sidecar" and its name, "sidecar exporter: started pid 4712",
+// and the task is healthy when its server and its essential sidecars are.
+//
 // Before TASK_RUNNING comes also "secrets written" for a task with secrets, and
 // "lease granted" for one with a lease; a task with Task.Restart tells each new
 // start of its server with TASK_RUNNING, unhealthy. A [Decorator] adds labels to
@@ -58,9 +62,26 @@
 // [Secret]. For a task with a [Lease] it says [Renew] and is answered with [Grant];
 // the server starts only then. A [Request] asks for a function of Config.Requests,
 // for the [Tail] of the output, or for the [Usage] of processor and memory, which
-// also comes by itself where Task.Sample is set; an [Answer] collects the [Response].
+// also comes by itself where Task.Sample is set; the answer is a [Response], or several.
 // Mesos may lose messages, so who wants an answer repeats the request under the
 // same ID; it is still carried out once.
+//
+// The scheduler's side of all this is a [Conversation], a value without a clock or a
+// connection: a handler gives it what [DecodeMessage] makes of a message, and sends
+// what its Step returns through [EncodeMessage]:
+//
+//	talk.Ask(v.Now(), executor.Request{ID: "log", Name: "tail"}, 0) // when there is something to ask
+//	turn := talk.Step(v.Now(), secret, heard...)                    // with each message, and at turn.Wake
+//	for _, m := range turn.Say {
+//		data, err := executor.EncodeMessage(m)
+//		...
+//		actions = append(actions, scheduler.Message{Agent: agent, Executor: id, Data: data})
+//	}
+//	for _, a := range turn.Answers { ... }
+//
+// A handler that keeps no memory of its own stores the Conversation as JSON with what
+// it remembers. To take a lease away it sets Granting to false, remembers that, and
+// gives the place to another once [Lease.Over] the last grant.
 //
 // # What can be relied upon
 //
@@ -70,23 +91,49 @@
 // for longer than MESOS_RECOVERY_TIMEOUT is it stopped, since the agent would
 // not take the executor back.
 //
-// Nothing that a server has started outlives it, and no server outlives its
+// Nothing that a server or a probe has started outlives it, and no server outlives its
 // executor, even when that is killed: a small guard process between the two,
 // this same binary again, waits for that moment. Linux makes this complete, for
-// daemons that have left the process group too; on other systems those survive.
+// daemons that have left the process group too, and should the guard itself be
+// killed; on other systems those survive.
 //
 // Waiting goes by the monotonic clock: a step of the machine's clock ends and
 // delays nothing.
 //
 // A server writes to the stdout and stderr of the sandbox through the executor,
-// which never stops reading: a full disk loses output and does not block the
-// server.
+// which rotates them and never stops reading: a full disk loses output and does
+// not block the server.
+//
+// # Faults
+//
+// Each of these is provoked by a test, with real processes; those whose name begins
+// with TestCluster run on the embedded Mesos.
+//
+//	agent restarted                       nothing is noticed            TestClusterAgentRestarts
+//	agent stays away                      server stopped                TestAgentThatStaysAwayEndsTheServer
+//	connection cut, no checkpoints        nothing is noticed            TestBrokenConnection
+//	executor killed                       nothing survives, it is told  TestClusterExecutorIsKilled
+//	executor killed and started again     every update is told          TestExecutorKilledAtAnyMoment
+//	guard killed                          nothing survives, it is told  TestClusterGuardIsKilled
+//	SIGTERM ignored, daemons, output
+//	closed, output flooded                stopped in time, logs small   TestClusterStubbornServer
+//	server ends as soon as it starts,
+//	or cannot be started                  it is told why                TestClusterShortLives
+//	disk full                             server goes on, end is told   TestClusterDiskIsFull
+//	master and scheduler away             updates come, in order        TestClusterMasterAndSchedulerAway
+//	messages lost, doubled, reordered     asked again, done once        TestClusterBadNetwork
+//	scheduler frozen or away, network cut lease ends, and comes again   TestClusterLease
+//	executor frozen                       lease ends                    TestClusterLeaseOfAFrozenExecutor
+//	sidecar fails                         as its description says       TestClusterSidecar
+//	probe hangs                           counts as failed, is ended    TestProbeDoesNotSurvive
+//	somebody looks for a secret           it is in its file only        TestClusterSecretIsNowhere
 //
 // # How it is built
 //
 // core decides, without a clock, a network or a goroutine: it takes events and
 // returns effects. runner carries them out. A subscription is one connection to
-// the agent, a supervisor takes one task through its life, and a process is a
-// program under its guard. The connection is over TCP, TLS or the agent's domain
+// the agent, a supervisor takes one task through its life, a program is its server
+// or one of its sidecars, which runs, and perhaps runs again, each time as a
+// process under its guard. The connection is over TCP, TLS or the agent's domain
 // socket, as the environment says, in protocol buffers or JSON (Config.JSON).
 package executor

@@ -95,3 +95,52 @@ func ExampleAnswer() {
 	// happy new year
 	// <nil>
 }
+
+// The scheduler's side: it asks for the log of a server until the answer has come,
+// hands out a secret, and grants the lease.
+func ExampleConversation() {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	show := func(turn executor.Turn) {
+		for _, m := range turn.Say {
+			fmt.Printf("say %T\n", m)
+		}
+		for _, a := range turn.Answers {
+			fmt.Printf("%s: %s %v\n", a.Request.Name, a.Body, a.Err)
+		}
+	}
+	secret := func(name string) ([]byte, bool) { return []byte("hunter2"), name == "root-password" }
+
+	talk := executor.Conversation{Task: "mysql.0.1", Granting: true}
+	show(talk.Step(now, secret, executor.Hello{Task: "mysql.0.1", Secrets: []string{"root-password"}}))
+	show(talk.Step(now, secret, executor.Renew{Task: "mysql.0.1", Number: 1}))
+
+	talk.Ask(now, executor.Request{ID: "log-1", Name: "tail"}, 0)
+	turn := talk.Step(now, secret)
+	show(turn)
+	now = turn.Wake // nothing has come by then
+	show(talk.Step(now, secret))
+	show(talk.Step(now, secret, executor.Response{ID: "log-1", Task: "mysql.0.1", Parts: 1, Body: []byte("ready for connections")}))
+	fmt.Println("the last grant:", talk.Granted.Format(time.TimeOnly))
+	// Output:
+	// say executor.Secret
+	// say executor.Grant
+	// say executor.Request
+	// say executor.Request
+	// tail: ready for connections <nil>
+	// the last grant: 00:00:00
+}
+
+// A name node and its failover controller are one task: it is healthy when both
+// are, and fails with the controller.
+func ExampleSidecar() {
+	task := executor.Task{
+		Command: []string{"bin/hdfs", "namenode"},
+		Ready:   &executor.Probe{TCP: "$HOST:8020"},
+		Sidecars: []executor.Sidecar{
+			{Name: "zkfc", Command: []string{"bin/hdfs", "zkfc"}, Essential: true, Restart: executor.Restart{Max: 5}},
+			{Name: "exporter", Command: []string{"bin/exporter"}, Ready: &executor.Probe{HTTP: "http://$HOST:9100/metrics"}},
+		},
+	}
+	fmt.Println(task.Validate())
+	// Output: <nil>
+}

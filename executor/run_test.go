@@ -502,6 +502,25 @@ func TestUnacknowledgedUpdatesAndTasksAreToldAgain(t *testing.T) {
 	exited(t, cmd)
 }
 
+// Without checkpoints an agent that was started again would not take the executor
+// back, but a connection that breaks is not that.
+func TestBrokenConnection(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.env = map[string]string{"MESOS_CHECKPOINT": "0"}
+	cmd := a.start()
+	a.launch("t1", sleeper())
+	pid := pidOf(t, a.await("t1", "RUNNING"))
+	for range 3 {
+		a.disconnect()
+		a.wait("a new subscription", func() bool { return a.stream != nil })
+	}
+	assert.NoError(t, syscall.Kill(pid, 0))
+	a.kill("t1", nil)
+	a.await("t1", "KILLED")
+	exited(t, cmd)
+}
+
 func TestAgentThatStaysAwayEndsTheServer(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
