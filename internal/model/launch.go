@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
@@ -156,10 +157,31 @@ func (a *Agent) executorInfo(framework string, msg RunTasks) mesos.ExecutorInfo 
 	return mesos.ExecutorInfo{
 		ExecutorID:  mesos.ExecutorID{Value: t.TaskID.Value},
 		FrameworkID: &mesos.FrameworkID{Value: framework},
-		Name:        new("Command Executor (Task: " + t.TaskID.Value + ")"),
+		Name:        new("Command Executor (Task: " + t.TaskID.Value + ") (Command: " + commandText(t.Command) + ")"),
 		Source:      new(t.TaskID.Value),
 		Command:     t.Command,
+		Container:   t.Container,
 	}
+}
+
+// commandText writes the beginning of a command, as the name of an executor
+// has it (Slave::getExecutorInfo).
+func commandText(c *mesos.CommandInfo) string {
+	cut := func(s string) string {
+		if len(s) > 15 {
+			return s[:12] + "..."
+		}
+		return s
+	}
+	switch {
+	case c.GetShell() && c.GetValue() == "":
+		return "NO COMMAND"
+	case c.GetShell():
+		return "sh -c '" + cut(c.GetValue()) + "'"
+	case c.GetValue() == "":
+		return "NO EXECUTABLE"
+	}
+	return "[" + cut(c.GetValue()+", "+strings.Join(c.GetArguments(), ", ")) + "]"
 }
 
 func (a *Agent) startRun(f *served, fid string, info mesos.ExecutorInfo, msg RunTasks) *run {

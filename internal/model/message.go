@@ -294,6 +294,12 @@ type ContainerStarted struct {
 type ContainerFailed struct {
 	Container string
 	Message   string
+	// Reason is what the tasks failed for: not REASON_COMMAND_EXECUTOR_FAILED,
+	// the zero value, which stands for REASON_CONTAINER_LAUNCH_FAILED.
+	Reason mesos.TaskStatus_Reason
+	// Status is that of the process that had been made, as of wait(2); -1 if
+	// there was none.
+	Status int
 }
 
 // ContainerExited tells the end of a container's first process.

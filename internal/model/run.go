@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -266,8 +267,8 @@ func (a *Agent) containerFailed(in ContainerFailed) {
 	if r == nil {
 		return
 	}
-	r.end(mesos.TASK_FAILED, mesos.REASON_CONTAINER_LAUNCH_FAILED, in.Message)
-	a.endRun(r, 1<<8)
+	r.end(mesos.TASK_FAILED, cmp.Or(in.Reason, mesos.REASON_CONTAINER_LAUNCH_FAILED), in.Message)
+	a.endRun(r, in.Status)
 }
 
 func (a *Agent) containerExited(in ContainerExited) {

@@ -39,6 +39,9 @@ type LaunchError struct {
 	Message string
 	// Err is what happened; the sandbox's stderr has it too.
 	Err error
+	// Fetching says that it is what was to be fetched that could not be. By
+	// then Mesos has made the process, which it kills.
+	Fetching bool
 }
 
 func (e *LaunchError) Error() string { return "sandbox: " + e.Message + ": " + e.Err.Error() }
@@ -74,7 +77,7 @@ type Container struct {
 // no error: as under Mesos the process says so on stderr and exits with
 // status 1.
 func Start(ctx context.Context, cfg Config) (*Container, error) {
-	if err := cfg.WorkDir.create(cfg.Run); err != nil {
+	if err := cfg.WorkDir.Create(cfg.Run); err != nil {
 		return nil, launchError(err)
 	}
 	directory := cfg.WorkDir.Sandbox(cfg.Run)
@@ -147,7 +150,7 @@ func (cfg *Config) fetch(ctx context.Context, directory string, log *os.File) er
 	} else if ctx.Err() != nil {
 		message = "Container destroyed during fetching"
 	}
-	return &LaunchError{Message: launchFailed + message, Err: err}
+	return &LaunchError{Message: launchFailed + message, Err: err, Fetching: true}
 }
 
 // remember keeps what Attach needs.

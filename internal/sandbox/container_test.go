@@ -403,7 +403,7 @@ func TestAttach(t *testing.T) {
 	t.Run("pid used again", func(t *testing.T) {
 		t.Parallel()
 		w, r := WorkDir(t.TempDir()), testRun("c1")
-		require.NoError(t, w.create(r))
+		require.NoError(t, w.Create(r))
 		require.NoError(t, w.remember(r, pidFile, strconv.Itoa(os.Getpid())))
 		require.NoError(t, w.remember(r, startFile, "1"))
 		c, err := Attach(w, r)

@@ -102,8 +102,9 @@ func (w WorkDir) meta() string { return filepath.Join(string(w), "meta") }
 
 func (w WorkDir) metaDir(r Run) string { return r.dir(w.meta()) }
 
-// create makes the directories of the run and points latest at it.
-func (w WorkDir) create(r Run) error {
+// Create makes the directories of the run and points latest at it. [Start]
+// does so itself; it is for an executor without a process of its own.
+func (w WorkDir) Create(r Run) error {
 	if !filepath.IsAbs(string(w)) {
 		return fmt.Errorf("sandbox: WorkDir %q: want an absolute path", string(w))
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -149,18 +150,63 @@ func (a *Agent) commands() []*container {
 
 func (c *container) run() {
 	defer c.cancel()
+	if refused := refuseContainer(c.start.Executor.Container); refused != nil {
+		close(c.finished)
+		refused.Container = c.id
+		c.tell(*refused)
+		return
+	}
 	status, err := c.launch()
 	close(c.finished)
 	var failed *sandbox.LaunchError
 	switch {
 	case errors.As(err, &failed):
 		c.a.c.cfg.Log.Warn("launch failed", "container", c.id, "error", err)
-		c.tell(model.ContainerFailed{Container: c.id, Message: failed.Message})
+		status = -1
+		if failed.Fetching {
+			status = int(syscall.SIGKILL)
+		}
+		c.tell(model.ContainerFailed{Container: c.id, Message: failed.Message, Status: status})
 	case err != nil:
-		c.tell(model.ContainerFailed{Container: c.id, Message: "Failed to launch container: " + err.Error()})
+		c.tell(model.ContainerFailed{Container: c.id, Message: launchFailed + err.Error(), Status: -1})
 	default:
 		c.tell(model.ContainerExited{Container: c.id, Status: status})
 	}
+}
+
+const launchFailed = "Failed to launch container: "
+
+// refuseContainer says why a container cannot be, or returns nil: there are no
+// images, no volumes but those in the resources, and no networks, as on an
+// agent with the isolators of a new installation (posix/cpu, posix/mem and
+// filesystem/posix) and without the Docker containerizer.
+func refuseContainer(info *mesos.ContainerInfo) *model.ContainerFailed {
+	if info == nil {
+		return nil
+	}
+	if info.GetType() != mesos.ContainerInfo_MESOS {
+		return &model.ContainerFailed{Message: "Abnormal executor termination: unknown container",
+			Reason: mesos.REASON_EXECUTOR_TERMINATED, Status: -1}
+	}
+	if text := unsupported(info); text != "" {
+		return &model.ContainerFailed{Message: launchFailed + text, Status: -1}
+	}
+	return nil
+}
+
+func unsupported(info *mesos.ContainerInfo) string {
+	if image := info.GetMesos().GetImage(); image != nil {
+		return "Unsupported container image type: " + image.GetType().String()
+	}
+	if len(info.GetVolumes()) > 0 {
+		return "Volumes in ContainerInfo is not supported"
+	}
+	for _, n := range info.GetNetworkInfos() {
+		if n.Name != nil {
+			return "Unknown CNI network '" + *n.Name + "'"
+		}
+	}
+	return ""
 }
 
 // tell steps the agent with the end of the container. An agent that is down
@@ -358,6 +404,9 @@ func (c *container) destroy() {
 
 // runDefault plays the executor of task groups until its last task has ended.
 func (c *container) runDefault(cfg sandbox.Config) (int, error) {
+	if err := cfg.WorkDir.Create(cfg.Run); err != nil {
+		return 0, err
+	}
 	p := newPod(c, cfg)
 	c.mu.Lock()
 	c.pod = p

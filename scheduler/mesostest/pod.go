@@ -2,8 +2,10 @@ package mesostest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/executor"
@@ -11,20 +13,25 @@ import (
 	"github.com/mesokit/mesokit/internal/sandbox"
 )
 
-// pod is the default executor of Mesos: it runs task groups. When one task of
-// a group ends other than well, or is killed, so do the others; when no task is
-// left the executor ends. Each task has a sandbox of its own beside the
-// executor's, where Mesos nests it below.
+// pod is the default executor of Mesos (src/launcher/default_executor.cpp): it
+// runs task groups. When one task of a group ends other than well, or is
+// killed, so do the others; when no task is left the executor ends. Each task
+// has a sandbox of its own below the executor's.
 type pod struct {
 	c    *container
 	cfg  sandbox.Config
 	done chan struct{}
 
-	mu     sync.Mutex
-	groups [][]*member
-	left   int // tasks that have not ended
-	ended  bool
+	mu        sync.Mutex
+	groups    [][]*member
+	left      int // tasks that have not ended
+	ended     bool
+	unhealthy bool // a task was killed because of its health; those that end later are called unhealthy too
 }
+
+// podGrace is the grace period of a task that is killed because of others,
+// whatever its own kill policy says.
+var podGrace = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: int64(3 * time.Second)}}
 
 // member is a task of a group.
 type member struct {
@@ -33,6 +40,7 @@ type member struct {
 	cancel    context.CancelFunc
 	task      *sandbox.Task // nil until it is started
 	launched  chan struct{} // closed when that was tried
+	killing   bool          // it was asked to end, which is done once
 	killed    *mesos.KillPolicy
 	over      bool
 }
@@ -75,19 +83,28 @@ func (p *pod) launch(tasks []mesos.TaskInfo) {
 func (p *pod) run(ctx context.Context, m *member) {
 	defer m.cancel()
 	cfg := p.cfg
-	cfg.Run.ContainerID = m.container
+	cfg.Run.Nested = m.container
 	cfg.Resources = append(cfg.Resources[:len(cfg.Resources):len(cfg.Resources)], m.info.Resources...)
 	if len(m.info.Resources) > 0 {
 		cfg.Environment.Role = m.info.Resources[0].GetAllocationInfo().GetRole()
 	}
 	good := false
-	t, err := sandbox.StartTask(ctx, sandbox.TaskConfig{
-		Container: cfg, Task: m.info, Killing: p.c.killing(), Address: p.c.a.cfg.Address,
-		Report: func(s mesos.TaskStatus) {
-			good = s.GetState() == mesos.TASK_FINISHED
-			p.report(m, s)
-		},
-	})
+	var t *sandbox.Task
+	var err error
+	if text := unsupported(m.info.Container); text != "" {
+		err = errors.New(launchFailed + text)
+	} else {
+		t, err = sandbox.StartTask(ctx, sandbox.TaskConfig{
+			Container: cfg, Task: m.info, Killing: p.c.killing(), Address: p.c.a.cfg.Address,
+			Report: func(s mesos.TaskStatus) {
+				good = s.GetState() == mesos.TASK_FINISHED
+				if good || s.Message != nil { // the last one
+					p.blame(&s)
+				}
+				p.report(m, s)
+			},
+		})
+	}
 	if err != nil {
 		close(m.launched)
 		p.report(m, mesos.TaskStatus{
@@ -121,6 +138,17 @@ func (p *pod) tasks() []mesos.TaskInfo {
 		}
 	}
 	return out
+}
+
+// blame says that a task that has ended was not healthy, if it or another was
+// killed for that.
+func (p *pod) blame(s *mesos.TaskStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unhealthy = p.unhealthy || s.Healthy != nil && !*s.Healthy
+	if p.unhealthy {
+		s.Healthy = new(false)
+	}
 }
 
 // report tells the agent of a task in a nested container.
@@ -163,7 +191,7 @@ func (p *pod) end(m *member, good bool) {
 	if !good {
 		p.kill(func(x *member) bool {
 			return slices.Contains(group, x)
-		}, nil)
+		}, podGrace)
 	}
 }
 
@@ -174,7 +202,8 @@ func (p *pod) kill(which func(*member) bool, policy *mesos.KillPolicy) {
 	for _, g := range p.groups {
 		for _, m := range g {
 			switch {
-			case m.over || !which(m):
+			case m.over || m.killing || !which(m):
+				continue
 			case m.task != nil:
 				tasks = append(tasks, m.task)
 			default:
@@ -183,6 +212,7 @@ func (p *pod) kill(which func(*member) bool, policy *mesos.KillPolicy) {
 					m.killed = &mesos.KillPolicy{}
 				}
 			}
+			m.killing = true
 		}
 	}
 	p.mu.Unlock()
@@ -202,7 +232,7 @@ func (p *pod) shutdown() {
 		close(p.done)
 		return
 	}
-	p.kill(func(*member) bool { return true }, nil)
+	p.kill(func(*member) bool { return true }, podGrace)
 }
 
 // destroy kills all processes of all tasks.
