@@ -22,7 +22,7 @@ func primary() map[string]executor.Task {
 		Command: shell("echo up; exec sleep 1000"),
 		Ready:   &executor.Probe{Log: "up"},
 		Lease: &executor.Lease{
-			Within: 2 * time.Second,
+			Within: 4 * time.Second,
 			End:    &executor.Step{Name: "close", Done: "read-only", Command: []string{"rm", "-f", "writable"}, Timeout: 20 * time.Second},
 			Again:  &executor.Step{Name: "open", Done: "writable", Command: []string{"touch", "writable"}, Timeout: 20 * time.Second},
 		},
@@ -96,7 +96,7 @@ func TestClusterLeaseOfAFrozenExecutor(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	gone(t, server)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
-	d.await("t", "FAILED: lease ended: no grant for 2s")
+	d.await("t", "FAILED: lease ended: no grant for 4s")
 	gone(t, pid)
 }
 

@@ -129,20 +129,16 @@ func (d *deployment) task(id string, offer *mesos.Offer) mesos.TaskInfo {
 func (d *deployment) executor(v scheduler.View, offer *mesos.Offer) mesos.ExecutorInfo {
 	self, err := os.Executable()
 	require.NoError(d.t, err)
-	env := map[string]string{executor.Marker: "1", "GORACE": "atexit_sleep_ms=0"}
+	env := map[string]string{"GORACE": "atexit_sleep_ms=0"}
 	maps.Copy(env, d.env)
-	variables := &mesos.Environment{}
+	info := executor.Info(v.FrameworkID(), "executor", self)
+	info.Resources = []mesos.Resource{scalar(offer, "cpus", 0.1), scalar(offer, "mem", 32), scalar(offer, "disk", 32)}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		value := env[name]
-		variables.Variables = append(variables.Variables, mesos.Environment_Variable{Name: name, Value: &value})
+		variables := &info.Command.Environment.Variables
+		*variables = append(*variables, mesos.Environment_Variable{Name: name, Value: &value})
 	}
-	shell := false
-	return mesos.ExecutorInfo{
-		Type: mesos.ExecutorInfo_CUSTOM, ExecutorID: mesos.ExecutorID{Value: "executor"},
-		FrameworkID: &mesos.FrameworkID{Value: v.FrameworkID()},
-		Resources:   []mesos.Resource{scalar(offer, "cpus", 0.1), scalar(offer, "mem", 32), scalar(offer, "disk", 32)},
-		Command:     &mesos.CommandInfo{Value: &self, Arguments: []string{self}, Shell: &shell, Environment: variables},
-	}
+	return *info
 }
 
 func (d *deployment) observe(ev scheduler.Event, eff scheduler.Effects) {

@@ -13,8 +13,8 @@
 //		// ... the framework itself
 //	}
 //
-// The scheduler launches tasks with an ExecutorInfo whose command starts this
-// same binary, fetched by the agent, with the variable [Marker] in its
+// The scheduler launches tasks with an ExecutorInfo, from [Info], whose command
+// starts this same binary, fetched by the agent, with the variable [Marker] in its
 // environment. Each TaskInfo carries a [Task] as JSON in its data: the files, the
 // steps before the start, the command, the probes, and how to stop it. An
 // executor ends when the last of its tasks has ended, so one executor, with an

@@ -48,19 +48,12 @@ func (p policy) launch(v scheduler.View) []scheduler.Action {
 }
 
 // info is the task with its executor, which is this program on the agent. Where
-// the agents are other machines, a URI in the CommandInfo brings it there.
+// the agents are other machines, a URI brings it there.
 func (p policy) info(v scheduler.View, m offers.Match) mesos.TaskInfo {
-	marked, shell := "1", false
 	data, _ := json.Marshal(server(p.program, fmt.Sprint(m.Hostname, ":", m.Ports["http"]))) // a Task always has a form
 	return mesos.TaskInfo{
 		Name: "web", TaskID: mesos.TaskID{Value: "web"}, Resources: m.Resources, Data: data,
-		Executor: &mesos.ExecutorInfo{
-			Type: mesos.ExecutorInfo_CUSTOM, ExecutorID: mesos.ExecutorID{Value: "web"}, FrameworkID: &mesos.FrameworkID{Value: v.FrameworkID()},
-			Command: &mesos.CommandInfo{
-				Value: &p.program, Arguments: []string{p.program}, Shell: &shell,
-				Environment: &mesos.Environment{Variables: []mesos.Environment_Variable{{Name: executor.Marker, Value: &marked}}},
-			},
-		},
+		Executor: executor.Info(v.FrameworkID(), "web", p.program),
 	}
 }
 
