@@ -69,8 +69,18 @@ func (c *Cluster) newAgent(index int, cfg AgentConfig) (*Agent, error) {
 			cfg.Environment["PATH"] = path
 		}
 	}
+	dir := filepath.Join(c.dir, fmt.Sprintf("agent%d", index))
+	if cfg.Dir != "" {
+		var err error
+		if dir, err = filepath.Abs(cfg.Dir); err == nil {
+			err = os.MkdirAll(dir, 0o755)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("mesostest: Agents[%d]: Dir: %w", index, err)
+		}
+	}
 	a := &Agent{
-		c: c, index: index, cfg: cfg, dir: sandbox.WorkDir(filepath.Join(c.dir, fmt.Sprintf("agent%d", index))),
+		c: c, index: index, cfg: cfg, dir: sandbox.WorkDir(dir),
 		streams: map[string]func(*executor.Event){}, closers: map[string]func(){}, containers: map[string]*container{},
 	}
 	a.fetcher = &sandbox.Fetcher{CacheDir: filepath.Join(c.dir, fmt.Sprintf("cache%d", index))}
@@ -369,8 +379,10 @@ func (a *Agent) serveExecutor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if call.Type != executor.Call_SUBSCRIBE {
-		reply := a.step(model.ExecutorCall{Call: call})
-		respond(w, reply.Status, reply.Text)
+		if reply, ok := arrive(a.c, r, a.executorWay(call), a.executorMessage(call, call.Type.String(), true),
+			func() model.ExecutorReply { return a.step(model.ExecutorCall{Call: call}) }); ok {
+			respond(w, reply.Status, reply.Text)
+		}
 		return
 	}
 	kind, err := accepts(r)
@@ -388,7 +400,14 @@ func (a *Agent) serveExecutor(w http.ResponseWriter, r *http.Request) {
 	defer a.unsubscribe(name)
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(http.StatusOK)
-	stream(w, r, events, 0, func(e *executor.Event) ([]byte, error) { return encode(kind, e) }, nil)
+	arrived := newQueue[*executor.Event]()
+	go func() {
+		defer arrived.close()
+		events.each(r.Context(), func(e *executor.Event) {
+			a.c.carry("events of "+name, a.executorMessage(call, e.Type.String(), false), func() { arrived.push(e) })
+		})
+	}()
+	stream(w, r, arrived, 0, func(e *executor.Event) ([]byte, error) { return encode(kind, e) }, nil)
 }
 
 // subscribe steps a SUBSCRIBE with somebody ready for its events.

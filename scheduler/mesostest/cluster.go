@@ -30,14 +30,15 @@ type Cluster struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 	once    sync.Once
-	leases  []net.Listener // addresses of agents
 	masters []*Master
-	agents  []*Agent
 
-	electing sync.Mutex // held while a leader comes or goes
+	adding   sync.Mutex     // held while an agent is added
+	leases   []net.Listener // addresses of agents
+	electing sync.Mutex     // held while a leader comes or goes
 	mail     mail
 
 	mu       sync.Mutex
+	agents   []*Agent
 	address  string // of the leader, or of the last that there was
 	registry model.Registry
 	change   chan struct{} // closed at the next change
@@ -81,15 +82,11 @@ func (c *Cluster) start() error {
 			return fmt.Errorf("%w: no master was elected", err)
 		}
 	}
-	for i, cfg := range c.cfg.Agents {
-		a, err := c.newAgent(i, cfg)
+	for _, cfg := range c.cfg.Agents {
+		a, err := c.AddAgent(cfg)
 		if err != nil {
 			return err
 		}
-		c.electing.Lock()
-		c.agents = append(c.agents, a)
-		a.connect(c.currentMaster())
-		c.electing.Unlock()
 		// ... so that the i-th agent is always S<i>.
 		if err := c.Wait(c.ctx, func() bool { return a.ID() != "" }); err != nil {
 			return err
@@ -98,18 +95,43 @@ func (c *Cluster) start() error {
 	return nil
 }
 
+// AddAgent adds a machine to the running cluster. It registers a moment later.
+func (c *Cluster) AddAgent(cfg AgentConfig) (*Agent, error) {
+	if err := c.cfg.validateAgent(&cfg); err != nil {
+		return nil, fmt.Errorf("mesostest: agent: %w", err)
+	}
+	c.adding.Lock()
+	defer c.adding.Unlock()
+	if err := c.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("mesostest: agent: the cluster is closed: %w", err)
+	}
+	a, err := c.newAgent(len(c.Agents()), cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.electing.Lock()
+	defer c.electing.Unlock()
+	c.mu.Lock()
+	c.agents = append(c.agents, a)
+	c.mu.Unlock()
+	a.connect(c.currentMaster())
+	return a, nil
+}
+
 // Close ends the cluster: every process of every task, and all files unless
 // they are to be kept. It may be called again.
 func (c *Cluster) Close() error {
 	var err error
 	c.once.Do(func() {
+		c.adding.Lock()
+		defer c.adding.Unlock()
 		c.electing.Lock()
 		for _, p := range c.masters {
 			p.end((*candidacy).leave)
 		}
 		c.electing.Unlock()
 		var wg sync.WaitGroup
-		for _, a := range c.agents {
+		for _, a := range c.Agents() {
 			wg.Go(a.Stop)
 		}
 		wg.Wait()
@@ -144,10 +166,15 @@ func (c *Cluster) URL() string {
 func (c *Cluster) Dir() string { return c.dir }
 
 // Agent is the i-th agent.
-func (c *Cluster) Agent(i int) *Agent { return c.agents[i] }
+func (c *Cluster) Agent(i int) *Agent { return c.Agents()[i] }
 
-// Agents are all agents, in the order of the configuration.
-func (c *Cluster) Agents() []*Agent { return slices.Clone(c.agents) }
+// Agents are all agents, in the order of the configuration, and then those that
+// were added.
+func (c *Cluster) Agents() []*Agent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.agents)
+}
 
 // listen listens on an address that was perhaps in use a moment ago. A process
 // that is being started while a listener is closed keeps it open until it has

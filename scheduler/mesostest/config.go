@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +89,9 @@ type AgentConfig struct {
 	Attributes string
 	// Region and Zone are the agent's fault domain; none if empty.
 	Region, Zone string
+	// Dir is the work directory, which is made if it is not there and stays
+	// when the cluster is closed. One of its own in the cluster's directory.
+	Dir string
 	// Environment is given to every executor, besides what Mesos sets. It
 	// holds the PATH of this process unless given.
 	Environment map[string]string
@@ -145,24 +150,46 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, d := range []struct {
-		name string
-		d    time.Duration
-	}{
+	if err := positive([]duration{
 		{"AllocationInterval", c.AllocationInterval}, {"OfferTimeout", c.OfferTimeout}, {"Heartbeat", c.Heartbeat},
 		{"PingInterval", c.PingInterval}, {"ReregisterTimeout", c.ReregisterTimeout},
 		{"ZooKeeperSession", c.ZooKeeperSession},
-	} {
-		if d.d < 0 {
-			return fmt.Errorf("mesostest: %s is %v: want a positive duration", d.name, d.d)
-		}
+	}); err != nil {
+		return fmt.Errorf("mesostest: %w", err)
+	}
+	if err := c.validateMaster(); err != nil {
+		return fmt.Errorf("mesostest: %w", err)
 	}
 	if _, err := parseMinOffer(c.MinOffer); err != nil {
 		return err
 	}
 	for i := range c.Agents {
-		if err := c.Agents[i].validate(); err != nil {
+		if err := c.validateAgent(&c.Agents[i]); err != nil {
 			return fmt.Errorf("mesostest: Agents[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// validateAgent checks an agent of the cluster.
+func (c *Config) validateAgent(a *AgentConfig) error {
+	if a.Region != "" && c.Region == "" {
+		return fmt.Errorf("Region is %q, but the master has no fault domain, and such a master ignores agents that have one: "+
+			"want Region and Zone of the master too", a.Region)
+	}
+	return a.validate()
+}
+
+func (c *Config) validateMaster() error {
+	if c.MaxMissedPings < 0 {
+		return fmt.Errorf("MaxMissedPings is %d: want 1 or more", c.MaxMissedPings)
+	}
+	if (c.Region == "") != (c.Zone == "") {
+		return fmt.Errorf("Region is %q and Zone is %q: want both, or none", c.Region, c.Zone)
+	}
+	for _, principal := range slices.Sorted(maps.Keys(c.Credentials)) {
+		if principal == "" || strings.Contains(principal, ":") {
+			return fmt.Errorf("Credentials has the principal %q: want a name without a colon", principal)
 		}
 	}
 	return nil
@@ -196,6 +223,30 @@ func (a *AgentConfig) validate() error {
 	}
 	if a.Address != "" && net.ParseIP(a.Address) == nil {
 		return fmt.Errorf("Address %q: want an IP address", a.Address)
+	}
+	if strings.ContainsAny(a.Hostname, "/?#% \t\n") {
+		return fmt.Errorf("Hostname %q: want a host name", a.Hostname)
+	}
+	if (a.Region == "") != (a.Zone == "") {
+		return fmt.Errorf("Region is %q and Zone is %q: want both, or none", a.Region, a.Zone)
+	}
+	return positive([]duration{
+		{"RegistrationTimeout", a.RegistrationTimeout}, {"ShutdownGrace", a.ShutdownGrace}, {"RecoveryTimeout", a.RecoveryTimeout},
+		{"ReregistrationTimeout", a.ReregistrationTimeout}, {"RetryMin", a.RetryMin},
+	})
+}
+
+type duration struct {
+	name string
+	d    time.Duration
+}
+
+// positive checks that no duration is negative; zero is the default.
+func positive(ds []duration) error {
+	for _, d := range ds {
+		if d.d < 0 {
+			return fmt.Errorf("%s is %v: want a positive duration", d.name, d.d)
+		}
 	}
 	return nil
 }

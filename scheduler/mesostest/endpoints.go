@@ -67,8 +67,10 @@ func (m *master) serveEvents(w http.ResponseWriter, r *http.Request, kind string
 	}()
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(http.StatusOK)
-	stream(w, r, events, interval, func(e *mesosmaster.Event) ([]byte, error) { return encode(kind, e) },
-		&mesosmaster.Event{Type: mesosmaster.Event_HEARTBEAT})
+	stream(w, r, events, interval, func(e *mesosmaster.Event) ([]byte, error) {
+		m.running.wait(r.Context())
+		return encode(kind, e)
+	}, &mesosmaster.Event{Type: mesosmaster.Event_HEARTBEAT})
 }
 
 func (m *master) metrics() map[string]float64 {

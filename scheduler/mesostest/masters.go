@@ -206,7 +206,7 @@ func (p *Master) stepDown() {
 	p.c.mu.Lock()
 	p.c.registry = registry
 	p.c.mu.Unlock()
-	for _, a := range p.c.agents {
+	for _, a := range p.c.Agents() {
 		a.disconnect(true)
 	}
 	p.c.changed()
@@ -252,7 +252,7 @@ func (c *Cluster) elect(p *Master, server *http.Server) error {
 	c.mu.Unlock()
 	p.machine = m
 	p.mu.Unlock()
-	for _, a := range c.agents {
+	for _, a := range c.Agents() {
 		a.connect(m)
 	}
 	c.note("master %s leads", m.info.ID)

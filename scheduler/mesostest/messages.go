@@ -3,9 +3,11 @@ package mesostest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/mesos/mesos-go/api/v1/lib/executor"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/internal/model"
@@ -20,12 +22,15 @@ type Message struct {
 	// Registered, Ping, RunTasks, KillTask, UpdateFramework,
 	// AcknowledgeStatus, AcknowledgeOperation, ReconcileOperations, Apply,
 	// DrainAgent, TellExecutor, ShutdownExecutor, ShutdownFramework or
-	// ShutdownAgent the other.
+	// ShutdownAgent the other. Between an agent and a custom executor it is
+	// the type of the call or event after "executor/" ("executor/UPDATE",
+	// "executor/LAUNCH"), and of an operator's call to a master the same after
+	// "operator/".
 	Name string
-	// Agent is at one of its ends; nil if a scheduler is.
+	// Agent is at one of its ends; nil if a scheduler or an operator is.
 	Agent *Agent
-	// ToMaster tells calls from events, and what agents say from what they
-	// hear.
+	// ToMaster tells calls from events, and what agents say to masters from
+	// what they hear. A call of an executor is for its agent.
 	ToMaster bool
 	// FrameworkID and TaskID say what it is about, as far as there is one:
 	// not those of a new framework, or of several tasks.
@@ -34,11 +39,17 @@ type Message struct {
 
 func (m Message) String() string {
 	end, direction := "a scheduler", "to"
-	if m.Agent != nil {
-		end = "agent " + m.Agent.Hostname()
+	if strings.HasPrefix(m.Name, "operator/") {
+		end = "an operator"
 	}
 	if m.ToMaster {
 		direction = "from"
+	}
+	if m.Agent != nil {
+		end = "agent " + m.Agent.Hostname()
+	}
+	if strings.HasPrefix(m.Name, "executor/") {
+		end = "an executor on " + end
 	}
 	return fmt.Sprintf("%s %s %s", m.Name, direction, end)
 }
@@ -218,6 +229,20 @@ func (c *Cluster) carry(way string, msg Message, deliver func()) bool {
 	deliver()
 	c.mail.next(way)()
 	return true
+}
+
+// executorMessage describes what an agent and an executor say to each other.
+func (a *Agent) executorMessage(call *executor.Call, kind string, toAgent bool) Message {
+	msg := Message{Name: "executor/" + kind, Agent: a, ToMaster: toAgent, FrameworkID: call.FrameworkID.Value}
+	if call.Update != nil {
+		msg.TaskID = call.Update.Status.TaskID.Value
+	}
+	return msg
+}
+
+// executorWay names the connection of an executor's calls.
+func (a *Agent) executorWay(call *executor.Call) string {
+	return "calls of executor " + call.FrameworkID.Value + "/" + call.ExecutorID.Value
 }
 
 // callMessage describes a scheduler's call.

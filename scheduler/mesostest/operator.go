@@ -36,6 +36,9 @@ func (m *master) serveOperator(w http.ResponseWriter, r *http.Request, common *f
 		fail(w, err)
 		return
 	}
+	if _, ok := arrive(m.c, r, "calls of operators", Message{Name: "operator/" + call.Type.String(), ToMaster: true}, func() bool { return true }); !ok {
+		return
+	}
 	if call.Type == mesosmaster.Call_SUBSCRIBE {
 		m.serveEvents(w, r, kind)
 		return

@@ -147,20 +147,26 @@ func (m *master) serveScheduler(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive waits until a call has arrived, and returns the reply to it, or false
-// if the scheduler did not wait for that. If the call is lost on its way the
-// connection breaks.
+// receive waits until a scheduler's call has arrived, and returns the reply to
+// it; see arrive.
 func (m *master) receive(r *http.Request, call *scheduler.Call, arrived func() model.Reply) (model.Reply, bool) {
 	msg := callMessage(call)
-	replies := make(chan model.Reply, 2) // it may arrive twice
-	if !m.c.carry("calls of "+msg.FrameworkID, msg, func() { replies <- arrived() }) {
+	return arrive(m.c, r, "calls of "+msg.FrameworkID, msg, arrived)
+}
+
+// arrive waits until a call has come its way, and returns the reply to it, or
+// false if the caller did not wait for that. If the call is lost the connection
+// breaks.
+func arrive[T any](c *Cluster, r *http.Request, way string, msg Message, arrived func() T) (reply T, ok bool) {
+	replies := make(chan T, 2) // it may arrive twice
+	if !c.carry(way, msg, func() { replies <- arrived() }) {
 		panic(http.ErrAbortHandler)
 	}
 	select {
 	case reply := <-replies:
 		return reply, true
 	case <-r.Context().Done():
-		return model.Reply{}, false
+		return reply, false
 	}
 }
 
