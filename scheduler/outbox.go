@@ -22,9 +22,10 @@ const (
 	// callTries is how often a call is sent that fails in a way which may pass.
 	callTries = 5
 
-	// ackLanes is how many acknowledgements are under way at once. They are
-	// for different tasks (an agent sends the next status of a task after the
-	// acknowledgement of the last), so their order means nothing.
+	// ackLanes is how many acknowledgements are under way at once, each on a
+	// connection of its own. They are for different tasks (an agent sends the
+	// next status of a task after the acknowledgement of the last), so their
+	// order means nothing.
 	ackLanes = 8
 )
 
@@ -145,7 +146,16 @@ func acknowledgements(calls []outgoing) int {
 	return len(calls)
 }
 
+// sendAtOnce sends acknowledgements: a burst one behind the other, and those of
+// which that cannot be, each by itself.
 func (s *sender) sendAtOnce(ctx context.Context, calls []outgoing) {
+	if len(calls) >= pipelineFrom {
+		done, err := s.transport.pipeline(ctx, s.url, s.streamID, calls)
+		if err != nil && ctx.Err() == nil {
+			s.log.Debug("acknowledgements one by one", slog.Int("sent", done), slog.String("error", err.Error()))
+		}
+		calls = calls[done:]
+	}
 	queue := make(chan outgoing)
 	var lanes sync.WaitGroup
 	for range min(ackLanes, len(calls)) {

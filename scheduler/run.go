@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	// eventQueue is how many events wait for the loop before the stream does.
-	eventQueue = 256
-
-	// maxBatch is how many events are saved together, at most.
+	// maxBatch is how many events are saved together, at most, and how many
+	// wait for the loop before the stream does.
 	maxBatch = 1000
 
 	seedSize = 32
@@ -57,7 +55,7 @@ func Run(ctx context.Context, c Config) error {
 		masters:   masters,
 		transport: newTransport(c),
 		outbox:    newOutbox(),
-		events:    make(chan Event, eventQueue),
+		events:    make(chan Event, maxBatch),
 		shop:      newWorkshop(c.Handler),
 		letters:   newCorrespondence(),
 	}

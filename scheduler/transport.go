@@ -3,6 +3,7 @@ package scheduler
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ const (
 	mediaType    = "application/x-protobuf"
 	streamHeader = "Mesos-Stream-Id"
 
+	dialTimeout  = 10 * time.Second
 	maxRedirects = 5
 	maxErrorBody = 4 << 10
 )
@@ -27,6 +29,7 @@ const (
 // transport speaks HTTP with masters.
 type transport struct {
 	client     *http.Client
+	tls        *tls.Config
 	credential Credential
 	authorize  func(*http.Request) error
 }
@@ -36,7 +39,7 @@ func newTransport(c Config) *transport {
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                 http.ProxyFromEnvironment,
-				DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+				DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 				TLSClientConfig:       c.TLS,
 				TLSHandshakeTimeout:   10 * time.Second,
 				ResponseHeaderTimeout: 15 * time.Second,
@@ -47,6 +50,7 @@ func newTransport(c Config) *transport {
 			// A redirect has to keep the stream id, and is remembered.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		tls:        c.TLS,
 		credential: c.Credential,
 		authorize:  c.Authorize,
 	}
@@ -88,6 +92,14 @@ func (t *transport) post(ctx context.Context, u *url.URL, streamID string, call 
 }
 
 func (t *transport) postOnce(ctx context.Context, u *url.URL, streamID string, body []byte) (*http.Response, error) {
+	req, err := t.request(ctx, u, streamID, body)
+	if err != nil {
+		return nil, err
+	}
+	return t.client.Do(req)
+}
+
+func (t *transport) request(ctx context.Context, u *url.URL, streamID string, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -105,7 +117,7 @@ func (t *transport) postOnce(ctx context.Context, u *url.URL, streamID string, b
 			return nil, fmt.Errorf("authorize: %w", err)
 		}
 	}
-	return t.client.Do(req)
+	return req, nil
 }
 
 // redirect is where a reply points to; nil: nowhere. Mesos sends a
