@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"sync"
@@ -172,9 +173,11 @@ func (s *sender) sendAtOnce(ctx context.Context, calls []outgoing) {
 	lanes.Wait()
 }
 
-// send sends a call. When it fails the subscription stays: a call that the
-// master refuses would be refused on the next one too, and one that got lost
-// is made up for by reconciliation and by the master's own repetitions.
+// send sends a call. One that the master refuses would be refused on the next
+// subscription too, so this one stays. One that got lost ends it: a DECLINE,
+// REVIVE or SUPPRESS that never arrived would leave master and machine of
+// different minds for ever, and the next subscription voids all offers and
+// filters. Messages may get lost.
 func (s *sender) send(ctx context.Context, call outgoing) {
 	wait := firstBackoff
 	for try := 1; ; try++ {
@@ -198,8 +201,12 @@ func (s *sender) send(ctx context.Context, call outgoing) {
 			continue
 		}
 		s.log.Warn("call failed", slog.String("call", call.Type.String()), slog.String("error", err.Error()))
-		if call.Type == sched.Call_ACCEPT && !final {
+		switch {
+		case final || call.Type == sched.Call_MESSAGE:
+		case call.Type == sched.Call_ACCEPT:
 			s.giveBack(ctx, call)
+		default:
+			s.end(fmt.Errorf("%s was lost: %w", call.Type, err))
 		}
 		return
 	}
