@@ -49,6 +49,9 @@ type ExecutorReport struct {
 	Launched, Terminated, Completed []mesos.Task
 }
 
+// Total is what the agent has, with the reservations and volumes on it.
+func (a *Agent) Total() []mesos.Resource { return a.total.Wire(wholeFormat) }
+
 // Report returns what the agent knows.
 func (a *Agent) Report() AgentReport {
 	out := AgentReport{Info: a.cfg.Info, Total: reported(a.total), Draining: a.draining}

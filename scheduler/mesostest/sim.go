@@ -35,6 +35,8 @@ type SimConfig struct {
 	// functions of the world.
 	Rules []Rule
 
+	thorough bool // the master's books are checked after every step
+
 	// Shrink is how many simulations a finding may cost to make it small. 400;
 	// less than 0: none.
 	Shrink int

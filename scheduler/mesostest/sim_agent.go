@@ -212,6 +212,7 @@ func (w *World) breakWith(a *simAgent, k FaultKind) {
 }
 
 func (w *World) setLink(a *simAgent, link string) {
+	w.changes++
 	delete(w.links, a.link)
 	a.link = link
 	if link != "" {
@@ -274,6 +275,7 @@ func (w *World) stopAgent(a *simAgent, alive bool) {
 		return
 	}
 	a.up = false
+	w.changes++
 	w.unlink(a)
 	for _, e := range a.list() {
 		e.stream = ""
@@ -305,6 +307,9 @@ func (w *World) startAgent(a *simAgent, alive bool) {
 	}
 	w.after(100*time.Millisecond, func() { w.link(a) })
 }
+
+// reachable says whether the agent and the master can talk.
+func (a *simAgent) reachable() bool { return a.link != "" && !a.cut && a.up }
 
 // list is what runs on the machine, in the order of containers' names.
 func (a *simAgent) list() []*simExecutor {

@@ -275,10 +275,10 @@ func (w *World) exit(e *simExecutor, status int) {
 	if e.over {
 		return
 	}
-	e.end()
 	for _, t := range e.tasks {
 		w.rules.stopped(w, t)
 	}
+	e.end()
 	if e.agent.up {
 		w.exitedWith(e, status)
 	}

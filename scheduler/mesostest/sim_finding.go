@@ -49,6 +49,9 @@ func (f *Finding) Save(dir, name string) (string, error) {
 // shrink makes a finding as small as it gets with the tries there are, and
 // writes its history.
 func (s *Sim) shrink(f *Finding) *Finding {
+	thorough := *s
+	thorough.cfg.thorough = true
+	s = &thorough
 	x := &shrinker{sim: s, best: f, left: max(s.cfg.Shrink, 0)}
 	f.Found = len(f.Script.Faults)
 	for again := true; again && x.left > 0; {

@@ -26,13 +26,14 @@ func (o *observer) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Acti
 				p, eventName(ev), showActions(actions), showActions(again))
 		}
 	}
-	if p.w.quiet {
+	if p.w.quiet && p.facts.look {
+		p.facts.look = false
 		o.look(v)
 	}
 	return actions
 }
 
-// look asks for the goal once the storm is over.
+// look asks for the goal, whenever World.look wants to know.
 func (o *observer) look(v scheduler.View) {
 	f := o.p.simFramework
 	f.facts.goal = nil
@@ -62,19 +63,23 @@ type SimTask struct {
 	Reachable bool
 }
 
-// Running are the tasks of all frameworks that run, in the order of agents.
+// Running are the tasks of all frameworks that run, in the order of agents. The
+// list is shared by all who ask.
 func (w *World) Running() []SimTask {
-	var out []SimTask
+	if w.runningAt == w.changes {
+		return w.running
+	}
+	w.running, w.runningAt = nil, w.changes
 	for _, a := range w.agents {
 		for _, e := range a.list() {
 			for _, t := range e.tasks {
 				if t.runs && e.owner != nil {
-					out = append(out, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.link != "" && !a.cut && a.up})
+					w.running = append(w.running, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.reachable()})
 				}
 			}
 		}
 	}
-	return out
+	return w.running
 }
 
 // Runs says whether a task of a framework runs.
@@ -99,7 +104,7 @@ type Reservation struct {
 func (w *World) Reserved(role string) []Reservation {
 	var out []Reservation
 	for _, a := range w.agents {
-		for _, r := range a.model.Report().Total {
+		for _, r := range a.model.Total() {
 			if len(r.Reservations) > 0 && roleOf(r) == role {
 				out = append(out, Reservation{a.cfg, a.model.ID(), r})
 			}

@@ -162,7 +162,7 @@ func (d *ringDecision) place() {
 		if d.used[o.AgentID.Value] {
 			continue
 		}
-		d.do(scheduler.Decline{Offers: []mesos.OfferID{o.ID}, Refuse: 20 * time.Second, Reason: "nothing to do"})
+		d.do(scheduler.Decline{Offers: []mesos.OfferID{o.ID}, Refuse: 2 * time.Minute, Reason: "nothing to do"})
 	}
 }
 

@@ -37,7 +37,7 @@ import (
 const offerSlack = 3 * time.Minute
 
 // checkEvery is how many steps pass between two looks at all of a master's
-// books.
+// books, but for runs that shrink a finding.
 const checkEvery = 1 << 10
 
 // ruleBook is what rules know of all frameworks.
@@ -45,6 +45,7 @@ type ruleBook struct {
 	containers int
 	volumes    map[string]*simVolume // by persistence id and agent
 	unchecked  int
+	wrongSince int64 // the master's books; 0: they are not
 }
 
 type simVolume struct {
@@ -66,6 +67,7 @@ type facts struct {
 	made     map[string]int             // volumes, by id
 	gone     map[string]int             // of those, destroyed
 	known    map[string]bool            // once quiet: tasks that its view takes for running
+	look     bool                       // its handler is to be asked for its goal
 	goal     error                      // once quiet: what is missing
 	wishes   []any                      // once quiet: what its operator wants
 	asked    int
@@ -302,6 +304,7 @@ func (r *ruleBook) began(w *World, t *simTask) {
 
 func (r *ruleBook) running(w *World, t *simTask) {
 	t.runs = true
+	w.changes++
 	f := t.executor.owner
 	if f == nil {
 		return
@@ -323,6 +326,7 @@ func (r *ruleBook) running(w *World, t *simTask) {
 func (r *ruleBook) stopped(w *World, t *simTask) {
 	if t.runs {
 		t.runs = false
+		w.changes++
 		w.checkRules()
 	}
 }
@@ -388,21 +392,33 @@ func roleOf(res mesos.Resource) string {
 
 // checkConservation looks at the master's books: at all of them now and then.
 func (w *World) checkConservation() {
-	if w.rules.unchecked++; w.rules.unchecked < checkEvery || w.master == nil {
+	if w.rules.unchecked++; w.rules.unchecked < checkEvery && !w.cfg.thorough {
 		return
 	}
 	w.rules.unchecked = 0
 	w.checkBooks()
 }
 
+// checkBooks fails when the books have been wrong for a while. When a launch
+// and the reservation that it is on are both lost, an agent that registers
+// again has less than its tasks were given, until the master has asked it.
 func (w *World) checkBooks() {
 	if w.master == nil {
 		return
 	}
-	if err := w.master.Check(); err != nil {
+	err := w.master.Check()
+	switch {
+	case err == nil:
+		w.rules.wrongSince = 0
+	case w.rules.wrongSince == 0 && !w.done:
+		w.rules.wrongSince = w.now
+	case w.done || w.now-w.rules.wrongSince > int64(booksSettle):
 		w.fail("resources are conserved", "%v", err)
 	}
 }
+
+// booksSettle is how long books may be wrong.
+const booksSettle = time.Minute
 
 // The end.
 
@@ -411,6 +427,17 @@ const settled = 2 * time.Minute
 
 // look sees, once the storm is over, whether all is well.
 func (w *World) look() {
+	for _, f := range w.frameworks {
+		f.facts.look = true
+		for _, p := range f.processes {
+			p.receive(simNews{scheduler.Tick{}, false})
+		}
+	}
+	w.after(time.Minute, w.judge)
+}
+
+// judge draws the conclusion from what the handlers answered.
+func (w *World) judge() {
 	var missing *simFramework
 	for _, f := range w.frameworks {
 		if !f.finished && (f.facts.goal != nil || len(f.processes) == 0) {
@@ -432,7 +459,7 @@ func (w *World) look() {
 		}
 		w.settle()
 	}
-	w.after(10*time.Second, w.look)
+	w.look()
 }
 
 // settle lets operators do what they want done, and handlers say what is

@@ -129,6 +129,10 @@ func (p *simProcess) subscribe() {
 	if p.dead {
 		return
 	}
+	if !p.fearless && p.store.save(p.epoch, nil) != nil { // it asks before it takes the subscription
+		p.die("is fenced")
+		return
+	}
 	p.streams++
 	p.joined = false
 	p.stream = p.w.open(fmt.Sprintf("%s/%d", p.Name, p.streams), p, p.machine.Subscribe(p.info))
@@ -301,11 +305,12 @@ func (p *simProcess) carryOut(e scheduler.Effects) {
 		p.busy = false
 		return
 	}
-	if len(e.Save) == 0 {
+	if len(e.Save)+len(e.Send)+len(e.Start) == 0 {
 		p.afterSave(e)
 		p.busy = false
 		return
 	}
+	// With nothing to save it asks whether to act is still its own.
 	if pick, ok := p.w.take(SaveSlow); ok {
 		p.w.after(time.Duration(pick%60_000)*time.Millisecond, func() {
 			p.save(e)
@@ -346,7 +351,7 @@ func (p *simProcess) save(e scheduler.Effects) {
 		p.die("cannot save: " + err.Error())
 		return
 	}
-	if w.tell != nil {
+	if w.tell != nil && len(e.Save) > 0 {
 		w.say("%s saves %s", p, showKeys(e.Save))
 	}
 	p.afterSave(e)

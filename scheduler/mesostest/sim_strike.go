@@ -8,7 +8,6 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesokit/mesokit/internal/model"
-	"github.com/mesokit/mesokit/scheduler"
 )
 
 // maxArmed is how many faults of one kind wait for something to break.
@@ -100,6 +99,7 @@ func (w *World) agentFault(k FaultKind, pick int) bool {
 			return false
 		}
 		a.cut = true
+		w.changes++
 		w.armed.cuts = append(w.armed.cuts, a)
 	case AgentRestarted:
 		w.stopAgent(a, true)
@@ -144,6 +144,7 @@ func (w *World) replaceAgent(a *simAgent) {
 func (w *World) heal(a *simAgent) {
 	w.armed.cuts = slices.DeleteFunc(w.armed.cuts, func(x *simAgent) bool { return x == a })
 	a.cut = false
+	w.changes++
 	if a.up {
 		w.relink(a, time.Second)
 	}
@@ -182,7 +183,7 @@ func (w *World) operatorFault(k FaultKind, pick int) bool {
 		undo = []model.OperatorRequest{model.SetSchedule{}}
 		if pick%2 == 0 { // it does not stay with the announcement
 			do = append(do, model.StartMaintenance{Machines: []mesos.MachineID{machine}})
-			undo = []model.OperatorRequest{model.StopMaintenance{Machines: []mesos.MachineID{machine}}}
+			undo = []model.OperatorRequest{model.StopMaintenance{Machines: []mesos.MachineID{machine}}, model.SetSchedule{}}
 		}
 	}
 	a.busy = true
@@ -209,10 +210,11 @@ func (w *World) operate(a *simAgent, requests []model.OperatorRequest, pause tim
 	if w.tell != nil {
 		w.say("operator: %T of %s: %d %s", requests[0], a.cfg.Hostname, r.Status, r.Text)
 	}
-	// The leader may die of the request, and the next may not know the agent yet.
+	// The leader may die of the request; the next may not know the agent yet, or
+	// it is not empty.
 	d, ok := requests[0].(model.Deactivate)
-	unknown := r.Status == 404 && ok && d.ID == a.model.ID()
-	if r.Status == 503 || r.Status == 0 || unknown {
+	early := r.Status != 200 && ok && d.On && d.ID == a.model.ID()
+	if r.Status == 503 || r.Status == 0 || early {
 		w.after(5*time.Second, func() { w.operate(a, requests, pause, then) })
 		return
 	}
@@ -317,9 +319,6 @@ func (w *World) calm() {
 	for _, f := range w.frameworks {
 		f.dieIn = 0
 		f.facts.goal = errors.New("its handler was not asked")
-		for _, p := range f.processes {
-			p.receive(simNews{scheduler.Tick{}, false})
-		}
 	}
 	w.after(recovery, w.look)
 }

@@ -59,3 +59,5 @@ func TestSimEveryKind(t *testing.T) {
 		})
 	}
 }
+
+func TestSimSoak(t *testing.T) { SoakTest(t, ringConfig(ring{name: "ring", nodes: 3})) }

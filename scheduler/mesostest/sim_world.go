@@ -30,15 +30,19 @@ type World struct {
 	frameworks []*simFramework
 	rival      *simRival
 
-	armed    armed
-	quiet    bool // the storm is over
-	reached  int64
-	done     bool
-	checked  int // the agent whose account was checked last
-	rules    ruleBook
-	coverage Coverage
-	broken   *violation
-	tell     func(line string) // nil unless somebody reads the history
+	armed   armed
+	quiet   bool // the storm is over
+	reached int64
+	done    bool
+	checked int // the agent whose account was checked last
+	rules   ruleBook
+	// changes counts what Running shows; running is as of runningAt.
+	changes   uint64
+	running   []SimTask
+	runningAt uint64
+	coverage  Coverage
+	broken    *violation
+	tell      func(line string) // nil unless somebody reads the history
 }
 
 // armed are faults that wait for what they are to break.
@@ -76,6 +80,7 @@ func (s *Sim) world(script Script) (*World, error) {
 		random:  rand.New(rand.NewPCG(script.Seed, 1<<32)),
 		streams: map[string]*simStream{}, links: map[string]*simAgent{},
 	}
+	w.changes = 1
 	w.coverage = Coverage{Runs: 1}
 	w.coverage.Add(Coverage{}) // makes its maps
 	w.rules = newRuleBook()
@@ -162,12 +167,17 @@ func (w *World) luck(words ...string) uint64 {
 
 // Masters.
 
+// allocationInterval is longer than Mesos's second, so that fewer steps are
+// rounds that offer nothing.
+const allocationInterval = 5 * time.Second
+
 // elect starts a master with what its predecessor left in the registry.
 func (w *World) elect(registry model.Registry) {
 	w.masters++
 	w.election++
 	w.master = model.NewMaster(model.Config{
-		Info: mesos.MasterInfo{ID: fmt.Sprintf("M%d", w.masters), Hostname: new(fmt.Sprintf("master-%d", w.masters)), Port: new(uint32(5050)), Version: new("1.12.0")},
+		AllocationInterval: allocationInterval,
+		Info:               mesos.MasterInfo{ID: fmt.Sprintf("M%d", w.masters), Hostname: new(fmt.Sprintf("master-%d", w.masters)), Port: new(uint32(5050)), Version: new("1.12.0")},
 	}, registry, w.Now())
 	w.say("master M%d leads", w.masters)
 	w.masterWake = 0
