@@ -80,7 +80,7 @@ func TestCheckClasspath(t *testing.T) {
 	assert.ErrorContains(t, CheckClasspath("/", empty+"/*"), "no jars in "+empty+" on this machine")
 	assert.ErrorContains(t, CheckClasspath("/", filepath.Join(dir, "none")+"/*"), "no jars in ")
 	assert.NoError(t, CheckClasspath(dir, "a.jar:*"))
-	err := CheckClasspath("/", jar + ":" + filepath.Join(dir, "b.jar"))
+	err := CheckClasspath("/", jar+":"+filepath.Join(dir, "b.jar"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.NotContains(t, err.Error(), "a.jar")
 }
