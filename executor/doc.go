@@ -106,8 +106,8 @@
 //
 // # Faults
 //
-// Each of these is provoked by a test, with real processes; those whose name begins
-// with TestCluster run on the embedded Mesos.
+// Each of these is provoked by a test, but for the clock with real processes; those
+// whose name begins with TestCluster run on the embedded Mesos.
 //
 //	agent restarted                       nothing is noticed            TestClusterAgentRestarts
 //	agent stays away                      server stopped                TestAgentThatStaysAwayEndsTheServer
@@ -125,7 +125,8 @@
 //	scheduler frozen or away, network cut lease ends, and comes again   TestClusterLease
 //	executor frozen                       lease ends                    TestClusterLeaseOfAFrozenExecutor
 //	sidecar fails                         as its description says       TestClusterSidecar
-//	probe hangs                           counts as failed, is ended    TestProbeDoesNotSurvive
+//	executor killed during a probe        nothing survives              TestProbeDoesNotSurvive
+//	clock steps back                      nothing is forgotten          FuzzCore
 //	somebody looks for a secret           it is in its file only        TestClusterSecretIsNowhere
 //
 // # How it is built
