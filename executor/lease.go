@@ -20,6 +20,8 @@ import (
 // the time that messages take only shortens it. A frozen executor does not
 // lengthen it: the guard process keeps the time too. Suspending the whole
 // machine does, because its clock stands still with it.
+//
+// The lease is the server's: sidecars run without it, and end with the task.
 type Lease struct {
 	// Within is how long a grant holds: at least one second. The executor asks four
 	// times as often.
