@@ -48,11 +48,17 @@ type Cluster struct {
 // maxJournal bounds the lines that a failed test prints.
 const maxJournal = 200
 
+// configError is what is wrong with a configuration.
+type configError struct{ error }
+
+func (e configError) Unwrap() error        { return e.error }
+func (e configError) Is(target error) bool { return target == ErrConfig }
+
 // Start starts a cluster. It lives until Close, or until ctx ends.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg.Agents = slices.Clone(cfg.Agents)
 	if err := cfg.validate(); err != nil {
-		return nil, err
+		return nil, configError{err}
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "mesos-")
 	if err != nil {
@@ -98,7 +104,7 @@ func (c *Cluster) start() error {
 // AddAgent adds a machine to the running cluster. It registers a moment later.
 func (c *Cluster) AddAgent(cfg AgentConfig) (*Agent, error) {
 	if err := c.cfg.validateAgent(&cfg); err != nil {
-		return nil, fmt.Errorf("mesostest: agent: %w", err)
+		return nil, configError{fmt.Errorf("mesostest: agent: %w", err)}
 	}
 	c.adding.Lock()
 	defer c.adding.Unlock()

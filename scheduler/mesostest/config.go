@@ -19,6 +19,9 @@ import (
 	"github.com/mesokit/mesokit/internal/detector"
 )
 
+// ErrConfig is in the error of [Start] and [Cluster.AddAgent] if the configuration cannot be right.
+var ErrConfig = errors.New("mesostest: bad configuration")
+
 // Config describes a cluster. The zero value is a master without agents.
 type Config struct {
 	// Agents are the machines of the cluster, in order.

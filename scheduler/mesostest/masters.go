@@ -159,6 +159,9 @@ func (p *Master) Pause() {
 	p.c.note("master at %s paused", p.Address())
 }
 
+// Paused reports whether the master's process is stopped by [Master.Pause].
+func (p *Master) Paused() bool { return !p.running.isOpen() }
+
 // Resume lets a master that was paused go on.
 func (p *Master) Resume() {
 	p.mu.Lock()

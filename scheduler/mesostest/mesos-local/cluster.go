@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,15 +24,16 @@ import (
 type cluster struct {
 	mesostest.Config // less Agents
 	control          string
+	certFile         string
+	keyFile          string
 	agents           []agent
 }
 
 // agent is an entry of the list of agents.
 type agent struct {
 	mesostest.AgentConfig
-	at      string // where it was given, before the name of a field
-	count   int
-	workDir string
+	at    string // where it was given, before the name of a field
+	count int
 }
 
 // defaultAgents run if none are asked for.
@@ -59,6 +61,12 @@ func (c *cluster) fields() []field {
 		durationField("agent_ping_timeout", &c.PingInterval, "`time` in which an agent must answer a ping (default 1s; Mesos: 15s)"),
 		countField("max_agent_ping_timeouts", &c.MaxMissedPings, "`number` of pings missed in a row that make an agent unreachable (default 3; Mesos: 5)"),
 		durationField("agent_reregister_timeout", &c.ReregisterTimeout, "`time` that a restarted master waits for its agents (default 10m)"),
+		durationField("heartbeat_interval", &c.Heartbeat, "`time` between two heartbeats of a subscription (default 15s)"),
+		textField("zk", &c.ZooKeeper, "zk://host:port,host:port/path", "where the masters elect their leader, `zk://host:port/path` (default nowhere: the one master leads)"),
+		durationField("zk_session_timeout", &c.ZooKeeperSession, "`time` that ZooKeeper waits for a master that is silent (default 10s)"),
+		countField("standbys", &c.Standbys, "`number` of masters besides the first, at free ports of the same host; they need zk (default 0)"),
+		textField("ssl_cert_file", &c.certFile, "a file with a certificate", "`file` with the masters' certificate in PEM: they serve https (default http)"),
+		textField("ssl_key_file", &c.keyFile, "a file with a private key", "`file` with its private key"),
 		mapField("credentials", &c.Credentials, "secrets by principal, such as {marathon: s3cret}", ""),
 		listField("agents", c.add, "a list of agents, such as [{hostname: host1.test}]", ""),
 	}
@@ -76,7 +84,7 @@ func (a *agent) fields() []field {
 		textField("attributes", &a.Attributes, "text, such as rack:r1;level:2", "such as rack:r1;level:2"),
 		textField("region", &a.Region, "a name", "region of its fault domain; the master must have one too"),
 		textField("zone", &a.Zone, "a name", "zone of its fault domain"),
-		textField("work_dir", &a.workDir, "a directory that is empty or does not exist yet",
+		textField("work_dir", &a.Dir, "a directory that is empty or does not exist yet",
 			"its work directory, cleared at the end unless keep is set (default one in dir)"),
 		mapField("environment", &a.Environment, "values by name, such as {JAVA_HOME: /opt/java}",
 			"variables of its executors (default this process's PATH)"),
@@ -187,12 +195,18 @@ func (c *cluster) validate() error {
 			complain("dir is %q: want a directory that exists", c.Dir)
 		}
 	}
-	ownDir := func(a agent) bool { return a.workDir != "" }
+	ownDir := func(a agent) bool { return a.Dir != "" }
 	if c.KeepFiles && c.Dir == "" && !slices.ContainsFunc(c.agents, ownDir) {
 		complain("keep is true: want dir or a work_dir as well, which says where the files are kept")
 	}
 	if (c.Region == "") != (c.Zone == "") {
 		complain("region is %q and zone is %q: want both, or none", c.Region, c.Zone)
+	}
+	if c.Standbys > 0 && c.ZooKeeper == "" {
+		complain("standbys is %d: want zk as well, where the masters elect their leader", c.Standbys)
+	}
+	if err := c.loadTLS(); err != nil {
+		complain("%w", err)
 	}
 	for _, principal := range slices.Sorted(maps.Keys(c.Credentials)) {
 		if principal == "" || strings.Contains(principal, ":") {
@@ -204,7 +218,7 @@ func (c *cluster) validate() error {
 		for _, err := range a.validate(c.Region != "") {
 			complain("%s%w", a.at, err)
 		}
-		for _, own := range [][2]string{{"hostname", a.Hostname}, {"ip", a.Address}, {"work_dir", a.workDir}} {
+		for _, own := range [][2]string{{"hostname", a.Hostname}, {"ip", a.Address}, {"work_dir", a.Dir}} {
 			if own[1] == "" || own[1] == "127.0.0.1" { // where several may be, each with a port of its own
 				continue
 			}
@@ -217,6 +231,22 @@ func (c *cluster) validate() error {
 	return all
 }
 
+// loadTLS reads the certificate, if there is to be one.
+func (c *cluster) loadTLS() error {
+	if c.certFile == "" && c.keyFile == "" {
+		return nil
+	}
+	if c.certFile == "" || c.keyFile == "" {
+		return fmt.Errorf("ssl_cert_file is %q and ssl_key_file is %q: want both, or none", c.certFile, c.keyFile)
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("ssl_cert_file is %q and ssl_key_file is %q: want a certificate and its key in PEM: %w", c.certFile, c.keyFile, err)
+	}
+	c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	return nil
+}
+
 // validate returns all that is wrong with an agent; domain says whether the
 // master has a fault domain.
 func (a *agent) validate(domain bool) (all []error) {
@@ -227,7 +257,7 @@ func (a *agent) validate(domain bool) (all []error) {
 	if a.Address != "" && net.ParseIP(a.Address) == nil {
 		complain("ip is %q: want an IP address of this machine, such as 127.0.2.1", a.Address)
 	}
-	if a.count > 1 && (a.Hostname != "" || a.Address != "" || a.workDir != "") {
+	if a.count > 1 && (a.Hostname != "" || a.Address != "" || a.Dir != "") {
 		complain("count is %d: want 1 where hostname, ip or work_dir is given, which no two agents can share", a.count)
 	}
 	switch {
@@ -236,20 +266,20 @@ func (a *agent) validate(domain bool) (all []error) {
 	case a.Region != "" && !domain:
 		complain("region is %q, but the master has no fault domain, and such a master ignores agents that have one: want region and zone of the master too", a.Region)
 	}
-	if a.workDir == "" {
+	if a.Dir == "" {
 		return all
 	}
-	entries, err := os.ReadDir(a.workDir)
+	entries, err := os.ReadDir(a.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if info, err := os.Stat(filepath.Dir(a.workDir)); err != nil || !info.IsDir() {
-			complain("work_dir is %q: want it in a directory that exists", a.workDir)
+		if info, err := os.Stat(filepath.Dir(a.Dir)); err != nil || !info.IsDir() {
+			complain("work_dir is %q: want it in a directory that exists", a.Dir)
 		}
 	case err != nil:
-		complain("work_dir is %q: want a directory that is empty or does not exist yet: %w", a.workDir, err)
+		complain("work_dir is %q: want a directory that is empty or does not exist yet: %w", a.Dir, err)
 	case len(entries) > 0:
 		complain("work_dir is %q, which holds %q: want a directory that is empty or does not exist yet, for it is cleared at the end",
-			a.workDir, entries[0].Name())
+			a.Dir, entries[0].Name())
 	}
 	return all
 }

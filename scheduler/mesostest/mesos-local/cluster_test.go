@@ -147,6 +147,9 @@ func TestBadClusterFile(t *testing.T) {
 		{"work directory nowhere", "agents: [{work_dir: /no/such/directory}]", []string{"agents[0].work_dir", "want it in a directory that exists"}},
 		{"work directory that is a file", "agents: [{work_dir: " + filepath.Join(full, "precious") + "}]",
 			[]string{"agents[0].work_dir", "want a directory that is empty or does not exist yet"}},
+		{"standbys alone", "standbys: 2", []string{"standbys is 2: want zk as well, where the masters elect their leader"}},
+		{"certificate alone", "ssl_cert_file: x", []string{`ssl_cert_file is "x" and ssl_key_file is "": want both, or none`}},
+		{"no certificate", "{ssl_cert_file: /no/such, ssl_key_file: /no/such}", []string{"want a certificate and its key in PEM: open /no/such"}},
 		{"all at once", "address: x\nfoo: 1\nagents: [{bar: 1}, {count: x}]",
 			[]string{"foo is no field", "agents[0].bar is no field", `agents[1].count is "x"`}},
 	} {
@@ -188,7 +191,7 @@ func TestBadCommandLine(t *testing.T) {
 		{"broken agent", []string{"--agent", "{"}, 2, `--agent is "{": want a mapping such as {hostname: host1.test}`},
 		{"agent that cannot be", []string{"--agent", "{ip: x}"}, 2, `--agent {ip: x}: ip is "x": want an IP address`},
 		{"credential without a secret", []string{"--credential", "marathon"}, 2, "--credential has no equals sign: want principal=secret"},
-		{"bad resources", []string{"--agent", "{resources: 'cpus:x'}"}, 1, `Resources: cpus: "x": want a number of 0 or more`},
+		{"bad resources", []string{"--agent", "{resources: 'cpus:x'}"}, 2, `Resources: cpus: "x": want a number of 0 or more`},
 		{"address in use", []string{"--address", taken.Addr().String()}, 1, "address already in use"},
 		{"control address in use", []string{"--control", taken.Addr().String()}, 1, "control: listen tcp " + taken.Addr().String()},
 	} {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -20,6 +22,11 @@ import (
 type control struct {
 	cluster *mesostest.Cluster
 	change  sync.Mutex // held while something is done
+
+	mu     sync.Mutex
+	added  []agent  // at run time
+	faults []*fault // those that were not ended, in the order of their numbers
+	last   int      // number of the last fault
 }
 
 func newControl(c *mesostest.Cluster) *control { return &control{cluster: c} }
@@ -35,6 +42,13 @@ type (
 		Address string `json:"address"`
 		URL     string `json:"url"`
 		Leading bool   `json:"leading"`
+	}
+	memberStatus struct {
+		Number  int    `json:"number"`
+		Address string `json:"address"`
+		Up      bool   `json:"up"`
+		Leading bool   `json:"leading"`
+		Paused  bool   `json:"paused"`
 	}
 	agentStatus struct {
 		Number      int    `json:"number"`
@@ -83,6 +97,15 @@ var actions = map[string]func(*mesostest.Agent) error{
 	"reset":     (*mesostest.Agent).Reset,
 	"partition": func(a *mesostest.Agent) error { a.Partition(); return nil },
 	"heal":      func(a *mesostest.Agent) error { a.Heal(); return nil },
+	"retire":    func(a *mesostest.Agent) error { a.Retire(); return nil },
+}
+
+// memberActions are what can be done to one of several masters.
+var memberActions = map[string]func(*mesostest.Master) error{
+	"kill":   func(m *mesostest.Master) error { m.Kill(); return nil },
+	"start":  (*mesostest.Master).Start,
+	"pause":  func(m *mesostest.Master) error { m.Pause(); return nil },
+	"resume": func(m *mesostest.Master) error { m.Resume(); return nil },
 }
 
 // routes are the paths of the control interface.
@@ -93,7 +116,9 @@ func (c *control) routes() http.Handler {
 	}
 	list("/{$}", func() any { return c.status() })
 	list("/master", func() any { return c.masterStatus() })
+	list("/masters", func() any { return c.memberStatuses() })
 	list("/agents", func() any { return c.agentStatuses() })
+	list("/faults", func() any { return c.listFaults() })
 	list("/tasks", func() any { return c.tasks() })
 	list("/processes", func() any { return c.processes() })
 	list("/sandboxes", func() any { return c.sandboxes() })
@@ -103,11 +128,16 @@ func (c *control) routes() http.Handler {
 			reply(w, http.StatusOK, c.agentStatus(i))
 		}
 	})
+	mux.HandleFunc("POST /agents", c.addAgents)
 	mux.HandleFunc("POST /agents/{agent}/{action}", c.serveAgent)
 	mux.HandleFunc("POST /master/{action}", c.serveMaster)
+	mux.HandleFunc("POST /masters/{number}/{action}", c.serveMember)
+	mux.HandleFunc("POST /faults", c.addFault)
+	mux.HandleFunc("DELETE /faults/{number}", c.endFault)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "%s %s is not served: want GET of /, /master, /agents, /agents/{hostname}, /tasks, /processes, "+
-			"/sandboxes or /journal, or POST of /agents/{hostname}/{action} or /master/{action}", r.Method, r.URL.Path)
+		refuse(w, http.StatusNotFound, "%s %s is not served: want GET of /, /master, /masters, /agents, /agents/{hostname}, /tasks, "+
+			"/processes, /sandboxes, /faults or /journal, POST of /agents, /agents/{hostname}/{action}, /master/{action}, "+
+			"/masters/{number}/{action} or /faults, or DELETE of /faults/{number}", r.Method, r.URL.Path)
 	})
 	// A page in a browser must not stop what runs here.
 	return http.NewCrossOriginProtection().Handler(mux)
@@ -122,7 +152,7 @@ func (c *control) serveAgent(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("action")
 	action := actions[name]
 	if action == nil {
-		refuse(w, http.StatusNotFound, "action is %q: want kill, stop, start, restart, reset, partition or heal", name)
+		refuse(w, http.StatusNotFound, "action is %q: want kill, stop, start, restart, reset, partition, heal or retire", name)
 		return
 	}
 	c.change.Lock()
@@ -164,6 +194,65 @@ func (c *control) serveMaster(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, c.masterStatus())
 }
 
+// serveMember does something to one of several masters.
+func (c *control) serveMember(w http.ResponseWriter, r *http.Request) {
+	all := c.cluster.Masters()
+	i, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil || i < 0 || i >= len(all) {
+		refuse(w, http.StatusNotFound, "number is %q: want a master's, from 0 to %d", r.PathValue("number"), len(all)-1)
+		return
+	}
+	name := r.PathValue("action")
+	action := memberActions[name]
+	if action == nil {
+		refuse(w, http.StatusNotFound, "action is %q: want kill, start, pause or resume", name)
+		return
+	}
+	c.change.Lock()
+	defer c.change.Unlock()
+	if err := action(all[i]); err != nil {
+		refuse(w, http.StatusInternalServerError, "%s master %d: %s", name, i, err)
+		return
+	}
+	reply(w, http.StatusOK, c.memberStatuses()[i])
+}
+
+// addAgents adds what the body describes as an entry of the cluster file does.
+func (c *control) addAgents(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	var added cluster
+	if err == nil {
+		err = added.addText(string(text))
+	}
+	if err == nil {
+		added.agents[0].at = ""
+		// The cluster knows whether its master has a fault domain.
+		err = errors.Join(added.agents[0].validate(true)...)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "%s", err)
+		return
+	}
+	c.change.Lock()
+	defer c.change.Unlock()
+	all := []agentStatus{}
+	for _, a := range added.machines() {
+		if _, err := c.cluster.AddAgent(a.AgentConfig); err != nil {
+			code := http.StatusInternalServerError
+			if errors.Is(err, mesostest.ErrConfig) {
+				code = http.StatusBadRequest
+			}
+			refuse(w, code, "%s", err)
+			return
+		}
+		c.mu.Lock()
+		c.added = append(c.added, a)
+		c.mu.Unlock()
+		all = append(all, c.agentStatus(len(c.cluster.Agents())-1))
+	}
+	reply(w, http.StatusCreated, all)
+}
+
 // find finds the agent that a request is about, by hostname or by number.
 func (c *control) find(w http.ResponseWriter, r *http.Request) (int, bool) {
 	name := r.PathValue("agent")
@@ -188,6 +277,14 @@ func (c *control) status() status {
 
 func (c *control) masterStatus() masterStatus {
 	return masterStatus{Address: c.cluster.Master(), URL: c.cluster.URL(), Leading: c.cluster.Leads()}
+}
+
+func (c *control) memberStatuses() []memberStatus {
+	all := []memberStatus{}
+	for i, m := range c.cluster.Masters() {
+		all = append(all, memberStatus{Number: i, Address: m.Address(), Up: m.Up(), Leading: m.Leads(), Paused: m.Paused()})
+	}
+	return all
 }
 
 func (c *control) agentStatus(i int) agentStatus {

@@ -28,6 +28,8 @@
 //	agent_ping_timeout: 1secs
 //	max_agent_ping_timeouts: 3
 //	credentials: {marathon: s3cret}
+//	zk: zk://127.0.0.1:2181/mesos
+//	standbys: 2
 //	agents:
 //	- {hostname: host1.test, attributes: "rack:r1;level:2", region: eu, zone: eu-1}
 //	- {count: 3, resources: "cpus:8;mem:16384", executor_shutdown_grace_period: 2secs}
@@ -46,13 +48,16 @@
 // What is asked for twice is done once.
 //
 //	GET  /                           the master, the agents, and how many are registered and connected
-//	GET  /master                     {"address", "url", "leading"}
+//	GET  /master                     {"address", "url", "leading"}, of the leader
+//	GET  /masters                    all masters: {"number", "address", "up", "leading", "paused"}
 //	GET  /agents                     the agents, as in the line above
 //	GET  /agents/{hostname}          one of them
 //	GET  /tasks                      the tasks that have not ended: {"id", "framework_id", "agent_id", "hostname", "state"}
 //	GET  /processes                  what runs: {"hostname", "pid", "framework_id", "executor_id", "task_id", "container_id", "sandbox"}
 //	GET  /sandboxes                  all sandboxes: {"hostname", "agent_id", "framework_id", "executor_id", "container_id", "path"}
 //	GET  /journal                    the last events, as lines
+//	GET  /faults                     the faults that were set, as below, each with its "number" and how many messages it "matched"
+//	POST /agents                     add what the body describes as an entry of the list of agents does
 //	POST /agents/{hostname}/kill     end the agent's process; what it runs goes on
 //	POST /agents/{hostname}/stop     take the machine away with all that it runs; its disk stays
 //	POST /agents/{hostname}/start    start it after kill (it finds what it ran) or stop (as after a reboot)
@@ -60,13 +65,25 @@
 //	POST /agents/{hostname}/reset    stop and start as a new agent, with an empty disk and another ID
 //	POST /agents/{hostname}/partition  lose all that agent and master say to each other; tasks go on
 //	POST /agents/{hostname}/heal     end that
+//	POST /agents/{hostname}/retire   let the agent take leave for good, with all that it runs, as SIGUSR1 does
 //	POST /master/kill                end the master; agents and tasks go on
 //	POST /master/start               start another at the same address, which remembers what a registry holds
 //	POST /master/restart             kill and start
 //	POST /master/standby?leader=host:port  answer as a master that does not lead: redirect to the leader,
 //	                                 or say that there is none if it is left out
+//	POST /masters/{number}/kill      the same for one of several masters; also start,
+//	                                 pause (as SIGSTOP does) and resume
+//	POST /faults                     set a fault; the answer has its number
+//	DELETE /faults/{number}          end it, which delivers what it held back
 //
-// The answer to a POST is the agent or the master as it is then. An agent that
+// A fault says what becomes of messages between masters, agents, schedulers,
+// executors and operators: {"message": "ACKNOWLEDGE", "agent": "host1.test",
+// "to_master": true, "framework_id": "…", "task_id": "…", "fate": "drop",
+// "times": 3}. What is left out matches anything; the fates are drop, delay (with
+// "by": "2secs"), double, swap (with the next) and hold. The names of messages
+// are those of [mesostest.Message].
+//
+// The answer to any other POST is the agent or the master as it is then. An agent that
 // was started registers a moment later; active_agents of / tells.
 //
 // For example, with curl:

@@ -48,13 +48,13 @@ func run(ctx context.Context, c *cluster, stdout, stderr io.Writer) (err error) 
 	}()
 	// Not ended by ctx: Close says what went wrong.
 	running, err := mesostest.Start(context.WithoutCancel(ctx), cfg)
+	if errors.Is(err, mesostest.ErrConfig) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, running.Close()) }()
-	if err := useDirs(ctx, running, machines); err != nil {
-		return err
-	}
 	control := newControl(running)
 	line, err := json.Marshal(ready{
 		PID: os.Getpid(), Master: running.Master(), URL: running.URL(), Control: "http://" + listener.Addr().String(),
@@ -66,7 +66,9 @@ func run(ctx context.Context, c *cluster, stdout, stderr io.Writer) (err error) 
 	if _, err := fmt.Fprintln(stdout, string(line)); err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
-	return serve(ctx, listener, control.routes())
+	err = serve(ctx, listener, control.routes())
+	machines = append(machines, control.added...) // nobody adds any more
+	return err
 }
 
 // serve serves the control interface until ctx ends.
@@ -91,32 +93,19 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// useDirs gives agents the work directories that were asked for.
-func useDirs(ctx context.Context, running *mesostest.Cluster, machines []agent) error {
-	for i, a := range machines {
-		if a.workDir == "" {
-			continue
-		}
-		if err := running.Agent(i).UseDir(a.workDir); err != nil {
-			return fmt.Errorf("%swork_dir: %w", a.at, err)
-		}
-	}
-	return running.Wait(ctx, func() bool { return running.ActiveAgents() == len(machines) })
-}
-
 // clearDirs empties the work directories that were given, which were empty.
 func clearDirs(machines []agent) error {
 	var all error
 	for _, a := range machines {
-		if a.workDir == "" {
+		if a.Dir == "" {
 			continue
 		}
-		entries, err := os.ReadDir(a.workDir)
+		entries, err := os.ReadDir(a.Dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			all = errors.Join(all, err)
 		}
 		for _, e := range entries {
-			all = errors.Join(all, os.RemoveAll(filepath.Join(a.workDir, e.Name())))
+			all = errors.Join(all, os.RemoveAll(filepath.Join(a.Dir, e.Name())))
 		}
 	}
 	return all
