@@ -101,14 +101,22 @@ func (e Ensemble) Follow(ctx context.Context, found func(Leader, error)) {
 		conn.Close()
 	}()
 	defer func() { <-ended }()
-	if e.User != "" {
-		// The client repeats it at every new connection, so a failure now is
-		// one of the connection and shows below.
-		_ = conn.AddAuth("digest", []byte(e.User+":"+e.Password))
-	}
-	said := ""
+	said, authenticated := "", e.User == ""
 	for ctx.Err() == nil {
-		leader, changed, err := e.look(conn)
+		var leader Leader
+		var changed <-chan zk.Event
+		var err error
+		if !authenticated {
+			// The client repeats it at every new connection, once it has
+			// succeeded.
+			err = conn.AddAuth("digest", []byte(e.User+":"+e.Password))
+			authenticated = err == nil
+		}
+		if authenticated {
+			leader, changed, err = e.look(conn)
+		} else {
+			err = fmt.Errorf("authenticate with %s: %w", e, err)
+		}
 		if ctx.Err() != nil {
 			break
 		}

@@ -341,9 +341,17 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 func BenchmarkFileSave(b *testing.B) {
-	for _, n := range []int{1, 1000} {
+	benchmarkSave(b, func(b *testing.B) state.Store { return openFile(b, b.TempDir()) })
+}
+
+func BenchmarkMemorySave(b *testing.B) {
+	benchmarkSave(b, func(*testing.B) state.Store { return state.NewMemory() })
+}
+
+func benchmarkSave(b *testing.B, open func(*testing.B) state.Store) {
+	for _, n := range []int{0, 1, 1000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			f := openFile(b, b.TempDir())
+			f := open(b)
 			load(b, f)
 			batch := make([]state.Record, n)
 			for i := range batch {

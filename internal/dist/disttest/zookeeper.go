@@ -65,7 +65,7 @@ maxClientCnxns=0
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z.cmd = exec.Command(z.dist.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+	z.cmd = exec.Command(z.dist.Java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-cp", z.dist.Classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain", config)
 	z.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := z.cmd.Start(); err != nil {
