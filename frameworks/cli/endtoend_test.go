@@ -59,6 +59,9 @@ func TestOperator(t *testing.T) {
 	assert.Equal(t, first.Incarnation+1, again.Incarnation)
 	assert.Contains(t, s.Operate("sleeper", "stop", "sleeper-1", "--wait"), "sleeper-1  stopped")
 	assert.Contains(t, s.Operate("sleeper", "start", "1", "--wait", "--json"), `"phase": "ready"`)
+	assert.Contains(t, s.Operate("sleeper", "add"), "sleeper-2  ") // for which hostname:UNIQUE leaves no place
+	s.Operate("sleeper", "remove", "2", "--wait")
+	assert.Len(t, s.AwaitReady(2).Nodes, 2)
 
 	s.Kill()
 	s.Start()

@@ -91,6 +91,9 @@ func (a App) podCommand(p Pod) *cobra.Command {
 		add(o.addCommand(p))
 	}
 	for _, w := range wishes {
+		if p.Fixed && w.came == nil {
+			continue
+		}
 		add(o.wishCommand(p, w))
 	}
 	last := len(words) - 1

@@ -155,6 +155,7 @@ func TestWaitsForEachWish(t *testing.T) {
 		{[]string{"broker", "start", "0"}, []frameworks.Status{brokers(frameworks.Stopped), brokers(frameworks.Launched), brokers(frameworks.Ready)}, "broker-0: launched\n"},
 		{[]string{"broker", "stop", "0"}, []frameworks.Status{brokers(frameworks.Ready), brokers(frameworks.Stopping), stopped}, "broker-0: stopping\n"},
 		{[]string{"broker", "replace", "0"}, []frameworks.Status{brokers(frameworks.Ready), brokers(frameworks.Ready), moved}, "broker-0: ready\n"},
+		{[]string{"broker", "remove", "1"}, []frameworks.Status{brokers(frameworks.Ready, frameworks.Ready), brokers(frameworks.Ready, frameworks.Stopping), brokers(frameworks.Ready)}, "broker-1: stopping\n"},
 		{[]string{"broker", "add"}, []frameworks.Status{brokers(frameworks.Ready), brokers(frameworks.Ready, frameworks.Placing), brokers(frameworks.Ready, frameworks.Ready)}, "broker-1: placing\n"},
 		{[]string{"status"}, []frameworks.Status{brokers(frameworks.BackingOff), stopped}, "broker-0: backing off\n"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -49,7 +50,11 @@ func (t table) nodes(w io.Writer, nodes []frameworks.NodeStatus) error {
 		kind = strings.ToUpper(t.pods[0].Name)
 	}
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(columns, kind+"\tPHASE\tAGENT\tADDRESS\tTASK\tSINCE\tFAILURES")
+	role, of := "", func(frameworks.NodeStatus) string { return "" }
+	if slices.ContainsFunc(nodes, func(n frameworks.NodeStatus) bool { return n.Role != "" }) {
+		role, of = "ROLE\t", func(n frameworks.NodeStatus) string { return cmp.Or(n.Role, "-") + "\t" }
+	}
+	fmt.Fprintln(columns, kind+"\tPHASE\t"+role+"AGENT\tADDRESS\tTASK\tSINCE\tFAILURES")
 	for _, n := range nodes {
 		agent, since := "-", "-"
 		if n.Place != nil {
@@ -58,10 +63,21 @@ func (t table) nodes(w io.Writer, nodes []frameworks.NodeStatus) error {
 		if !n.Since.IsZero() {
 			since = age(t.now.Sub(n.Since))
 		}
-		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n",
-			n.Name, n.Phase, agent, cmp.Or(t.address(n), "-"), cmp.Or(n.Task, "-"), since, n.Failures)
+		fmt.Fprintf(columns, "%s\t%s\t%s%s\t%s\t%s\t%s\t%d\n",
+			n.Name, phase(n), of(n), agent, cmp.Or(t.address(n), "-"), cmp.Or(n.Task, "-"), since, n.Failures)
 	}
 	return columns.Flush()
+}
+
+// phase is how far a node has come, with what is to come besides.
+func phase(n frameworks.NodeStatus) string {
+	switch {
+	case n.Goal == frameworks.GoalLeave:
+		return string(n.Phase) + ", leaves"
+	case n.Outdated() && n.Phase == frameworks.Ready:
+		return string(n.Phase) + ", out of date"
+	}
+	return string(n.Phase)
 }
 
 // address is that of the port that the node's pod shows.
@@ -104,7 +120,10 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 	if n.Refused != "" {
 		out = append(out, "no place for "+n.Refused)
 	}
-	if n.Waits != "" {
+	switch {
+	case n.Waits != "" && n.Phase == frameworks.Ready:
+		out = append(out, fmt.Sprintf("%s waits: %s", n.Name, n.Waits))
+	case n.Waits != "":
 		out = append(out, fmt.Sprintf("%s is not ready: %s", n.Name, n.Waits))
 	}
 	if n.Failures > 0 {

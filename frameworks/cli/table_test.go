@@ -25,14 +25,17 @@ func TestStatusTable(t *testing.T) {
 	fails.Failures, fails.Retry = 2, now.Add(8*time.Second)
 	fails.LastFailure = "exited with status 1; last lines:\n" + strings.Repeat("x", 300)
 	homeless.Refused = "broker-2: 3 agents looked at: 3 × mem"
+	ready.Role, ready.Goal, ready.Waits = "controller", frameworks.GoalLeave, "12 of its partitions are still to be moved to others"
 	var out bytes.Buffer
 	require.NoError(t, table{[]Pod{{Name: "broker", Port: "client"}}, now}.status(&out, s))
 	assert.Equal(t, `kafka: 1 of 3 brokers ready; framework f-1, connected, reconciled
 
-BROKER    PHASE        AGENT   ADDRESS        TASK              SINCE  FAILURES
-broker-0  ready        host-1  10.0.0.1:9092  kafka.broker-0.1  90m    0
-broker-1  backing off  -       -              -                 -      2
-broker-2  placing      -       -              -                 -      0
+BROKER    PHASE          ROLE        AGENT   ADDRESS        TASK              SINCE  FAILURES
+broker-0  ready, leaves  controller  host-1  10.0.0.1:9092  kafka.broker-0.1  90m    0
+broker-1  backing off    -           -       -              -                 -      2
+broker-2  placing        -           -       -              -                 -      0
+
+broker-0 waits: 12 of its partitions are still to be moved to others
 
 broker-1 failed 2 times in a row, and is tried again in 8s:
   exited with status 1; last lines:

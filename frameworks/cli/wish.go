@@ -17,7 +17,8 @@ type wish struct {
 	name  string
 	short string // with the kind of node in place of %s
 	ask   func(frameworks.Client, context.Context, string) (frameworks.NodeStatus, error)
-	// came says whether it has come true, for a node that was as before.
+	// came says whether it has come true, for a node that was as before. Nil: it
+	// has when there is no such node any more.
 	came func(before, now frameworks.NodeStatus) bool
 	// force is asked in the place of ask with --force; nil: no such flag.
 	force func(frameworks.Client, context.Context, string) (frameworks.NodeStatus, error)
@@ -44,6 +45,9 @@ var wishes = []wish{{
 	came: func(before, now frameworks.NodeStatus) bool {
 		return now.Phase == frameworks.Ready && now.Generation > before.Generation
 	},
+}, {
+	name: "remove", short: "Let a %s hand over what it holds, give its place back, and forget it",
+	ask: frameworks.Client.Remove,
 }}
 
 func (o *operator) wishCommand(p Pod, w wish) *cobra.Command {
@@ -127,16 +131,22 @@ func (o *operator) lookUp(ctx context.Context, p Pod, args []string) ([]framewor
 // wish asks for one node and, if that is wanted, waits for it.
 func (o *operator) wish(c *cobra.Command, w wish, ask func(frameworks.Client, context.Context, string) (frameworks.NodeStatus, error), before frameworks.NodeStatus) (frameworks.NodeStatus, error) {
 	now, err := ask(*o.client, c.Context(), before.Name)
+	if w.came == nil && errors.Is(err, frameworks.ErrUnknown) {
+		return before, nil // it is gone already
+	}
 	if err != nil || !o.wait {
 		return now, err
 	}
 	_, err = o.await(c, func(s frameworks.Status) []string {
 		n, ok := find(s, before.Name)
-		if !ok {
-			return []string{before.Name + " is not there any more"}
+		switch {
+		case !ok && w.came == nil:
+			return nil
+		case !ok:
+			return []string{before.Name + ": is not there any more"}
 		}
 		now = n
-		if w.came(before, n) {
+		if w.came != nil && w.came(before, n) {
 			return nil
 		}
 		return []string{lack(n)}

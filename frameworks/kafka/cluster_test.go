@@ -145,7 +145,7 @@ func render(t *testing.T, c Cluster, d frameworks.Deployment, n frameworks.Node)
 	require.Equal(t, task, again, "it is a pure function")
 	var out strings.Builder
 	fmt.Fprintf(&out, "command: %q\n", task.Command)
-	for _, key := range []string{envJava, envClasspath, envCluster, envNode, envControllers} {
+	for _, key := range []string{envJava, envClasspath, envCluster, envNode, envControllers, envMember} {
 		fmt.Fprintf(&out, "%s=%s\n", key, task.Env[key])
 		delete(task.Env, key)
 	}

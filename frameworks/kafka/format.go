@@ -30,6 +30,7 @@ const (
 	envCluster     = "KAFKA_CLUSTER_ID"
 	envNode        = "KAFKA_NODE_ID"
 	envControllers = "KAFKA_INITIAL_CONTROLLERS"
+	envMember      = "KAFKA_MEMBER" // "true": the volume holds a broker that has been in the cluster
 )
 
 // Steps are the functions that this framework's executor needs; give them to
@@ -59,6 +60,10 @@ func format(ctx context.Context, s executor.Sandbox) error {
 		return identity.check(env[envCluster], env[envNode])
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
+	case env[envMember] == "true":
+		// Formatted anew it would come back under its id without what it has
+		// promised to keep: as a controller it could vote twice.
+		return fmt.Errorf("%s was emptied, or is not mounted: it held node %q of cluster %q; bring it back, or replace the broker", logDir, env[envNode], env[envCluster])
 	}
 	if err := os.RemoveAll(dir + ".new"); err != nil {
 		return err

@@ -58,6 +58,15 @@ func TestFormatWithoutKafka(t *testing.T) {
 	require.EqualError(t, err, "find the jars of Distribution.Classpath (--kafka): no jars in /nowhere/libs on this machine")
 }
 
+func TestFormatRefusesAnEmptiedVolume(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	err := format(t.Context(), executor.Sandbox{Dir: dir, Log: io.Discard,
+		Env: []string{envClasspath + "=.", envCluster + "=ours", envNode + "=1", envMember + "=true"}})
+	require.EqualError(t, err, `data/kafka was emptied, or is not mounted: it held node "1" of cluster "ours"; bring it back, or replace the broker`)
+	assert.NoDirExists(t, filepath.Join(dir, logDir))
+}
+
 func TestFormatKeepsDataOfUnknownOrigin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

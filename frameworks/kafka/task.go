@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -66,6 +65,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envCluster:     d.ID("cluster"),
 			envNode:        strconv.Itoa(n.Index),
 			envControllers: initialControllers(d, n),
+			envMember:      strconv.FormatBool(n.Arrived == n.Generation),
 		},
 		Command: []string{java, "@" + argumentsFile, "kafka.Kafka", propertiesFile},
 		// That the cluster counts on the broker is for the gate to say.
@@ -253,8 +253,3 @@ func essence(t executor.Task) executor.Task {
 }
 
 var bootstrapLine = regexp.MustCompile(`(?m)^controller\.quorum\.bootstrap\.servers=.*\n`)
-
-// removable refuses to let brokers leave: nothing moves their partitions away.
-func removable(frameworks.Deployment, []frameworks.Node) error {
-	return errors.New("the partitions that it holds would lose a replica")
-}
