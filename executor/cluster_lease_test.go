@@ -3,6 +3,7 @@ package executor_test
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,13 +114,12 @@ func TestClusterBadNetwork(t *testing.T) {
 			mesostest.Drop{}, mesostest.Deliver{}, mesostest.Double{}, mesostest.Deliver{}, mesostest.Swap{},
 			mesostest.Deliver{}, mesostest.Delay{By: 50 * time.Millisecond},
 		}
-		n := 0
+		var n atomic.Int64
 		t.Cleanup(d.Intercept(func(m mesostest.Message) mesostest.Fate {
 			if m.Name != "ExecutorSaid" && m.Name != "TellExecutor" {
 				return mesostest.Deliver{}
 			}
-			n++
-			return fates[n%len(fates)]
+			return fates[int(n.Add(1))%len(fates)]
 		}))
 	})
 	d.await("t", "RUNNING healthy: ready")

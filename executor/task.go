@@ -212,9 +212,9 @@ type Logs struct {
 	Tail int `json:"tail,omitempty"`
 	// MaxBytes is the size at which stdout and stderr are rotated, to stdout.1 and
 	// stderr.1 and so on; zero means 16 MiB, which with Keep makes 64 MiB at most of
-	// the disk, negative never. It has no effect where
-	// they are not files of the sandbox. The tasks of one executor share them, and with them the
-	// limit that was set last.
+	// the disk, negative never. It has no effect where they are not files of the
+	// sandbox. The tasks of one executor share them, and with them the limit that
+	// was set last.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 	// Keep is how many rotated files are kept of each; zero means one.
 	Keep int `json:"keep,omitempty"`
