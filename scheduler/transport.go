@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 )
 
 const (
@@ -70,25 +68,30 @@ func (t *transport) post(ctx context.Context, u *url.URL, streamID string, call 
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", call.Type, err)
 	}
+	return t.postBody(ctx, u, streamID, call.Type.String(), body)
+}
+
+// postBody sends a call that goes by a name.
+func (t *transport) postBody(ctx context.Context, u *url.URL, streamID, name string, body []byte) (*answer, error) {
 	for range maxRedirects {
 		resp, err := t.postOnce(ctx, u, streamID, body)
 		if err != nil {
-			return nil, fmt.Errorf("%s to %s: %w", call.Type, u, err)
+			return nil, fmt.Errorf("%s to %s: %w", name, u, err)
 		}
 		if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted {
 			return &answer{url: u, streamID: resp.Header.Get(streamHeader), body: resp.Body}, nil
 		}
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // the status says enough where this fails
 		if err := resp.Body.Close(); err != nil {
-			return nil, fmt.Errorf("%s to %s: %w", call.Type, u, err)
+			return nil, fmt.Errorf("%s to %s: %w", name, u, err)
 		}
 		next := redirect(u, resp)
 		if next == nil {
-			return nil, &statusError{call: call.Type, url: u, code: resp.StatusCode, text: strings.TrimSpace(string(text))}
+			return nil, &statusError{call: name, url: u, code: resp.StatusCode, text: strings.TrimSpace(string(text))}
 		}
 		u = next
 	}
-	return nil, fmt.Errorf("%s: more than %d redirects, the last to %s", call.Type, maxRedirects, u)
+	return nil, fmt.Errorf("%s: more than %d redirects, the last to %s", name, maxRedirects, u)
 }
 
 func (t *transport) postOnce(ctx context.Context, u *url.URL, streamID string, body []byte) (*http.Response, error) {
@@ -144,7 +147,7 @@ func redirect(from *url.URL, resp *http.Response) *url.URL {
 
 // statusError is a reply of a master that is not a success.
 type statusError struct {
-	call sched.Call_Type
+	call string
 	url  *url.URL
 	code int
 	text string
