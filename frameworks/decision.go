@@ -173,9 +173,13 @@ func (d *decision) updated(status mesos.TaskStatus) {
 	if status.GetSource() == mesos.SOURCE_EXECUTOR {
 		n.Place.Used = true
 	}
+	if state := status.GetState(); !scheduler.Terminal(state) && state != mesos.TASK_UNREACHABLE {
+		n.found()
+	}
 	switch state := status.GetState(); state {
 	case mesos.TASK_UNREACHABLE:
 		n.Ready = false
+		d.lose(n)
 		d.progress(n, "unreachable", slog.String("agent", n.Place.Hostname))
 	case mesos.TASK_RUNNING:
 		d.runs(n, status)
@@ -245,9 +249,13 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		d.note(n, "stopped", attrs...)
 		return
 	}
-	if neverBegan(status) {
+	if status.GetState() == mesos.TASK_GONE_BY_OPERATOR {
+		n.Gone = true
+		d.lose(n)
+	}
+	if blameless(status) {
 		n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(1))
-		d.note(n, "not launched", attrs...)
+		d.note(n, "ended through no fault of its own", attrs...)
 		return
 	}
 	n.Failures++
@@ -258,14 +266,10 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.strained(n)
 }
 
-// neverBegan says whether a launch did not reach its agent: the scheduler died
-// before it was sent, or the offer was gone. That is no failure of a server.
-func neverBegan(status mesos.TaskStatus) bool {
-	return status.GetReason() == mesos.REASON_RECONCILIATION || status.GetReason() == mesos.REASON_INVALID_OFFERS
-}
-
 // settle takes the next step for every node, as far as the offers held allow.
 func (d *decision) settle() {
+	d.maintain()
+	d.restore()
 	d.retreat()
 	d.compare()
 	d.approve()

@@ -58,7 +58,10 @@ type podRecord struct {
 	// Ended: the service was uninstalled, and may begin again.
 	Ended bool `json:"ended,omitempty"`
 	// Asking is the question whether the service can spare nodes of the pod.
-	Asking  asking        `json:"asking,omitzero"`
+	Asking asking `json:"asking,omitzero"`
+	// Restored is when a lost node was last replaced by itself.
+	Restored time.Time `json:"restored,omitzero"`
+
 	Rollout rolloutRecord `json:"rollout,omitzero"`
 }
 
@@ -67,6 +70,8 @@ type serviceRecord struct {
 	Comparison comparison    `json:"comparison,omitzero"`
 	Options    optionsRecord `json:"options,omitzero"`
 	Uninstall  Uninstalling  `json:"uninstall,omitzero"`
+	// Windows are when agents of the service will not be available, by agent.
+	Windows map[string]window `json:"windows,omitempty"`
 }
 
 // past is how far a node had counted when it left.

@@ -75,6 +75,11 @@ type Node struct {
 	// minute.
 	Admitted time.Time `json:"admitted,omitzero"`
 
+	// Lost is since when its agent cannot be reached, or does not offer its
+	// place; zero: it is not. Gone: an operator declared the agent gone.
+	Lost time.Time `json:"lost,omitzero"`
+	Gone bool      `json:"gone,omitempty"`
+
 	// Left are tasks of places given up while their agents were out of reach.
 	// Nothing is launched while one of them is known to run.
 	Left []string `json:"left,omitempty"`

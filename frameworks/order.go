@@ -13,10 +13,13 @@ const admission = time.Minute
 // held says what a node that is to be launched waits for among its peers;
 // empty: nothing. A node that comes back to its own volumes waits for none.
 func (d *decision) held(n *Node) string {
-	switch {
-	case !d.together(n):
+	if !d.together(n) {
 		return "the places of all nodes of pod " + n.Pod
-	case n.arrived():
+	}
+	if w, due := d.maintained(n); due {
+		return "the maintenance of agent " + n.Place.Hostname + w.until()
+	}
+	if n.arrived() {
 		return ""
 	}
 	if why := d.before(n); why != "" {

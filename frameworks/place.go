@@ -111,11 +111,16 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 		switch {
 		case ok:
 			claims[n] = claimed
+			n.found()
 			if !n.Place.Reserved {
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
 			}
-		case n.Place.Used || len(claimed.Offers) == 0 || d.within(settleTime, n.Place.Asked):
+		case n.Place.Used:
+			if _, due := d.maintained(n); !due {
+				d.lose(n) // until it comes with another offer
+			}
+		case len(claimed.Offers) == 0 || d.within(settleTime, n.Place.Asked):
 			// It comes with another offer, or it is on its way.
 		case n.Place.Reserved:
 			// It was there. It may be in another offer: what was refused is
@@ -139,6 +144,7 @@ func (d *decision) giveUp(n *Node) {
 	if n.Place != nil {
 		d.discards = append(d.discards, &discard{ID: d.resourceID(n), Agent: n.Place.Agent})
 	}
+	n.found()
 	n.Place = nil
 	n.Generation++
 }
@@ -240,6 +246,9 @@ func (d *decision) reservable(free iter.Seq[*mesos.Offer]) iter.Seq[*mesos.Offer
 	}
 	return func(yield func(*mesos.Offer) bool) {
 		for o := range free {
+			if !d.available(o) {
+				continue
+			}
 			if slices.ContainsFunc(o.Resources, static) {
 				less := *o
 				less.Resources = slices.DeleteFunc(slices.Clone(o.Resources), static)
@@ -384,7 +393,7 @@ func (d *decision) want() {
 			continue
 		case n.Place != nil && (d.haunted(n) || n.Fenced || n.Alive):
 			continue // until the task that was left behind has ended, or the routine allows it
-		case n.Place != nil && n.Place.Reserved && d.together(n) && d.held(n) != "":
+		case n.Place != nil && n.Place.Reserved && d.together(n) && d.held(n) != "" && !d.leftAlone(n):
 			continue // until a peer has arrived
 		}
 		want := n.Name + " " + string(d.phase(n))

@@ -135,6 +135,8 @@ type Pod struct {
 	// Replaceable says why a node must not give up its place, and all that is
 	// on it, as things stand; nil error: it may. A pure function; nil: always.
 	Replaceable func(d Deployment, n Node) error
+	// Recovery is what becomes of nodes that are lost.
+	Recovery Recovery
 	// Backoff paces restarts in place.
 	Backoff Backoff
 	// Grace is how long a node may take to stop; zero: 30 seconds.
@@ -283,6 +285,7 @@ func (p Pod) validate(field string) []error {
 	if len(p.Secrets) > 0 && p.Task == nil {
 		bad("Secrets", p.Secrets, "wants a Task, whose executor writes them: Mesos's own gets none")
 	}
+	p.Recovery.validate(bad)
 	ports := map[string]bool{}
 	for i, port := range p.Ports {
 		if !name.MatchString(port.Name) || ports[port.Name] {

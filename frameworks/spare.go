@@ -43,7 +43,11 @@ func (d *decision) reason(n *Node) string {
 		return "replace"
 	case n.Restart:
 		return "restart"
-	case d.updates(n):
+	}
+	if _, due := d.maintained(n); due {
+		return "maintenance"
+	}
+	if d.updates(n) {
 		return "update"
 	}
 	return ""
@@ -177,6 +181,8 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 			idle = append(idle, n)
 		case wish == "update":
 			update = append(update, n)
+		case wish == "maintenance": // it has a deadline
+			next = slices.Insert(next, 0, n)
 		default:
 			next = append(next, n)
 		}

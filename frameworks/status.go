@@ -71,12 +71,11 @@ func (d *decision) status() Status {
 	refusals := d.refusals()
 	for _, n := range d.nodes {
 		s := NodeStatus{Node: *n, Phase: d.phase(n), Refused: refusals[n.Name]}
-		if s.Phase == Reserved && n.Place.Used {
-			s.Waits = "waits for agent " + n.Place.Hostname + " to offer what is reserved there; replace gives it a new place"
-		}
 		switch {
-		case s.Phase == Reserved && s.Waits == "" && d.held(n) != "":
+		case s.Phase == Reserved && d.held(n) != "":
 			s.Waits = d.held(n)
+		case s.Phase == Reserved && n.Place.Used && n.Waits == "":
+			s.Waits = "waits for agent " + n.Place.Hostname + " to offer what is reserved there; replace gives it a new place"
 		case s.Phase == Ready && d.blocked(n) != "":
 			s.Waits = d.blocked(n)
 		}
