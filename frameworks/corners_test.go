@@ -291,7 +291,7 @@ func TestWrongDeclarations(t *testing.T) {
 		"port name":     {func(p *Pod) { p.Ports[0].Name = "a b=c" }, `Ports[0].Name: "a b=c"`},
 		"port range":    {func(p *Pod) { p.Ports[0].Begin, p.Ports[0].End = 9, 8 }, `Ports[0]: "9-8"`},
 		"volume path":   {func(p *Pod) { p.Volumes[0].Path = "../data" }, `Volumes[0].Path: "../data"`},
-		"volume twice":  {func(p *Pod) { p.Volumes = append(p.Volumes, Volume{"more", "./data", 1000}) }, `Volumes[1].Path: "./data": wants a path that no other volume`},
+		"volume twice":  {func(p *Pod) { p.Volumes = append(p.Volumes, Volume{Name: "more", Path: "./data", Size: 1000}) }, `Volumes[1].Path: "./data": wants a path that no other volume`},
 		"volume size":   {func(p *Pod) { p.Volumes[0].Size = 0 }, `Volumes[0].Size: "0"`},
 		"count":         {func(p *Pod) { p.Count = 5000 }, `Count: 5000: wants 0 to 1000`},
 		"grace":         {func(p *Pod) { p.Grace = -1 }, `Grace: -1`},

@@ -128,6 +128,14 @@ type Place struct {
 	// Resources as they are once reserved: what the task consumes.
 	Resources []mesos.Resource  `json:"resources"`
 	Ports     map[string]uint64 `json:"ports,omitempty"`
+	// Shape is what the place was made of, as text. Unfit is a shape for which
+	// its agent had no room.
+	Shape string `json:"shape,omitempty"`
+	Unfit string `json:"unfit,omitempty"`
+	// Before and Was are Resources and Shape of before a change that is on its
+	// way.
+	Before []mesos.Resource `json:"before,omitempty"`
+	Was    string           `json:"was,omitempty"`
 	// Asked is when the reservation was last sent.
 	Asked time.Time `json:"asked"`
 	// Reserved: the reservation was seen in an offer. That does not prove that

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 )
 
@@ -247,6 +248,21 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
 		}
 	}
+	if d.hasPlaces(p.Name) {
+		d.acceptablePlaces(p, then, refusals)
+	}
+}
+
+// acceptablePlaces says why the places of a pod's nodes cannot be changed.
+func (d *decision) acceptablePlaces(p, then *Pod, refusals *refusals) {
+	if !slices.Equal(p.Ports, then.Ports) {
+		refusals.add("Pod "+p.Name+": Ports", then.Ports, fmt.Sprintf("its nodes keep theirs: %v", p.Ports))
+	}
+	for _, w := range then.Volumes {
+		if !slices.ContainsFunc(p.Volumes, func(v Volume) bool { return v.Name == w.Name }) {
+			refusals.add("Pod "+p.Name+": Volume "+w.Name, w.Size, "its nodes have no such volume, and get none in the places that they have")
+		}
+	}
 	for _, v := range p.Volumes {
 		field := "Pod " + p.Name + ": Volume " + v.Name
 		i := slices.IndexFunc(then.Volumes, func(w Volume) bool { return w.Name == v.Name })
@@ -255,10 +271,19 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 			refusals.add(field, v.Size, "it holds data, and cannot be left out")
 		case then.Volumes[i].Size < v.Size:
 			refusals.add(field, then.Volumes[i].Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB", v.Size))
+		case then.Volumes[i].Disk != v.Disk || then.Volumes[i].Profile != v.Profile:
+			refusals.add(field, then.Volumes[i].Disk, "it is on a "+v.Disk.String()+" disk")
+		case then.Volumes[i].Size != v.Size && v.Disk == offers.MountDisk:
+			refusals.add(field, then.Volumes[i].Size, "it is a MOUNT disk, which has the size that it has")
 		case then.Volumes[i].Path != v.Path:
 			refusals.add(field, then.Volumes[i].Path, "its data is at "+v.Path)
 		}
 	}
+}
+
+// hasPlaces says whether a node of the pod has its place.
+func (d *decision) hasPlaces(pod string) bool {
+	return slices.ContainsFunc(d.nodes, func(n *Node) bool { return n.Pod == pod && n.Place != nil })
 }
 
 // renderable tries the new declaration on every node that has a place.
@@ -271,7 +296,7 @@ func (d *decision) renderable(next *Service, refusals *refusals) {
 		if n.Place == nil || n.Goal == GoalLeave || next.pod(n.Pod) == nil {
 			continue
 		}
-		if _, err := d.config(standing, n); err != nil {
+		if _, err := d.config(standing, n, next.pod(n.Pod).shape()); err != nil {
 			*refusals = append(*refusals, err)
 			return
 		}

@@ -43,6 +43,8 @@ func (d *decision) place() {
 	d.release(free, used)
 	claims := d.claim(free, used)
 	d.deployed()
+	d.refit(claims, free, used)
+	d.trim(free, used)
 	d.launch(claims, used)
 	d.reserve(free, used)
 	d.decline(free)
@@ -111,10 +113,15 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 		switch {
 		case ok:
 			claims[n] = claimed
+			n.Place.Before, n.Place.Was = nil, ""
 			n.found()
 			if !n.Place.Reserved {
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
+			}
+		case n.Place.Before != nil:
+			if before, ok := d.unfit(n, free); ok {
+				claims[n] = before
 			}
 		case n.Place.Used:
 			if _, due := d.maintained(n); !due {
@@ -171,7 +178,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 			continue
 		}
 		n.Progress, n.Alive = "launched", true
-		if config, err := d.config(standing, n); err == nil {
+		if config, err := d.config(standing, n, n.Place.Shape); err == nil {
 			n.Config, n.Wanted = config, config
 		}
 		i, ok := byAgent[n.Place.Agent]
@@ -223,6 +230,7 @@ func (d *decision) reserve(free iter.Seq[*mesos.Offer], used map[string]bool) {
 	for _, m := range matches {
 		n := d.node(m.Node)
 		n.Place = d.placeOf(m)
+		n.Place.Shape = d.pod(n.Pod).shape()
 		attrs := []slog.Attr{slog.String("agent", m.Hostname)}
 		for _, p := range d.pod(n.Pod).Ports {
 			attrs = append(attrs, slog.Uint64(p.Name, m.Ports[p.Name]))
@@ -277,7 +285,9 @@ func (d *decision) requests() []offers.Request {
 			r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})
 		}
 		for _, v := range pod.Volumes {
-			r.Volumes = append(r.Volumes, offers.Volume{ID: d.resourceID(n) + "." + v.Name, Path: v.Path, Size: v.Size})
+			r.Volumes = append(r.Volumes, offers.Volume{
+				ID: d.volumeID(n, v), Path: v.Path, Size: v.Size, Disk: v.Disk, Profile: v.Profile,
+			})
 		}
 		out = append(out, r)
 	}

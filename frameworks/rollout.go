@@ -86,7 +86,14 @@ func (d *decision) compare() {
 }
 
 func (d *decision) compareNode(standing Deployment, n *Node) {
-	wanted, err := d.config(standing, n)
+	shape := d.pod(n.Pod).shape()
+	if n.Place.Shape == "" {
+		n.Place.Shape = shape // an earlier Mesokit reserved it
+	}
+	if n.Place.Unfit == shape {
+		shape = n.Place.Shape // there is no room for more
+	}
+	wanted, err := d.config(standing, n, shape)
 	if err != nil {
 		d.progress(n, "cannot be rendered", slog.String("error", err.Error()))
 		return
@@ -203,7 +210,7 @@ func (d *decision) footprint() string {
 	for _, n := range d.nodes {
 		fmt.Fprintln(sum, n.Name, n.Generation, n.Founding, n.Incarnation > 0)
 		if n.Place != nil {
-			fmt.Fprintln(sum, n.Place.Agent, n.Place.Address, n.Place.Ports, n.Place.Used) // fmt sorts maps
+			fmt.Fprintln(sum, n.Place.Agent, n.Place.Address, n.Place.Ports, n.Place.Used, n.Place.Unfit) // fmt sorts maps
 		}
 	}
 	for _, pod := range sortedKeys(d.pods) {
@@ -231,8 +238,9 @@ func stand(n Node) Node {
 	}
 }
 
-// config is a hash of what counts in the task that a node would be given.
-func (d *decision) config(standing Deployment, n *Node) (string, error) {
+// config is a hash of what counts in the task that a node would be given, in a
+// place of a shape.
+func (d *decision) config(standing Deployment, n *Node, shape string) (string, error) {
 	pod := d.pod(n.Pod)
 	var counts any = pod.Command
 	if pod.Task != nil {
@@ -249,7 +257,7 @@ func (d *decision) config(standing Deployment, n *Node) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("task of %s: %w", n.Name, err)
 	}
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(append(text, shape...))
 	return hex.EncodeToString(sum[:8]), nil
 }
 

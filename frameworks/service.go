@@ -154,7 +154,13 @@ type Port struct {
 type Volume struct {
 	Name string
 	Path string // relative to the sandbox
+	// Size in MiB; of a MOUNT disk the least, for such a disk is taken whole. A
+	// volume on a ROOT or a PATH disk grows in place, at the node's next restart.
 	Size offers.Amount
+	// Disk is what it is made on; zero: the agent's root disk.
+	Disk offers.DiskType
+	// Profile is that of the disk, where a storage provider gives it one.
+	Profile string
 }
 
 // Backoff is how long a node that failed n times in a row waits: First, and

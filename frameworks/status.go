@@ -79,6 +79,9 @@ func (d *decision) status() Status {
 		case s.Phase == Ready && d.blocked(n) != "":
 			s.Waits = d.blocked(n)
 		}
+		if n.Place != nil && n.Place.Unfit != "" && s.Waits == "" {
+			s.Waits = "its agent has no room for " + n.Place.Unfit + "; replace gives it a new place"
+		}
 		if n.Incarnation > 0 {
 			s.Task = d.taskID(n)
 			if t, ok := d.view.Task(s.Task); ok {

@@ -1,0 +1,202 @@
+package frameworks
+
+import (
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/offers"
+	"github.com/mesokit/mesokit/scheduler"
+)
+
+// A place keeps what it has while its node runs. When the pod wants more or
+// less of it, the node is out of date; and when it is down for that, its place
+// is changed where it is: what is missing is reserved on the same agent, volumes
+// grow (GROW_VOLUME), what is too much goes back. An agent that has not enough
+// left changes nothing: the node runs on as it was, and says so.
+
+// shape is what places of the pod are made of, as text.
+func (p *Pod) shape() string {
+	parts := []string{p.Needs.String()}
+	for _, v := range p.Volumes {
+		parts = append(parts, v.Name+":"+v.Size.String())
+	}
+	return strings.Join(parts, ";")
+}
+
+// refit changes the places of nodes that are about to be launched and whose
+// pod wants another shape. They are launched when that is done.
+func (d *decision) refit(claims map[*Node]offers.Claimed, free iter.Seq[*mesos.Offer], used map[string]bool) {
+	for n := range d.idle {
+		pod := d.pod(n.Pod)
+		_, ok := claims[n]
+		if !ok || n.Place.Shape == "" || n.Place.Shape == pod.shape() || n.Place.Unfit == pod.shape() ||
+			used[n.Place.Agent] || n.Goal != GoalRun || d.held(n) != "" {
+			continue
+		}
+		d.refitNode(n, pod, free, used)
+		if used[n.Place.Agent] {
+			delete(claims, n)
+		}
+	}
+}
+
+func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], used map[string]bool) {
+	c := d.changeOf(n, pod)
+	claimed, ok := offers.Claim(free, n.Place.Agent, c.during)
+	if !ok && len(claimed.Operations) == 0 {
+		n.Place.Unfit = pod.shape()
+		d.note(n, "its agent has not enough left", slog.String("agent", n.Place.Hostname), slog.String("short", claimed.Short.String()))
+		return
+	}
+	operations := slices.Concat(claimed.Operations, c.grow)
+	if len(c.less) > 0 {
+		operations = append(operations, offers.Release(c.less)...)
+	}
+	n.Place.Before, n.Place.Resources = n.Place.Resources, c.after
+	n.Place.Was, n.Place.Shape = n.Place.Shape, pod.shape()
+	n.Place.Asked, n.Place.Reserved, n.Place.Unfit = d.now, false, ""
+	d.note(n, "changing its place", slog.String("from", n.Place.Was), slog.String("to", n.Place.Shape))
+	if len(operations) > 0 {
+		d.accept(offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: operations}, used)
+	}
+}
+
+// unfit goes back to what a place was made of before a change that did not come
+// about. It says whether that is what is offered.
+func (d *decision) unfit(n *Node, free iter.Seq[*mesos.Offer]) (offers.Claimed, bool) {
+	if n.Place.Before == nil || d.within(settleTime, n.Place.Asked) {
+		return offers.Claimed{}, false
+	}
+	claimed, ok := offers.Claim(free, n.Place.Agent, n.Place.Before)
+	if ok {
+		n.Place.Resources, n.Place.Shape = n.Place.Before, n.Place.Was
+		n.Place.Before, n.Place.Was, n.Place.Reserved = nil, "", true
+		d.note(n, "its place is as it was")
+	}
+	return claimed, ok
+}
+
+// placeChange is what turns a place into another.
+type placeChange struct {
+	during []mesos.Resource // all that it takes: what is there, and what is to be reserved
+	after  []mesos.Resource
+	less   []mesos.Resource // to be given back
+	grow   []mesos.Offer_Operation
+}
+
+func (d *decision) changeOf(n *Node, pod *Pod) placeChange {
+	var c placeChange
+	want := map[string]offers.Amount{}
+	for name, amount := range pod.Needs.Scalars() {
+		want[name] = amount
+	}
+	last := map[string]int{}
+	for i, r := range n.Place.Resources {
+		last[r.Name] = i
+	}
+	for i, r := range n.Place.Resources {
+		have := offers.AmountOf(r.GetScalar().GetValue())
+		amount := want[r.Name]
+		if i != last[r.Name] {
+			amount = min(amount, have)
+		}
+		switch {
+		case r.GetDisk().GetPersistence() != nil:
+			c.volume(r, d.sizeOf(n, pod, r))
+			continue
+		case r.Scalar == nil:
+			c.keep(r)
+			continue
+		}
+		want[r.Name] -= amount
+		c.keep(sized(r, amount))
+		if amount < have {
+			c.less = append(c.less, sized(r, have-amount))
+		}
+	}
+	return c
+}
+
+func (c *placeChange) keep(r mesos.Resource) {
+	if r.Scalar != nil && r.Scalar.Value == 0 {
+		return
+	}
+	c.during, c.after = append(c.during, r), append(c.after, r)
+}
+
+// volume lets a volume grow; none becomes smaller.
+func (c *placeChange) volume(r mesos.Resource, want offers.Amount) {
+	have := offers.AmountOf(r.GetScalar().GetValue())
+	c.during = append(c.during, r)
+	if want <= have {
+		c.after = append(c.after, r)
+		return
+	}
+	addition := sized(r, want-have)
+	addition.Disk = nil
+	if source := r.Disk.Source; source != nil {
+		addition.Disk = &mesos.Resource_DiskInfo{Source: source}
+	}
+	c.during = append(c.during, addition)
+	c.after = append(c.after, sized(r, want))
+	c.grow = append(c.grow, mesos.Offer_Operation{
+		Type:       mesos.Offer_Operation_GROW_VOLUME,
+		GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: r, Addition: addition},
+	})
+}
+
+// sizeOf is what the pod wants of the size of a volume of the node.
+func (d *decision) sizeOf(n *Node, pod *Pod, r mesos.Resource) offers.Amount {
+	for _, v := range pod.Volumes {
+		if r.Disk.Persistence.ID == d.volumeID(n, v) {
+			return v.Size
+		}
+	}
+	return 0
+}
+
+func (d *decision) volumeID(n *Node, v Volume) string { return d.resourceID(n) + "." + v.Name }
+
+func sized(r mesos.Resource, amount offers.Amount) mesos.Resource {
+	r.Scalar = amount.Scalar()
+	return r
+}
+
+// trim gives back what is reserved for a node that runs, and not part of its
+// place: what a change of its place that was cut left over. Volumes are not
+// touched.
+func (d *decision) trim(free iter.Seq[*mesos.Offer], used map[string]bool) {
+	excess := func(labels []mesos.Label) bool {
+		n := d.labelled(labels)
+		return n != nil && n.Ready && n.Place != nil && offers.HasLabel(labelResource, d.resourceID(n))(labels)
+	}
+	for _, h := range offers.Owned(free, excess) {
+		rest := slices.DeleteFunc(h.Resources, func(r mesos.Resource) bool { return r.GetDisk().GetPersistence() != nil })
+		if used[h.Agent] || len(rest) == 0 {
+			continue
+		}
+		d.accept(offers.Accept{Agent: h.Agent, Offers: h.Offers, Operations: offers.Release(rest)}, used)
+		d.do(scheduler.Note{Text: "released what was left over", Attrs: []slog.Attr{slog.String("agent", h.Hostname)}})
+	}
+}
+
+// labelled is the node of the service that labels name.
+func (d *decision) labelled(labels []mesos.Label) *Node {
+	service, node := "", ""
+	for _, l := range labels {
+		switch l.Key {
+		case labelService:
+			service = l.GetValue()
+		case labelNode:
+			node = l.GetValue()
+		}
+	}
+	if service != d.Name {
+		return nil
+	}
+	return d.node(node)
+}
