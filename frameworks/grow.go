@@ -168,11 +168,20 @@ func sized(r mesos.Resource, amount offers.Amount) mesos.Resource {
 
 // trim gives back what is reserved for a node that runs, and not part of its
 // place: what a change of its place that was cut left over. Volumes are not
-// touched.
+// touched. Where all of its place is offered, or the master has not told yet
+// what became of tasks, it may be that the node runs no more: what is offered
+// then is its own.
 func (d *decision) trim(free iter.Seq[*mesos.Offer], used map[string]bool) {
+	if !d.view.Reconciled() {
+		return
+	}
 	excess := func(labels []mesos.Label) bool {
 		n := d.labelled(labels)
-		return n != nil && n.Ready && n.Place != nil && offers.HasLabel(labelResource, d.resourceID(n))(labels)
+		if n == nil || n.Place == nil || !d.serving(n) || !offers.HasLabel(labelResource, d.resourceID(n))(labels) {
+			return false
+		}
+		_, all := offers.Claim(free, n.Place.Agent, n.Place.Resources)
+		return !all
 	}
 	for _, h := range offers.Owned(free, excess) {
 		rest := slices.DeleteFunc(h.Resources, func(r mesos.Resource) bool { return r.GetDisk().GetPersistence() != nil })
