@@ -31,7 +31,7 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	if err != nil {
 		return s.refuse(ev, err)
 	}
-	l, err := current.open(v)
+	l, err := current.open(v, s.memory())
 	if err != nil {
 		return s.refuse(ev, err)
 	}

@@ -2,7 +2,6 @@ package frameworks
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ import (
 // <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
 	prefix   string
+	memo    *memo
 	view     scheduler.View
 	service  *serviceRecord
 	pods     map[string]*podRecord
@@ -99,9 +99,10 @@ type versioned struct {
 
 // open reads the ledger, and adds what the declaration has and the store does
 // not yet.
-func (s *Service) open(v scheduler.View) (*ledger, error) {
+func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
 	l := &ledger{
 		prefix:  s.Name + "/",
+		memo:    m,
 		view:    v,
 		service: &serviceRecord{},
 		pods:    map[string]*podRecord{},
@@ -122,7 +123,7 @@ func (s *Service) open(v scheduler.View) (*ledger, error) {
 		case "pod":
 			l.pods[id], err = decode[podRecord](value)
 		case "node":
-			nodes[id], err = decode[Node](value)
+			nodes[id], err = l.memo.read(s, id, value)
 		case "discard":
 			var d *discard
 			d, err = decode[discard](value)
@@ -185,9 +186,23 @@ func (l *ledger) sort(s *Service) {
 	for i, p := range s.Pods {
 		order[p.Name] = i
 	}
-	slices.SortFunc(l.nodes, func(a, b *Node) int {
-		return cmp.Or(cmp.Compare(order[a.Pod], order[b.Pod]), cmp.Compare(a.Index, b.Index))
+	type ranked struct {
+		pod  int
+		node *Node
+	}
+	all := make([]ranked, len(l.nodes))
+	for i, n := range l.nodes {
+		all[i] = ranked{order[n.Pod], n}
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		if a.pod != b.pod {
+			return a.pod - b.pod
+		}
+		return a.node.Index - b.node.Index
 	})
+	for i, r := range all {
+		l.nodes[i] = r.node
+	}
 }
 
 func decode[T any](value []byte) (*T, error) {
@@ -234,8 +249,13 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 		errs = append(errs, put("pod/"+pod, l.pods[pod]))
 	}
 	for _, n := range l.nodes {
+		if l.memo.unchanged(n) {
+			want[l.prefix+"node/"+n.Name] = true
+			continue
+		}
 		errs = append(errs, put("node/"+n.Name, n))
 	}
+	l.memo.prune(l.nodes)
 	for _, d := range l.discards {
 		errs = append(errs, put("discard/"+d.ID, d))
 	}

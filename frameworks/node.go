@@ -113,6 +113,19 @@ type Node struct {
 	Out time.Time `json:"out,omitzero"`
 	// Departed: what a leaving node held has been handed over.
 	Departed bool `json:"departed,omitempty"`
+
+	// task is the id of its task, for the incarnation that the record has.
+	task taskName
+}
+
+// taskName is the id of a task, made once because it is asked for so often.
+type taskName struct {
+	incarnation int
+	id          string
+}
+
+func incarnate(service string, n *Node) taskName {
+	return taskName{n.Incarnation, fmt.Sprintf("%s.%s.%d", service, n.Name, n.Incarnation)}
 }
 
 // Place is where a node lives: reserved resources, ports and volumes of one
@@ -198,7 +211,10 @@ func nodeName(pod string, index int) string { return fmt.Sprintf("%s-%d", pod, i
 // taskID numbers the incarnations, so that an old task's update never touches
 // the new one.
 func (s *Service) taskID(n *Node) string {
-	return fmt.Sprintf("%s.%s.%d", s.Name, n.Name, n.Incarnation)
+	if n.task.incarnation == n.Incarnation && n.task.id != "" {
+		return n.task.id
+	}
+	return incarnate(s.Name, n).id
 }
 
 // nextTaskID is that of the task to be launched next.

@@ -58,6 +58,7 @@ type Service struct {
 	Invalid error
 
 	revised *revision
+	memo    *memo
 }
 
 // Binary says where agents find the program that supervises servers: the

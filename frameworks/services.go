@@ -459,7 +459,7 @@ func (m member) summary(v scheduler.View) ServiceSummary {
 		return out
 	}
 	out.Role = m.role()
-	l, err := m.open(v)
+	l, err := m.open(v, m.memory())
 	if err != nil {
 		out.Trouble = err.Error()
 		return out
