@@ -20,6 +20,7 @@ type decision struct {
 	now     time.Time
 	actions []scheduler.Action
 	wake    time.Time
+	packed  *luggage          // for the jobs that are started; nil: there are none
 	locks   map[string]string // by node, which step holds it; nil: not known
 }
 
@@ -47,6 +48,7 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	if err != nil {
 		return s.refuse(ev, err)
 	}
+	d.pack()
 	if !d.wake.IsZero() {
 		d.do(scheduler.WakeAt{Time: d.wake})
 	}

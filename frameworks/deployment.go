@@ -3,7 +3,6 @@ package frameworks
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 )
 
 // Deployment is what a node's configuration and its gate may depend on: the
@@ -66,19 +65,29 @@ func (d Deployment) Secret(name string) string {
 	return d.secret(name)
 }
 
-// luggage is a deployment on its way to a job, with what it does not show.
+// luggage is what jobs get to know: the service as the decision left it that
+// started them. It is never changed again, so that all the jobs of a decision
+// share one, and a Deployment is made of it only where a job runs.
 type luggage struct {
-	Deployment Deployment        `json:"deployment"`
-	Seed       [16]byte          `json:"seed"`
-	Phases     map[string]Phase  `json:"phases"`
-	Secrets    map[string]string `json:"secrets,omitempty"`
-	Options    json.RawMessage   `json:"options,omitempty"` // of the service as it asks
+	service *Service // of the options in force
+	nodes   []*Node
+	first   map[string]int
+	seed    [16]byte
+	phases  map[string]Phase
+	secrets map[string]*secret
 }
 
-func (l luggage) unpack() Deployment {
-	d := l.Deployment
-	d.seed, d.phases = l.Seed, l.Phases
-	d.secret = func(name string) string { return l.Secrets[name] }
+func (l *luggage) unpack() Deployment {
+	d := Deployment{Service: l.service.Name, First: l.first, seed: l.seed, phases: l.phases}
+	for _, n := range l.nodes {
+		d.Nodes = append(d.Nodes, *n)
+	}
+	d.secret = func(name string) string {
+		if s := l.secrets[name]; s != nil {
+			return s.Value
+		}
+		return ""
+	}
 	return d
 }
 
@@ -104,15 +113,19 @@ func (d *decision) observed() Deployment {
 	return out
 }
 
-// luggage is what jobs get to know.
-func (d *decision) luggage() luggage {
-	out := d.observed()
-	l := luggage{Deployment: out, Seed: out.seed, Phases: out.phases, Options: d.service.Options.Target}
-	for name, s := range d.secrets {
-		if l.Secrets == nil {
-			l.Secrets = map[string]string{}
-		}
-		l.Secrets[name] = s.Value
+// luggage is what jobs get to know. It is packed when the decision is made.
+func (d *decision) luggage() *luggage {
+	if d.packed == nil {
+		d.packed = &luggage{}
 	}
-	return l
+	return d.packed
+}
+
+// pack fills the luggage, if there is a job to take it.
+func (d *decision) pack() {
+	if d.packed == nil {
+		return
+	}
+	out := d.observed()
+	*d.packed = luggage{service: d.Service, nodes: d.nodes, first: out.First, seed: out.seed, phases: out.phases, secrets: d.secrets}
 }

@@ -3,7 +3,6 @@ package frameworks
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -72,8 +71,8 @@ const (
 )
 
 type gateInput struct {
-	luggage
-	Nodes []Node `json:"nodes"`
+	*luggage
+	Nodes []Node
 }
 
 // ask starts the job that asks the servers something about nodes of one pod,
@@ -96,46 +95,31 @@ func (d *decision) ask(kind, id string, refused bool, nodes ...*Node) {
 	for _, n := range nodes {
 		in.Nodes = append(in.Nodes, *n)
 	}
-	var err error
-	if job.Input, err = json.Marshal(in); err != nil {
-		nodes[0].Waits = err.Error()
-		return
-	}
+	job.Value = in
 	d.do(scheduler.Start{Job: job})
 }
 
-// Work implements scheduler.Worker: it asks the servers, and does the routines'
-// jobs.
+// Work implements scheduler.Worker: it asks the servers, and does the jobs of
+// routines and plans.
 func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	if job.Kind == pauseKind {
 		return nil, nil // it was all delay
 	}
-	if s.Revise != nil {
-		var in luggage
-		if err := json.Unmarshal(job.Input, &in); err != nil {
-			return nil, fmt.Errorf("job %s: %w", job.Name, err)
-		}
-		var err error
-		if s, err = s.of(in.Options); err != nil {
-			return nil, fmt.Errorf("job %s: %w", job.Name, err)
-		}
+	switch in := job.Value.(type) {
+	case gateInput:
+		return nil, in.ask(ctx, job.Kind)
+	case routineInput:
+		return in.work(ctx, job.Kind)
+	case stepInput:
+		return in.work(ctx)
 	}
-	switch job.Kind {
-	case lookKind, doKind:
-		return s.workRoutine(ctx, job)
-	case stepKind:
-		return s.workStep(ctx, job)
-	}
-	var in gateInput
-	if err := json.Unmarshal(job.Input, &in); err != nil {
-		return nil, fmt.Errorf("job %s: %w", job.Name, err)
-	}
-	if len(in.Nodes) == 0 || s.pod(in.Nodes[0].Pod) == nil {
-		return nil, fmt.Errorf("job %s: is about no node of this service", job.Name)
-	}
-	pod := s.pod(in.Nodes[0].Pod)
+	return nil, fmt.Errorf("job %s: %T is not what a job of a service is given", job.Name, job.Value)
+}
+
+func (in gateInput) ask(ctx context.Context, kind string) error {
+	pod := in.service.pod(in.Nodes[0].Pod)
 	var gate Gate
-	switch job.Kind {
+	switch kind {
 	case gateKind, againKind:
 		gate = pod.Ready
 	case joinKind:
@@ -144,10 +128,8 @@ func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 		gate = pod.Leave
 	case spareKind:
 		gate = func(ctx context.Context, d Deployment, _ Node) error { return pod.Spare(ctx, d, in.Nodes) }
-	default:
-		return nil, fmt.Errorf("job %s: unknown kind %q", job.Name, job.Kind)
 	}
-	return nil, gate(ctx, in.unpack(), in.Nodes[0])
+	return gate(ctx, in.unpack(), in.Nodes[0])
 }
 
 // jobDone takes in what a job said.
@@ -158,7 +140,7 @@ func (d *decision) jobDone(ev scheduler.JobDone) {
 		return
 	}
 	i := slices.IndexFunc(d.nodes, func(n *Node) bool {
-		return d.taskID(n) == id && kind != joinKind || d.nextTaskID(n) == id && kind == joinKind
+		return kind != joinKind && d.taskID(n) == id || kind == joinKind && d.nextTaskID(n) == id
 	})
 	if i < 0 {
 		return // of an incarnation that is gone

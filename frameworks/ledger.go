@@ -24,7 +24,7 @@ import (
 // <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
 	prefix   string
-	memo    *memo
+	memo     *memo
 	view     scheduler.View
 	service  *serviceRecord
 	pods     map[string]*podRecord

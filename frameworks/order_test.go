@@ -2,7 +2,6 @@ package frameworks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -17,9 +16,7 @@ import (
 // input is what a job was given.
 func (w *world) input(job scheduler.Job) gateInput {
 	w.t.Helper()
-	var in gateInput
-	require.NoError(w.t, json.Unmarshal(job.Input, &in))
-	return in
+	return job.Value.(gateInput)
 }
 
 // launches are the nodes in the order of their launches.

@@ -73,23 +73,15 @@ type stepRun struct {
 
 // stepInput is what a step needs to know.
 type stepInput struct {
-	luggage
-	Plan       string          `json:"plan"`
-	Parameters json.RawMessage `json:"parameters"`
-	Step       Step            `json:"step"`
+	*luggage
+	plan       *Plan
+	parameters json.RawMessage
+	step       Step
 }
 
-// workStep carries out a step.
-func (s *Service) workStep(ctx context.Context, job scheduler.Job) ([]byte, error) {
-	var in stepInput
-	if err := json.Unmarshal(job.Input, &in); err != nil {
-		return nil, fmt.Errorf("job %s: %w", job.Name, err)
-	}
-	p := s.plan(in.Plan)
-	if p == nil {
-		return nil, fmt.Errorf("job %s: there is no plan %q", job.Name, in.Plan)
-	}
-	result, err := p.work(ctx, in.unpack(), in.Parameters, in.Step)
+// work carries out a step.
+func (in stepInput) work(ctx context.Context) ([]byte, error) {
+	result, err := in.plan.work(ctx, in.unpack(), in.parameters, in.step)
 	return []byte(result), err
 }
 
@@ -319,12 +311,8 @@ func (p planning) jobOf(stage *stageRun, step *stepRun) string {
 }
 
 func (p planning) startStep(job string, step *stepRun) {
-	input, err := json.Marshal(stepInput{luggage: p.luggage(), Plan: p.name, Parameters: p.Run.Parameters, Step: step.Step})
-	if err != nil {
-		step.Error = err.Error()
-		return
-	}
-	p.do(scheduler.Start{Job: scheduler.Job{Name: job, Kind: stepKind, Input: input, Timeout: cmp.Or(step.Timeout, stepTimeout)}})
+	in := stepInput{luggage: p.luggage(), plan: p.Plan, parameters: p.Run.Parameters, step: step.Step}
+	p.do(scheduler.Start{Job: scheduler.Job{Name: job, Kind: stepKind, Value: in, Timeout: cmp.Or(step.Timeout, stepTimeout)}})
 }
 
 // stepOf is the step of the run that a job works on; nil: none that is under

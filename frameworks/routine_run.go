@@ -47,11 +47,11 @@ type RoutineStatus struct {
 
 // routineInput is what a job of a routine needs to know.
 type routineInput struct {
-	luggage
-	Routine string          `json:"routine"`
-	Memory  json.RawMessage `json:"memory,omitempty"`
-	Since   string          `json:"since,omitempty"` // of a look: the moment that it sees
-	Do      Do              `json:"do,omitzero"`
+	*luggage
+	routine *Routine
+	memory  json.RawMessage
+	since   string // of a look: the moment that it sees
+	do      Do     // of a work
 }
 
 // sight is the result of a look.
@@ -87,25 +87,17 @@ func (s *Service) validateRoutines() []error {
 	return errs
 }
 
-// workRoutine carries out a job of a routine.
-func (s *Service) workRoutine(ctx context.Context, job scheduler.Job) ([]byte, error) {
-	var in routineInput
-	if err := json.Unmarshal(job.Input, &in); err != nil {
-		return nil, fmt.Errorf("job %s: %w", job.Name, err)
-	}
-	r := s.routineNamed(in.Routine)
-	if r == nil {
-		return nil, fmt.Errorf("job %s: there is no routine %q", job.Name, in.Routine)
-	}
-	if job.Kind == doKind {
-		result, err := r.work(ctx, in.unpack(), in.Memory, in.Do)
+// work carries out a job of a routine.
+func (in routineInput) work(ctx context.Context, kind string) ([]byte, error) {
+	if kind == doKind {
+		result, err := in.routine.work(ctx, in.unpack(), in.memory, in.do)
 		return []byte(result), err
 	}
-	view, err := r.look(ctx, in.unpack(), in.Memory)
+	view, err := in.routine.look(ctx, in.unpack(), in.memory)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(sight{Since: in.Since, View: view})
+	return json.Marshal(sight{Since: in.since, View: view})
 }
 
 // routines lets each routine decide that has news, and keeps its jobs going.
@@ -317,7 +309,7 @@ func (r *routineStep) keepLooking(looked, again bool) {
 			r.do(scheduler.Start{Job: scheduler.Job{Name: pause, Kind: pauseKind, Delay: r.every}})
 		}
 	case again || !r.view.Running(pause):
-		r.start(look, lookKind, r.timeout, routineInput{Since: r.moment()})
+		r.start(look, lookKind, r.timeout, routineInput{since: r.moment()})
 	}
 }
 
@@ -326,19 +318,14 @@ func (r *routineStep) keepLooking(looked, again bool) {
 func (r *routineStep) keepWorking() {
 	for _, do := range r.Doing {
 		if name := r.job(doKind, "/"+do.Name); !r.view.Running(name) {
-			r.start(name, doKind, do.Timeout, routineInput{Do: do})
+			r.start(name, doKind, do.Timeout, routineInput{do: do})
 		}
 	}
 }
 
 func (r *routineStep) start(name, kind string, timeout time.Duration, in routineInput) {
-	in.luggage, in.Routine, in.Memory = r.luggage(), r.name, r.Memory
-	input, err := json.Marshal(in)
-	if err != nil {
-		r.trouble(err.Error())
-		return
-	}
-	r.do(scheduler.Start{Job: scheduler.Job{Name: name, Kind: kind, Input: input, Timeout: timeout}})
+	in.luggage, in.routine, in.memory = r.luggage(), r.Routine, r.Memory
+	r.do(scheduler.Start{Job: scheduler.Job{Name: name, Kind: kind, Value: in, Timeout: timeout}})
 }
 
 func (d *decision) routineStatus() []RoutineStatus {

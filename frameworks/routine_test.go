@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/executor"
-	"github.com/mesokit/mesokit/scheduler"
 )
 
 // writers is a world of servers of which one at a time may take writes: the
@@ -411,6 +410,4 @@ func TestRoutinesAreValidated(t *testing.T) {
 	err := s.Validate()
 	require.ErrorContains(t, err, `Service.Routines[0].Name: "Fail Over": wants lower case letters`)
 	require.ErrorContains(t, err, `Service.Routines[0].Look: "Fail Over": wants a Look and a Decide`)
-	_, err = s.Work(t.Context(), scheduler.Job{Name: "look/db.x", Kind: lookKind, Input: []byte(`{"routine":"x"}`)})
-	require.ErrorContains(t, err, `there is no routine "x"`)
 }

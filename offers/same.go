@@ -89,6 +89,11 @@ func sameLabels(a, b []mesos.Label) bool {
 	if inOrder {
 		return true
 	}
+	for _, label := range a {
+		if !slices.ContainsFunc(b, func(other mesos.Label) bool { return sameLabel(label, other) }) {
+			return false // before anything is copied: reservations of others differ here
+		}
+	}
 	rest := slices.Clone(b)
 	for _, label := range a {
 		i := slices.IndexFunc(rest, func(other mesos.Label) bool { return sameLabel(label, other) })

@@ -156,6 +156,7 @@ type Job struct {
 	Name    string        // unique while it runs, such as "ready/broker-0/3"
 	Kind    string        // which of the handler's jobs it is
 	Input   []byte        // what the job needs to know
+	Value   any           // the same as a value, which must not be changed
 	Timeout time.Duration // zero: 1 minute
 	Delay   time.Duration // waits so long before it starts
 }
