@@ -99,7 +99,9 @@ func TestNodesAreReadOnce(t *testing.T) {
 
 	effects := w.machine.Step(w.now, scheduler.AgentLost{Agent: "nobody's"})
 	assert.Empty(t, effects.Save, "nothing changed")
-	w.do(RemoveNode{Node: "node-2", Force: true})
+	w.do(StartNode{"node-1"})
+	w.until(time.Minute, "ready", w.allReady(3))
+	w.do(RemoveNode{Node: "node-2"})
 	w.until(5*time.Minute, "it has left", func() bool { return len(w.status().Nodes) == 2 })
 	w.status()
 	assert.Len(t, w.service.memo.nodes, 2)
