@@ -150,6 +150,19 @@ func (c *contest) from(name string) int {
 	return n
 }
 
+// waitQuiet waits until a process has nothing more to say: all that it had to
+// acknowledge is acknowledged, and no agent repeats it.
+func (c *contest) waitQuiet(t *testing.T, name string) {
+	t.Helper()
+	last, since := -1, time.Now()
+	require.Eventually(t, func() bool {
+		if n := c.from(name); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 3*time.Second
+	}, long, 50*time.Millisecond, "%s does not become quiet", name)
+}
+
 // contenderConfig is what a process is told, by a variable of its environment.
 type contenderConfig struct {
 	Store, Master string
@@ -265,8 +278,10 @@ func TestStandby(t *testing.T) {
 	}
 	waitRan(t, crew.file, "place-00.1", "place-01.1", "place-02.1", "place-03.1")
 
-	// The leader is stopped; what it would act upon waits in its stream.
+	// The leader is stopped, with nothing under way: what it decided as the leader
+	// it may send. What it would act upon waits in its stream.
 	stopped := c.next(t, all)
+	c.waitQuiet(t, stopped.name)
 	stopped.watched.Store(true)
 	require.NoError(t, stopped.cmd.Process.Signal(syscall.SIGSTOP))
 	killTask(t, cluster, "place-00.1")
