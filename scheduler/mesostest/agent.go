@@ -1,6 +1,7 @@
 package mesostest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,12 +54,16 @@ type Agent struct {
 
 // newAgent prepares an agent that is down.
 func (c *Cluster) newAgent(index int, cfg AgentConfig) (*Agent, error) {
-	if cfg.Address == "" {
+	if cfg.Address == "" && !cfg.Pretend {
 		address, err := c.leaseAddress()
 		if err != nil {
 			return nil, err
 		}
 		cfg.Address = address
+	}
+	if cfg.Pretend {
+		cfg.Address = cmp.Or(cfg.Address, "127.0.0.1")
+		cfg.Hostname = cmp.Or(cfg.Hostname, fmt.Sprintf("agent%d", index))
 	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = cfg.Address
@@ -88,17 +93,29 @@ func (c *Cluster) newAgent(index int, cfg AgentConfig) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.address = l.Addr().String()
+	if l != nil {
+		a.address = l.Addr().String()
+	} else {
+		a.address = a.pretendAddress()
+	}
 	if a.machine, err = a.another(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mesostest: Agents[%d]: Resources: %w", index, err), l.Close())
+		err = fmt.Errorf("mesostest: Agents[%d]: Resources: %w", index, err)
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, err
 	}
 	a.timer = time.AfterFunc(time.Hour, func() { a.step(model.Tick{}) })
 	a.serve(l)
 	return a, nil
 }
 
-// listen opens the agent's own port, the same as before if there was one.
+// listen opens the agent's own port, the same as before if there was one. It
+// opens none if the agent only pretends.
 func (a *Agent) listen() (net.Listener, error) {
+	if a.cfg.Pretend {
+		return nil, nil
+	}
 	address := a.address
 	if address == "" {
 		port := 0
@@ -118,9 +135,14 @@ func (a *Agent) listen() (net.Listener, error) {
 	return l, nil
 }
 
-// serve starts the agent's process: its API on l, and its connection to the
-// master if there is one.
+// serve starts the agent's process: its API on l, if there is one.
 func (a *Agent) serve(l net.Listener) {
+	if l == nil {
+		a.mu.Lock()
+		a.up = true
+		a.mu.Unlock()
+		return
+	}
 	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: time.Minute}
 	a.mu.Lock()
 	a.server, a.up = server, true

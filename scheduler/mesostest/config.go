@@ -95,6 +95,10 @@ type AgentConfig struct {
 	// Dir is the work directory, which is made if it is not there and stays
 	// when the cluster is closed. One of its own in the cluster's directory.
 	Dir string
+	// Pretend makes an agent that runs nothing: its tasks only say that they
+	// run until they are killed, and it serves no API. Thousands of them fit
+	// into a process, to see how a scheduler does with a large cluster.
+	Pretend bool
 	// Environment is given to every executor, besides what Mesos sets. It
 	// holds the PATH of this process unless given.
 	Environment map[string]string

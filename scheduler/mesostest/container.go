@@ -35,6 +35,7 @@ type container struct {
 	process *sandbox.Container // of a custom executor
 	task    *sandbox.Task      // of a command task
 	pod     *pod               // of the default executor
+	acts    *pretence          // of any executor on an agent that pretends
 	stopped bool
 
 	subscribed *gate // the agent knows the executor that is played here
@@ -101,7 +102,7 @@ func (a *Agent) contain(out model.AgentOutput) {
 			a.c.work.Go(c.stop)
 		}
 	case model.AttachVolumes:
-		if c := a.containers[out.Container]; c != nil {
+		if c := a.containers[out.Container]; c != nil && !a.cfg.Pretend {
 			if err := c.attach(out.Volumes); err != nil {
 				a.c.cfg.Log.Error("attach volume", "container", out.Container, "error", err)
 			}
@@ -141,7 +142,7 @@ func (a *Agent) destroyAll() {
 func (a *Agent) commands() []*container {
 	var out []*container
 	for _, c := range a.containers {
-		if c.start.Task != nil || c.start.Executor.Type == mesos.ExecutorInfo_DEFAULT {
+		if a.cfg.Pretend || c.start.Task != nil || c.start.Executor.Type == mesos.ExecutorInfo_DEFAULT {
 			out = append(out, c)
 		}
 	}
@@ -150,7 +151,7 @@ func (a *Agent) commands() []*container {
 
 func (c *container) run() {
 	defer c.cancel()
-	if refused := refuseContainer(c.start.Executor.Container); refused != nil {
+	if refused := refuseContainer(c.start.Executor.Container); refused != nil && !c.a.cfg.Pretend {
 		close(c.finished)
 		refused.Container = c.id
 		c.tell(*refused)
@@ -226,6 +227,9 @@ func (c *container) tell(in model.AgentInput) {
 // launch starts the container, waits for its end and clears up behind it. It
 // returns the status of the process.
 func (c *container) launch() (int, error) {
+	if c.a.cfg.Pretend {
+		return c.pretend()
+	}
 	cfg := c.config()
 	if c.start.Executor.Type == mesos.ExecutorInfo_DEFAULT {
 		return c.runDefault(cfg)
@@ -330,7 +334,9 @@ func (c *container) call(kind executor.Call_Type, s mesos.TaskStatus) *executor.
 		call.Update = &executor.Call_Update{Status: s}
 	} else {
 		call.Subscribe = &executor.Call_Subscribe{}
-		if p := c.pod; p != nil {
+		if p := c.acts; p != nil {
+			call.Subscribe.UnacknowledgedTasks = p.tasks()
+		} else if p := c.pod; p != nil {
 			call.Subscribe.UnacknowledgedTasks = p.tasks()
 		} else if c.start.Task != nil {
 			call.Subscribe.UnacknowledgedTasks = []mesos.TaskInfo{*c.start.Task}
@@ -342,7 +348,7 @@ func (c *container) call(kind executor.Call_Type, s mesos.TaskStatus) *executor.
 // resubscribe makes the agent know the executor that is played here.
 func (c *container) resubscribe() {
 	c.mu.Lock()
-	ready := c.task != nil || c.pod != nil
+	ready := c.task != nil || c.pod != nil || c.acts != nil
 	c.mu.Unlock()
 	if !ready {
 		return // it will, when it has started
@@ -359,8 +365,12 @@ func (c *container) resubscribe() {
 // is held; what comes of it happens elsewhere.
 func (c *container) event(e *executor.Event) {
 	c.mu.Lock()
-	t, p := c.task, c.pod
+	t, p, acts := c.task, c.pod, c.acts
 	c.mu.Unlock()
+	if acts != nil {
+		acts.inbox.push(e)
+		return
+	}
 	if p != nil {
 		p.event(e)
 		return

@@ -54,11 +54,16 @@ type link struct {
 
 // randomUUID is for what must differ from run to run.
 func randomUUID() string {
+	h := hex.EncodeToString(newUUID())
+	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+}
+
+// newUUID is a random UUID as statuses have it.
+func newUUID() []byte {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+	return b[:]
 }
 
 // masterInfo is what a new run of a master at the address says of itself.

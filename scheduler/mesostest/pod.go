@@ -109,7 +109,7 @@ func (p *pod) run(ctx context.Context, m *member) {
 		close(m.launched)
 		p.report(m, mesos.TaskStatus{
 			TaskID: m.info.TaskID, State: mesos.TASK_FAILED.Enum(), Source: mesos.SOURCE_EXECUTOR.Enum(),
-			Message: new(err.Error()), UUID: []byte(randomUUID())[:16],
+			Message: new(err.Error()), UUID: newUUID(),
 		})
 	} else {
 		p.mu.Lock()

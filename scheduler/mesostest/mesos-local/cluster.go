@@ -79,6 +79,7 @@ func (a *agent) fields() []field {
 		textField("ip", &a.Address, "an IP address of this machine, such as 127.0.2.1",
 			"its address (default one of its own on Linux, 127.0.x.y, and elsewhere 127.0.0.1)"),
 		countField("count", &a.count, "that many such agents (default 1)"),
+		boolField("pretend", &a.Pretend, "run nothing: tasks only say that they run until they are killed, so that thousands of agents fit in"),
 		textField("resources", &a.Resources, "text, such as cpus:4;mem:8192;disk:10000;ports:[31000-32000]",
 			"what it has (default cpus:4;mem:8192;disk:10000;ports:[31000-32000])"),
 		textField("attributes", &a.Attributes, "text, such as rack:r1;level:2", "such as rack:r1;level:2"),

@@ -37,6 +37,9 @@
 // Keys are called as the flags of Mesos's master and agent are, and durations
 // are written as for those, or as Go writes them.
 //
+// An agent with pretend: true runs nothing, and its tasks only say that they run
+// until they are killed. {count: 5000, pretend: true} is a large cluster.
+//
 // A framework that only knows the hostname of an agent must be able to resolve
 // it. That is why it is the agent's IP address unless it is given.
 //
