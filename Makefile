@@ -11,7 +11,7 @@ TIMEOUT ?= 20m
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint tools compiler
+.PHONY: help quickstart test soak lint tools compiler
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,15 @@ test: tools compiler ## Run every test, with the race detector, in a new order e
 		printf '\n**** NOT RUN, because a real server could not be had:\n'; sort -u "$$notrun"; \
 		printf '**** The tests above prove nothing on this machine.\n'; \
 	fi; exit $$result
+
+# Steps that each simulation takes, and the seed that they begin with: another
+# one each time. A finding is saved in the testdata of its package, from where
+# every test replays it.
+STEPS ?= 1000000
+SEED ?= $(shell date +%s)
+
+soak: ## Simulate under faults on all cores: make soak STEPS=10000000.
+	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*(Soak|ForLong)$$' ./scheduler/mesostest ./frameworks ./frameworks/kafka ./examples/batch
 
 lint: ## Check formatting, vet and static analysis; show outdated idioms.
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi

@@ -2,6 +2,7 @@ package mesostest
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -61,6 +62,9 @@ type SimTask struct {
 	Agent           AgentConfig
 	// Reachable says whether its agent and the master can talk.
 	Reachable bool
+	// Stray says that Mesos had given it up when another of its node was
+	// launched.
+	Stray bool
 }
 
 // Running are the tasks of all frameworks that run, in the order of agents. The
@@ -74,7 +78,7 @@ func (w *World) Running() []SimTask {
 		for _, e := range a.list() {
 			for _, t := range e.tasks {
 				if t.runs && e.owner != nil {
-					w.running = append(w.running, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.reachable()})
+					w.running = append(w.running, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.reachable(), t.excused})
 				}
 			}
 		}
@@ -113,15 +117,33 @@ func (w *World) Reserved(role string) []Reservation {
 	return out
 }
 
-// Volumes says how often each volume of a framework was made and destroyed, by
-// persistence id. A machine that lost its disk destroyed nothing.
-func (w *World) Volumes(framework string) (made, destroyed map[string]int) {
+// SimVolume is a persistent volume that agents have made.
+type SimVolume struct {
+	ID string // persistence id
+	// Made and Destroyed say how often. A machine that lost its disk destroyed
+	// nothing.
+	Made, Destroyed int
+	Used            bool // a task has run on it
+}
+
+// Volumes are those of a framework so far, in the order of their ids.
+func (w *World) Volumes(framework string) []SimVolume {
+	var out []SimVolume
 	for _, f := range w.frameworks {
-		if f.Name == framework {
-			return f.facts.made, f.facts.gone
+		if f.Name != framework {
+			continue
+		}
+		for _, id := range sortedKeysOf(f.facts.volumes) {
+			out = append(out, *f.facts.volumes[id])
 		}
 	}
-	return nil, nil
+	return out
+}
+
+// HasAgent says whether there is an agent of that id, up or not. One that was
+// wiped or is gone for good is not there any more.
+func (w *World) HasAgent(id string) bool {
+	return slices.ContainsFunc(w.agents, func(a *simAgent) bool { return a.model.ID() == id })
 }
 
 // Commands are what operators have sent to a framework so far.

@@ -23,43 +23,46 @@ var planted = []struct {
 	name  string
 	rules []string
 	plant func(r *ring, f *SimFramework)
+	rates Rates // that differ, so that it is found soon
 }{
 	{"acknowledges before it saves", []string{"an update is acknowledged after it is saved"}, func(_ *ring, f *SimFramework) {
 		f.early = func(c *sched.Call) bool { return c.Type == sched.Call_ACKNOWLEDGE }
-	}},
+	}, nil},
 	{"launches before it saves", []string{"nothing leaves before its record"}, func(_ *ring, f *SimFramework) {
 		f.early = func(c *sched.Call) bool { return c.Type == sched.Call_ACCEPT }
-	}},
+	}, nil},
 	{"launches without remembering", []string{"nothing leaves before its record"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropRecords("task/")
-	}},
+	}, nil},
 	{"forgets its own records", []string{"no node runs twice", "every goal is reached", "a task id is launched once", "a volume is made once"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropRecords("handler/")
-	}},
+	}, nil},
 	{"forgets to reconcile", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropCalls(sched.Call_RECONCILE)
-	}},
+	}, nil},
 	{"never acknowledges", []string{"every goal is reached", "every task taken for running runs"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropCalls(sched.Call_ACKNOWLEDGE)
+	}, nil},
+	{"kills once", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killOnce() }, Rates{
+		Operator: 900, LinkBroken: 900, AgentCut: 100,
 	}},
-	{"kills once", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killOnce() }},
-	{"refuses offers for ever", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = refuseForEver }},
+	{"refuses offers for ever", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = refuseForEver }, nil},
 	{"gives no offer back", []string{"no offer is held for long"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropCalls(sched.Call_DECLINE)
-	}},
-	{"uses an offer twice", []string{"an offer is used once", "a task id is launched once"}, func(_ *ring, f *SimFramework) { f.tamper = acceptTwice }},
+	}, nil},
+	{"uses an offer twice", []string{"an offer is used once", "a task id is launched once"}, func(_ *ring, f *SimFramework) { f.tamper = acceptTwice }, nil},
 	{"sleeps through its alarms", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) {
 		f.tamper = func(w *World, e *scheduler.Effects) { e.Wake = e.Wake.AddDate(1, 0, 0) }
-	}},
-	{"goes on when it is fenced", []string{"nothing leaves before its record", "an update is acknowledged after it is saved"}, func(_ *ring, f *SimFramework) { f.fearless = true }},
-	{"unreserves before it destroys", []string{"a volume is destroyed before its reservation is given up"}, func(_ *ring, f *SimFramework) { f.tamper = unreserveFirst }},
-	{"never destroys", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = dropOperations(mesos.Offer_Operation_DESTROY) }},
+	}, nil},
+	{"goes on when it is fenced", []string{"nothing leaves before its record", "an update is acknowledged after it is saved"}, func(_ *ring, f *SimFramework) { f.fearless = true }, nil},
+	{"unreserves before it destroys", []string{"a volume is destroyed before its reservation is given up"}, func(_ *ring, f *SimFramework) { f.tamper = unreserveFirst }, nil},
+	{"never destroys", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = dropOperations(mesos.Offer_Operation_DESTROY) }, nil},
 	{"starts a job twice", []string{"one job of a name runs at a time"}, func(_ *ring, f *SimFramework) {
 		f.tamper = func(_ *World, e *scheduler.Effects) { e.Start = append(e.Start, e.Start...) }
-	}},
-	{"ignores the gate", []string{"nodes join one after the other"}, func(r *ring, _ *SimFramework) { r.ungated = true }},
-	{"reuses a task id", []string{"a task id is launched once"}, func(r *ring, _ *SimFramework) { r.reuses = true }},
-	{"does not tell incarnations apart", []string{"no node runs twice", "one task uses a volume", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.mishear = takeForLatest }},
+	}, nil},
+	{"ignores the gate", []string{"nodes join one after the other"}, func(r *ring, _ *SimFramework) { r.ungated = true }, nil},
+	{"reuses a task id", []string{"a task id is launched once"}, func(r *ring, _ *SimFramework) { r.reuses = true }, nil},
+	{"does not tell incarnations apart", []string{"no node runs twice", "one task uses a volume", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.mishear = takeForLatest }, nil},
 	{"has a memory", []string{"equal views give equal decisions"}, func(_ *ring, f *SimFramework) {
 		asked := 0
 		inner := f.Handler
@@ -67,7 +70,7 @@ var planted = []struct {
 			asked++
 			return append(inner.Handle(v, ev), scheduler.Note{Text: strings.Repeat("!", asked%7)})
 		})
-	}},
+	}, nil},
 	{"follows the order of a map", []string{"equal views give equal decisions"}, func(_ *ring, f *SimFramework) {
 		inner := f.Handler
 		f.Handler = scheduler.HandlerFunc(func(v scheduler.View, ev scheduler.Event) []scheduler.Action {
@@ -77,7 +80,7 @@ var planted = []struct {
 			}
 			return actions
 		})
-	}},
+	}, nil},
 }
 
 // plantedSteps bounds the search for a planted bug.
@@ -93,7 +96,11 @@ func TestSimFindsPlantedBugs(t *testing.T) {
 			bug.plant(&r, &plain)
 			f := ringFramework(r)
 			bug.plant(&r, &f)
-			c := SimConfig{Frameworks: []SimFramework{f}, Rules: []Rule{gateHolds(r.name)}, Shrink: -1, Quiet: time.Hour}
+			c := SimConfig{Frameworks: []SimFramework{f}, Rules: []Rule{gateHolds(r.name)}, Shrink: -1, Quiet: 20 * time.Minute}
+			c.Rates = DefaultRates()
+			for k, rate := range bug.rates {
+				c.Rates[k] = rate
+			}
 			var steps uint64
 			for seed := uint64(0); ; seed++ {
 				s := NewSim(seed, c)

@@ -64,8 +64,7 @@ type facts struct {
 	launched map[string]bool            // task ids
 	used     map[string]bool            // offers
 	runs     map[string][]*simTask      // by node: what really runs
-	made     map[string]int             // volumes, by id
-	gone     map[string]int             // of those, destroyed
+	volumes  map[string]*SimVolume      // by id
 	known    map[string]bool            // once quiet: tasks that its view takes for running
 	look     bool                       // its handler is to be asked for its goal
 	goal     error                      // once quiet: what is missing
@@ -81,8 +80,17 @@ type heardStatus struct {
 func newFacts() facts {
 	return facts{
 		told: map[string]mesos.TaskState{}, heard: map[string]heardStatus{}, launched: map[string]bool{}, used: map[string]bool{},
-		runs: map[string][]*simTask{}, made: map[string]int{}, gone: map[string]int{}, known: map[string]bool{},
+		runs: map[string][]*simTask{}, volumes: map[string]*SimVolume{}, known: map[string]bool{},
 	}
+}
+
+func (f *facts) volume(id string) *SimVolume {
+	v, ok := f.volumes[id]
+	if !ok {
+		v = &SimVolume{ID: id}
+		f.volumes[id] = v
+	}
+	return v
 }
 
 // offerBook is the offers that a process holds, the oldest first.
@@ -235,6 +243,7 @@ func (*ruleBook) launched(w *World, p *simProcess, info mesos.TaskInfo) {
 		switch s := p.facts.told[t.info.TaskID.Value]; {
 		case scheduler.Terminal(s), s == mesos.TASK_UNREACHABLE:
 			t.excused = true
+			w.changes++
 		}
 	}
 }
@@ -299,6 +308,9 @@ func (r *ruleBook) began(w *World, t *simTask) {
 			}
 		}
 		v.users = append(v.users, t)
+		if f := t.executor.owner; f != nil {
+			f.facts.volume(persistence.ID).Used = true
+		}
 	}
 }
 
@@ -342,7 +354,7 @@ func (r *ruleBook) makeVolume(w *World, a *simAgent, res mesos.Resource) {
 	r.volumes[key] = &simVolume{agent: a, id: id}
 	a.volumes[id] = true
 	if f := w.ownerOfRole(res); f != nil {
-		f.facts.made[id]++
+		f.facts.volume(id).Made++
 	}
 	w.say("agent %s makes volume %s", a.cfg.Hostname, id)
 }
@@ -360,7 +372,7 @@ func (r *ruleBook) removeVolume(w *World, a *simAgent, res mesos.Resource) {
 	delete(r.volumes, key)
 	delete(a.volumes, id)
 	if f := w.ownerOfRole(res); f != nil {
-		f.facts.gone[id]++
+		f.facts.volume(id).Destroyed++
 	}
 	w.say("agent %s destroys volume %s", a.cfg.Hostname, id)
 	w.checkRules()

@@ -2,8 +2,10 @@ package mesostest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,33 +32,78 @@ func TestSimCalm(t *testing.T) {
 	t.Log(s.Coverage())
 }
 
+// All faults; together the runs have every kind.
 func TestSimStorm(t *testing.T) {
 	t.Parallel()
-	var all Coverage
-	for seed := range uint64(20) {
-		s := NewSim(seed, ringConfig(ring{name: "ring", nodes: 3}))
-		requireSound(t, s)
-		all.Add(s.Coverage())
-	}
-	t.Log(all)
+	seen := Simulate(t, 50_000, ringConfig(ring{name: "ring", nodes: 3}))
+	assert.Empty(t, seen.Missing())
+	t.Log(seen)
 }
 
-// Each kind of fault alone.
-func TestSimEveryKind(t *testing.T) {
+// Equal scripts give equal histories, also when the script was read again.
+func TestSimHistoryRepeats(t *testing.T) {
 	t.Parallel()
-	for k := range FaultKind(faultKinds) {
-		t.Run(k.String(), func(t *testing.T) {
+	sim := NewSim(3, ringConfig(ring{name: "ring", nodes: 2}))
+	first, err := sim.History(sim.Script())
+	require.NoError(t, err)
+	script, err := ReadScript(strings.NewReader(sim.Script().String()))
+	require.NoError(t, err)
+	assert.Equal(t, sim.Script(), script)
+	second, err := sim.History(script)
+	require.NoError(t, err)
+	assert.Equal(t, first, second)
+}
+
+// A finding is made small, saved, and replayed by its name.
+func TestSimFindingIsSmallAndComesBack(t *testing.T) {
+	t.Parallel()
+	c := ringConfig(ring{name: "ring", nodes: 3, ungated: true})
+	sim := NewSim(0, c)
+	var f *Finding
+	require.ErrorAs(t, sim.Run(), &f)
+	assert.Equal(t, "nodes join one after the other", f.Rule)
+	assert.Empty(t, f.Script.Faults, "it takes none")
+	assert.Equal(t, []int{1}, f.Script.Sizes, "two nodes are enough")
+	assert.Less(t, f.Script.Agents, 6)
+	assert.Contains(t, f.History[len(f.History)-1], "BROKEN nodes join one after the other")
+	path, err := f.Save(t.TempDir(), "ungated")
+	require.NoError(t, err)
+	script, err := LoadScript(path)
+	require.NoError(t, err)
+	var again *Finding
+	require.ErrorAs(t, NewSim(0, c).Replay(script), &again)
+	assert.Equal(t, f.Detail, again.Detail)
+	require.NoError(t, NewSim(0, ringConfig(ring{name: "ring", nodes: 3})).Replay(script), "it was mended")
+}
+
+func TestSimRefusesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	good := func() SimConfig { return ringConfig(ring{name: "ring", nodes: 1}) }
+	for name, c := range map[string]struct {
+		change func(*SimConfig)
+		want   string
+	}{
+		"no framework": {func(c *SimConfig) { c.Frameworks = nil }, "SimConfig.Frameworks: is empty: want"},
+		"no handler":   {func(c *SimConfig) { c.Frameworks[0].Handler = nil }, "SimConfig.Frameworks[0].Handler: is nil: want"},
+		"resources":    {func(c *SimConfig) { c.Agents = []AgentConfig{{Resources: "cpus:x"}} }, "SimConfig.Agents[0].Resources: cpus: \"x\": want"},
+		"rate":         {func(c *SimConfig) { c.Rates = Rates{Crash: -1} }, "SimConfig.Rates[crash]: -1: want"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := ringConfig(ring{name: "ring", nodes: 3})
-			c.Rates = Rates{TaskDies: 60, AgentWiped: 60, AgentCut: 20, k: 60}
-			struck := uint64(0)
-			for seed := uint64(1); struck == 0; seed++ {
-				require.Less(t, seed, uint64(20), "it strikes")
-				s := NewSim(seed, c)
-				requireSound(t, s)
-				struck = s.Coverage().Faults[k]
-			}
+			config := good()
+			c.change(&config)
+			assert.ErrorContains(t, NewSim(1, config).Run(), c.want)
 		})
+	}
+	for text, want := range map[string]string{
+		"1s crash":          "want a number of 0 to 65535",
+		"soon crash 1":      "want a time, a kind and a number",
+		"1s explosion 1":    "fault \"explosion\": want one of update-lost",
+		"agents many":       "agents \"many\": want a number",
+		"seed 1\nsmaller x": "line 2",
+	} {
+		_, err := ReadScript(strings.NewReader(text))
+		assert.ErrorContains(t, err, want, text)
 	}
 }
 
