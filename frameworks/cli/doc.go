@@ -19,7 +19,12 @@
 //	mesos-kafka status                      every node, and what keeps one from being ready
 //	mesos-kafka broker list
 //	mesos-kafka broker add [count]
-//	mesos-kafka broker start|stop|restart|replace 0 2
+//	mesos-kafka broker start|stop|restart|replace|remove 0 2
+//	mesos-kafka options                     what can be changed while it runs, as JSON
+//	mesos-kafka update options.json         change it, and roll the nodes
+//	mesos-kafka rollback                    back to the last that was good
+//	mesos-kafka plan list|show|start|pause|resume|cancel|force|skip|restart
+//	mesos-kafka uninstall kafka             all of it, with its data
 //	mesos-kafka --version
 //
 // There is one command like broker for each [Pod], and a node is named by its

@@ -43,9 +43,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.asked = append(f.asked, asked)
-		if parts := strings.Split(r.URL.Path, "/"); parts[2] == "nodes" {
+		switch parts := strings.Split(r.URL.Path, "/"); parts[2] {
+		case "nodes":
 			n, _ := find(status, parts[3])
 			answer = n
+		case "plans":
+			answer = frameworks.PlanStatus{Name: parts[3]}
 		}
 	}
 	_ = json.NewEncoder(w).Encode(answer)

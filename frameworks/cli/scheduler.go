@@ -64,9 +64,9 @@ Started again with the same --state it goes on where it was. Several that share
 one in ZooKeeper stand by for each other: one leads, and another takes over when
 it dies or hangs; one that has lost the lead exits with 1, to be started again.
 
-Flags that were changed meanwhile hold for each node from its next start on
-(restart), and those for its resources and its place from its next place on
-(replace).`,
+Flags that were changed meanwhile are an update: nodes that are out of date are
+rolled, as the service can spare them. What update has changed since holds until
+the flags are changed.`,
 		Args: Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context()) },
 	}
@@ -130,6 +130,8 @@ func (s *settings) run(ctx context.Context) error {
 	case ctx.Err() == nil && lead.Err() != nil:
 		// Whoever started this process starts it again, and it stands by.
 		return errors.Join(fmt.Errorf("the lead was lost: %w", context.Cause(lead)), err)
+	case err == nil && ctx.Err() == nil:
+		log.Info("scheduler ends: the framework was torn down")
 	case err == nil:
 		log.Info("scheduler ends; the servers go on")
 	}

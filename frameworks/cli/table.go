@@ -36,9 +36,17 @@ func (t table) status(w io.Writer, s frameworks.Status) error {
 	if err := t.nodes(w, s.Nodes); err != nil {
 		return err
 	}
+	if s.Options != nil && s.Options.Trouble != "" {
+		fmt.Fprintf(w, "\noptions: %s\n", s.Options.Trouble)
+	}
 	for _, n := range s.Nodes {
 		for _, line := range troubles(n, t.now) {
 			fmt.Fprintf(w, "\n%s\n", line)
+		}
+	}
+	if s.Uninstall != nil {
+		for _, left := range s.Uninstall.Left {
+			fmt.Fprintf(w, "\nnot given back: %s on agent %s\n", left.ID, left.Agent)
 		}
 	}
 	return nil

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,8 +25,13 @@ func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []str
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	var said []string
+	empty := false
 	for look := c.Context(); ; look = ctx { // once in any case
 		status, err := o.client.Status(look)
+		if errors.Is(err, syscall.ECONNREFUSED) && empty {
+			return status, nil
+		}
+		empty = status.Uninstall != nil && len(status.Nodes) == 0
 		var lacks []string
 		if err != nil {
 			lacks = []string{err.Error()}
@@ -63,7 +70,7 @@ func unsettled(nodes []frameworks.NodeStatus) []string {
 		if n.Goal == frameworks.GoalStop {
 			want = frameworks.Stopped
 		}
-		if n.Phase != want {
+		if n.Phase != want || n.Outdated() && want == frameworks.Ready {
 			out = append(out, lack(n))
 		}
 	}
@@ -72,7 +79,7 @@ func unsettled(nodes []frameworks.NodeStatus) []string {
 
 // lack is what a node waits for, in a line that stays the same while that does.
 func lack(n frameworks.NodeStatus) string {
-	line := n.Name + ": " + string(n.Phase)
+	line := n.Name + ": " + phase(n)
 	for _, why := range []string{n.Waits, strings.TrimPrefix(n.Refused, n.Name+": ")} {
 		if why != "" {
 			line += ": " + why

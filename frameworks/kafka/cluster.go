@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -181,7 +182,9 @@ func (c Cluster) checkOptions() []error {
 
 // Service is the cluster as the engine runs it.
 func (c Cluster) Service() *frameworks.Service {
-	invalid := c.Validate()
+	declared, invalid := c, c.Validate()
+	options, err := json.Marshal(c.settings())
+	invalid = errors.Join(invalid, err)
 	c = c.withDefaults()
 	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
 	return &frameworks.Service{
@@ -191,6 +194,8 @@ func (c Cluster) Service() *frameworks.Service {
 		User:      c.User,
 		Binary:    c.Binary,
 		Invalid:   errors.Join(invalid, err),
+		Options:   options,
+		Revise:    declared.revise,
 		Routines:  []frameworks.Routine{keeping.Routine()},
 		Pods: []frameworks.Pod{{
 			Name:        pod,

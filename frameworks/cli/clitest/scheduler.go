@@ -95,7 +95,17 @@ func (s *Scheduler) Kill() {
 
 // Terminate asks the process to end, and returns its exit status.
 func (s *Scheduler) Terminate() int {
+	s.t.Helper()
 	require.NoError(s.t, s.run.Process.Signal(syscall.SIGTERM))
+	return s.Ended()
+}
+
+// Ended waits for the end of a process that ends by itself, and returns its
+// exit status.
+func (s *Scheduler) Ended() int {
+	s.t.Helper()
+	late := time.AfterFunc(Patience, func() { _ = s.run.Process.Kill() })
+	defer late.Stop()
 	_ = s.run.Wait() // the status is what the test asks for
 	status := s.run.ProcessState.ExitCode()
 	s.run = nil

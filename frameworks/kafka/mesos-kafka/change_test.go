@@ -131,3 +131,16 @@ func (s *saga) registered() int {
 	require.NoError(s.t, err)
 	return len(answer.Brokers)
 }
+
+// uninstalled: neither a process nor a volume is left, nor a reservation.
+func uninstalled(t *testing.T, s *saga) {
+	s.Start()
+	s.AwaitReady(3)
+	s.Operate("uninstall", "kafka", "--wait")
+	assert.Zero(t, s.Ended(), "the scheduler ends by itself")
+	assert.Empty(t, s.volumes())
+	assert.Empty(t, s.Mesos.Tasks())
+	for _, a := range s.Mesos.Agents() {
+		assert.Empty(t, a.Processes(), a.Hostname())
+	}
+}

@@ -51,6 +51,7 @@ func TestCluster(t *testing.T) {
 		{"a broker that holds data leaves", left},
 		{"nothing was lost", nothingLost},
 		{"the scheduler ends, the brokers do not", schedulerEnds},
+		{"all of it is uninstalled", uninstalled},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, s.in(t)) }) {
 			return

@@ -20,16 +20,8 @@ import (
 	"github.com/mesokit/mesokit/internal/detector"
 )
 
-const (
-	// retry is the pause before a request is sent again on a new connection.
-	retry = 50 * time.Millisecond
-
-	// greeting is how many bytes of a server's first answer matter, and a
-	// third of the session timeout within these bounds is how long it may take.
-	greeting    = 12
-	minGreeting = 3 * time.Second
-	maxGreeting = 10 * time.Second
-)
+// retry is the pause before a request is sent again on a new connection.
+const retry = 50 * time.Millisecond
 
 // client is a connection to ZooKeeper, with sessions that follow each other.
 type client struct {
@@ -104,10 +96,7 @@ func (k *client) dial(network, address string, timeout time.Duration) (net.Conn,
 		k.unreached = true
 		return nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	patience := min(max(k.timeout/3, minGreeting), maxGreeting)
-	return &greeted{Conn: conn, patience: patience, granted: func(timeout time.Duration) {
+	return &greeted{Conn: conn, granted: func(timeout time.Duration) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.timeout = timeout
@@ -118,29 +107,17 @@ func (k *client) dial(network, address string, timeout time.Duration) (net.Conn,
 // without word from this client, which the client library keeps to itself: the
 // answer's length, protocol version and timeout in milliseconds, each an int32
 // with the high byte first (ZooKeeper's ConnectResponse).
-//
-// It also bounds the wait for that answer. The library waits for several times
-// the session timeout, and a server that is starting may accept a connection
-// and never answer on it.
 type greeted struct {
 	net.Conn
-	head     []byte
-	patience time.Duration
-	granted  func(time.Duration)
-}
-
-func (g *greeted) SetReadDeadline(t time.Time) error {
-	if limit := time.Now().Add(g.patience); len(g.head) < greeting && (t.IsZero() || t.After(limit)) {
-		t = limit
-	}
-	return g.Conn.SetReadDeadline(t)
+	head    []byte
+	granted func(time.Duration)
 }
 
 func (g *greeted) Read(b []byte) (int, error) {
 	n, err := g.Conn.Read(b)
-	if missing := greeting - len(g.head); missing > 0 {
+	if missing := 12 - len(g.head); missing > 0 {
 		g.head = append(g.head, b[:min(n, missing)]...)
-		if len(g.head) == greeting {
+		if len(g.head) == 12 {
 			// An expired session has a timeout of 0.
 			if ms := int32(binary.BigEndian.Uint32(g.head[8:])); ms > 0 {
 				g.granted(time.Duration(ms) * time.Millisecond)

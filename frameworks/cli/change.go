@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+func (a App) optionsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "options",
+		Short: "Print the options in force, as JSON",
+		Long:  "Print the options in force, as JSON: what update takes.",
+		Args:  Args(cobra.NoArgs),
+	}
+	o := a.newOperator(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		status, err := o.client.Status(c.Context())
+		if err != nil {
+			return err
+		}
+		if status.Options == nil {
+			return fmt.Errorf("options: %s has none that can be changed while it runs", status.Service)
+		}
+		return printJSON(c.OutOrStdout(), status.Options.Target)
+	}
+	return c
+}
+
+func (a App) updateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "update file",
+		Short: "Change the service to the options in a file, and roll its nodes",
+		Long: `Change the service to the options in a file ("-": standard input), as options
+prints them. It is refused, field by field, where data would be lost. Nodes that
+are out of date are restarted one after the other, as the service can spare them;
+with --wait the command returns when the last of them is ready.
+
+    ` + a.Name + ` options >options.json
+    $EDITOR options.json
+    ` + a.Name + ` update options.json --wait`,
+		Args: Args(cobra.ExactArgs(1)),
+	}
+	o := a.newOperator(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		options, err := readOptions(c.InOrStdin(), args[0])
+		if err != nil {
+			return UsageError{fmt.Errorf("update: %w", err)}
+		}
+		return o.change(c, "update", func(ctx context.Context) (frameworks.Status, error) { return o.client.Update(ctx, options) })
+	}
+	return c
+}
+
+func readOptions(in io.Reader, file string) (json.RawMessage, error) {
+	if file != "-" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(text)
+	}
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(text) {
+		return nil, fmt.Errorf("%s: wants JSON, as options prints it", file)
+	}
+	return text, nil
+}
+
+func (a App) rollbackCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rollback",
+		Short: "Return to the last options with which every node was ready",
+		Args:  Args(cobra.NoArgs),
+	}
+	o := a.newOperator(c)
+	c.RunE = func(c *cobra.Command, _ []string) error { return o.change(c, "rollback", o.client.Rollback) }
+	return c
+}
+
+// change asks for a change of the service and, if that is wanted, waits for it.
+func (o *operator) change(c *cobra.Command, wish string, ask func(context.Context) (frameworks.Status, error)) error {
+	status, err := ask(c.Context())
+	if err == nil && o.wait {
+		status, err = o.await(c, settled)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", wish, err)
+	}
+	return o.print(c.OutOrStdout(), status.Nodes)
+}
+
+func (a App) uninstallCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "uninstall service",
+		Short: "End the service with all that it holds; its data is destroyed",
+		Long: `End the service: its nodes stop, its volumes are destroyed, its reservations given
+back, and the framework leaves Mesos. Nothing of its data is left. The argument is
+the service's name, so that it is the right one. What could not be given back,
+because an agent is away, is listed by status.`,
+		Args: Args(cobra.ExactArgs(1)),
+	}
+	o := a.newOperator(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		status, err := o.client.Status(c.Context())
+		if err != nil {
+			return fmt.Errorf("uninstall: %w", err)
+		}
+		if status.Service != args[0] {
+			return UsageError{fmt.Errorf("uninstall %q: the service at %s is %q", args[0], o.client.URL, status.Service)}
+		}
+		status, err = o.client.Uninstall(c.Context())
+		if err == nil && o.wait {
+			status, err = o.await(c, remains)
+		}
+		if err != nil {
+			return fmt.Errorf("uninstall: %w", err)
+		}
+		return o.print(c.OutOrStdout(), status.Nodes)
+	}
+	return c
+}
+
+// remains says what of a service that is uninstalled is still there.
+func remains(s frameworks.Status) []string {
+	if s.Uninstall != nil && !s.Uninstall.Ended.IsZero() {
+		return nil
+	}
+	lacks := []string{"places are to be given back"}
+	for _, n := range s.Nodes {
+		lacks = append(lacks, lack(n))
+	}
+	return lacks
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+func TestOptionsAreChanged(t *testing.T) {
+	t.Parallel()
+	before, rolls := brokers(frameworks.Ready), brokers(frameworks.Ready)
+	before.Options = &frameworks.OptionsStatus{Target: json.RawMessage(`{"mem": 512}`)}
+	rolls.Nodes[0].Config, rolls.Nodes[0].Wanted = "old", "new"
+	out, _, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{before}}, "options")
+	require.NoError(t, err)
+	assert.Equal(t, "{\n  \"mem\": 512\n}\n", out)
+	_, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{rolls}}, "options")
+	require.EqualError(t, err, "options: kafka has none that can be changed while it runs")
+
+	file := filepath.Join(t.TempDir(), "options.json")
+	require.NoError(t, os.WriteFile(file, []byte(out), 0o600))
+	f := &fake{statuses: []frameworks.Status{rolls, before}}
+	_, said, err := operate(t.Context(), t, f, "update", file, "--wait")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"PUT /v1/options"}, f.asked)
+	assert.Equal(t, "broker-0: ready, out of date\n", said)
+	f = &fake{statuses: []frameworks.Status{before}}
+	_, _, err = operate(t.Context(), t, f, "rollback")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"POST /v1/rollback"}, f.asked)
+}
+
+func TestUpdateOfWhatIsNone(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "options.json")
+	require.NoError(t, os.WriteFile(file, []byte("mem=512"), 0o600))
+	for _, test := range []struct{ file, want string }{
+		{file, "wants JSON, as options prints it"},
+		{file + ".none", "no such file"},
+	} {
+		f := &fake{statuses: []frameworks.Status{brokers(frameworks.Ready)}}
+		_, _, err := operate(t.Context(), t, f, "update", test.file)
+		require.ErrorContains(t, err, test.want)
+		assert.Equal(t, 2, ExitStatus(err))
+		assert.Empty(t, f.asked)
+	}
+	f := &fake{statuses: []frameworks.Status{brokers(frameworks.Ready)}, refuse: "PUT /v1/options"}
+	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o600))
+	_, _, err := operate(t.Context(), t, f, "update", file)
+	require.EqualError(t, err, "update: refused: it would do harm")
+}
+
+// TestUninstallNamesTheService: it cannot be undone.
+func TestUninstallNamesTheService(t *testing.T) {
+	t.Parallel()
+	f := &fake{statuses: []frameworks.Status{brokers(frameworks.Ready)}}
+	_, _, err := operate(t.Context(), t, f, "uninstall", "events")
+	require.ErrorContains(t, err, `is "kafka"`)
+	assert.Equal(t, 2, ExitStatus(err))
+	assert.Empty(t, f.asked)
+
+	stops, frees, ended := brokers(frameworks.Stopping), brokers(), brokers()
+	ended.Uninstall = &frameworks.Uninstalling{Ended: time.Now()}
+	f.statuses = []frameworks.Status{brokers(frameworks.Ready), stops, frees, ended}
+	_, said, err := operate(t.Context(), t, f, "uninstall", "kafka", "--wait")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"POST /v1/uninstall"}, f.asked)
+	assert.Equal(t, "places are to be given back\nbroker-0: stopping\nplaces are to be given back\n", said)
+}
