@@ -24,7 +24,8 @@ const (
 // decides, until ctx ends or the framework was torn down: then it returns nil.
 // It goes on through lost connections and changes of leader. It returns an
 // error when the configuration is wrong, when the store fails, and with
-// ErrFailedOver, ErrRemoved or ErrRefused. When it returns, all its goroutines
+// ErrFailedOver, ErrRemoved or ErrRefused; with ErrFailedOver also when ctx ends
+// and its cause is state.ErrFenced, as that of an elected leader does. When it returns, all its goroutines
 // have ended, jobs included.
 //
 // A panic of the handler is not caught: nothing of the decision was saved or

@@ -59,7 +59,7 @@ func Parse(url string) (Ensemble, error) {
 	}
 	e.Path = path.Clean("/" + chroot)
 	if e.Path == "/" {
-		return e, errors.New("the path is missing: masters are started with one, such as zk://host:2181/mesos")
+		return e, errors.New("the path is missing: want one, such as zk://host:2181/mesos")
 	}
 	for server := range strings.SplitSeq(hosts, ",") {
 		if server == "" {

@@ -19,6 +19,9 @@
 //   - [Memory] forgets with the process. It is for tests and simulations; two
 //     handles on one memory stand for two processes on one store.
 //   - [File] is a directory on a local disk, with no server to run.
+//   - Package [github.com/mesokit/mesokit/scheduler/state/zookeeper] keeps the
+//     records in ZooKeeper and elects who leads, so that a second scheduler can
+//     stand by.
 //
 // Any other implementation is held to the same contract by the suite in
 // [github.com/mesokit/mesokit/scheduler/state/statetest].
@@ -33,5 +36,6 @@
 //
 // [Export] writes records as JSON, one on each line, and [Import] reads them
 // back exactly. Together with Load and Save they move a state from one kind of
-// store to another.
+// store to another; package
+// [github.com/mesokit/mesokit/scheduler/state/statecmd] makes commands of that.
 package state

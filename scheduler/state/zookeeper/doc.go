@@ -38,8 +38,10 @@
 // into 768 KiB is written as several nodes before the transaction that makes it
 // count. So the limit of ZooKeeper's requests (1 MiB) is none of batches and
 // records. When the batches weigh 4 MiB, or as much as the records, a
-// snapshot takes their place. ZooKeeper holds all of its data in memory, and so
-// does this package: it is meant for tens of megabytes.
+// snapshot takes their place. ZooKeeper holds all of its data in memory, with
+// the last 500 transactions beside it, and so does this package with the
+// records: it is meant for tens of megabytes, and a server's heap should have
+// room for ten times the state.
 //
 // # Secrets
 //
