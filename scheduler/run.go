@@ -25,8 +25,8 @@ const (
 // It goes on through lost connections and changes of leader. It returns an
 // error when the configuration is wrong, when the store fails, and with
 // ErrFailedOver, ErrRemoved or ErrRefused; with ErrFailedOver also when ctx ends
-// and its cause is state.ErrFenced, as that of an elected leader does. When it returns, all its goroutines
-// have ended, jobs included.
+// and its cause is state.ErrFenced, as that of an elected leader does. When it
+// returns, all its goroutines have ended, jobs included.
 //
 // A panic of the handler is not caught: nothing of the decision was saved or
 // sent, and the next start goes on from the state before it.
