@@ -80,7 +80,7 @@ func (d *decision) release(free iter.Seq[*mesos.Offer], used map[string]bool) {
 func (d *decision) forgetDiscards() {
 	kept := d.discards[:0]
 	for _, gone := range d.discards {
-		if gone.Sent.IsZero() || d.within(discardKept, gone.Sent) {
+		if gone.Sent.IsZero() || d.now.Sub(gone.Sent) < discardKept { // also where the clock was set back
 			kept = append(kept, gone)
 		}
 	}
