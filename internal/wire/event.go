@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -32,9 +33,12 @@ func offersEvent(frame []byte) (*sched.Event, bool) {
 	if len(frame) < 2 || frame[0] != eventType || frame[1] != byte(sched.Event_OFFERS) {
 		return nil, false
 	}
+	// The decoder looks at the frame as a string without a copy of it, and hands
+	// out copies: a third of the frame at most. Nothing of it outlives this call.
+	message := unsafe.String(unsafe.SliceData(frame), len(frame))[2:]
 	var d decoder
 	ev := &sched.Event{Type: sched.Event_OFFERS}
-	f := fields{rest: string(frame[2:])}
+	f := fields{rest: message}
 	for f.next() {
 		if f.tag != eventOffers || !f.once() {
 			return nil, false
@@ -59,13 +63,14 @@ type decoder struct {
 	texts      slab[mesos.Value_Text]
 	allocated  slab[mesos.Resource_AllocationInfo]
 	urls       slab[mesos.URL]
-	strings    slab[string]
+	pointers   slab[string]
+	strings    arena
 	domains    slab[mesos.DomainInfo]
 	faults     slab[mesos.DomainInfo_FaultDomain]
 
 	// Few values, each of them many times: the offers share them.
 	types          shared[mesos.Value_Type]
-	roles          shared[string]
+	names          names
 	allocations    cache[*mesos.Resource_AllocationInfo]
 	attributeLists cache[[]mesos.Attribute]
 	portLists      cache[[]mesos.Value_Range]
@@ -152,13 +157,15 @@ func (d *decoder) attributeList(message string) ([]mesos.Attribute, bool) {
 func (d *decoder) offerField(f *fields, o *mesos.Offer) (ok bool) {
 	switch f.tag {
 	case 1<<3 | bytes:
-		o.ID.Value, ok = value(f.text)
+		o.ID.Value, ok = d.value(f.text)
 	case 2<<3 | bytes:
-		o.FrameworkID.Value, ok = value(f.text)
+		var id string
+		id, ok = value(f.text)
+		o.FrameworkID.Value = *d.name(id)
 	case 3<<3 | bytes:
-		o.AgentID.Value, ok = value(f.text)
+		o.AgentID.Value, ok = d.value(f.text)
 	case 4<<3 | bytes:
-		o.Hostname, ok = f.text, true
+		o.Hostname, ok = d.strings.keep(f.text), true
 	case 8<<3 | bytes:
 		o.URL = d.urls.one()
 		ok = d.url(f.text, o.URL)
@@ -185,7 +192,7 @@ func (d *decoder) commonResource(message string, r *mesos.Resource) bool {
 		ok := f.once()
 		switch f.tag {
 		case 1<<3 | bytes:
-			r.Name = f.text
+			r.Name = *d.name(f.text)
 		case 2<<3 | varint:
 			r.Type = d.types.of(mesos.Value_Type(f.value))
 		case 3<<3 | bytes:
@@ -195,7 +202,7 @@ func (d *decoder) commonResource(message string, r *mesos.Resource) bool {
 			r.Ranges = d.rangeLists.one()
 			ok = ok && d.rangeList(f.text, r.Ranges)
 		case 6<<3 | bytes:
-			r.Role = d.roles.of(f.text)
+			r.Role = d.name(f.text)
 		case 11<<3 | bytes:
 			var is bool
 			r.AllocationInfo, is = d.allocationInfo(f.text)
@@ -216,7 +223,7 @@ func (d *decoder) attribute(message string, a *mesos.Attribute) bool {
 		ok := f.once()
 		switch f.tag {
 		case 1<<3 | bytes:
-			a.Name = f.text
+			a.Name = *d.name(f.text)
 		case 2<<3 | varint:
 			a.Type = mesos.Value_Type(f.value)
 		case 3<<3 | bytes:
@@ -228,7 +235,7 @@ func (d *decoder) attribute(message string, a *mesos.Attribute) bool {
 		case 5<<3 | bytes:
 			a.Text = d.texts.one()
 			var is bool
-			a.Text.Value, is = value(f.text)
+			a.Text.Value, is = d.value(f.text)
 			ok = ok && is
 		default:
 			return false

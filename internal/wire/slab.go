@@ -1,6 +1,9 @@
 package wire
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // slab hands out values from chunks, which grow: an event with one offer costs
 // little, and one with many few allocations.
@@ -118,4 +121,48 @@ func (s *shared[T]) of(v T) *T {
 	s.recent[s.next] = p
 	s.next = (s.next + 1) % len(s.recent)
 	return p
+}
+
+// names hands out one pointer for equal texts, as long as they are among the last
+// few.
+type names struct {
+	recent [16]*string
+	next   int
+}
+
+func (n *names) of(text string, a *arena) *string {
+	for _, p := range n.recent {
+		if p != nil && *p == text {
+			return p
+		}
+	}
+	p := new(string)
+	*p = a.keep(text)
+	n.recent[n.next] = p
+	n.next = (n.next + 1) % len(n.recent)
+	return p
+}
+
+// arena holds texts one behind the other, in chunks, which grow as those of a
+// slab.
+type arena struct {
+	chunk strings.Builder
+	size  int
+}
+
+const (
+	firstText = 512
+	maxText   = 64 << 10
+)
+
+// keep returns a copy.
+func (a *arena) keep(text string) string {
+	if a.chunk.Cap()-a.chunk.Len() < len(text) {
+		a.size = max(min(2*a.size, maxText), firstText, len(text))
+		a.chunk = strings.Builder{}
+		a.chunk.Grow(a.size)
+	}
+	start := a.chunk.Len()
+	a.chunk.WriteString(text) // within its capacity, so that what was kept stays where it is
+	return a.chunk.String()[start:]
 }

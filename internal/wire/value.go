@@ -18,6 +18,15 @@ func value(message string) (string, bool) {
 	return f.text, true
 }
 
+// value is one that may be handed out.
+func (d *decoder) value(message string) (string, bool) {
+	text, ok := value(message)
+	return d.strings.keep(text), ok
+}
+
+// name is a text of which there are few, each of them many times.
+func (d *decoder) name(text string) *string { return d.names.of(text, &d.strings) }
+
 func scalar(message string, s *mesos.Value_Scalar) bool {
 	f := fields{rest: message}
 	if !f.next() || f.tag != 1<<3|fixed64 || f.rest != "" {
@@ -72,7 +81,7 @@ func (d *decoder) allocationInfo(message string) (*mesos.Resource_AllocationInfo
 		return info, true
 	}
 	role, ok := value(message)
-	info.Role = d.roles.of(role)
+	info.Role = d.name(role)
 	if ok {
 		d.allocations.put(message, info)
 	}
@@ -85,7 +94,7 @@ func (d *decoder) url(message string, u *mesos.URL) bool {
 		ok := f.once()
 		switch f.tag {
 		case 1<<3 | bytes:
-			u.Scheme = f.text
+			u.Scheme = *d.name(f.text)
 		case 2<<3 | bytes:
 			ok = ok && d.address(f.text, &u.Address)
 		case 3<<3 | bytes:
@@ -137,9 +146,9 @@ func (d *decoder) domain(message string, info *mesos.DomainInfo) bool {
 		}
 		switch fault.tag {
 		case 1<<3 | bytes:
-			info.FaultDomain.Region.Name = name
+			info.FaultDomain.Region.Name = *d.name(name)
 		case 2<<3 | bytes:
-			info.FaultDomain.Zone.Name = name
+			info.FaultDomain.Zone.Name = *d.name(name)
 		default:
 			return false
 		}
@@ -151,7 +160,7 @@ func (d *decoder) domain(message string, info *mesos.DomainInfo) bool {
 }
 
 func (d *decoder) text(s string) *string {
-	p := d.strings.one()
-	*p = s
+	p := d.pointers.one()
+	*p = d.strings.keep(s)
 	return p
 }
