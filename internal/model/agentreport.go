@@ -28,6 +28,8 @@ type AgentReport struct {
 	Draining *DrainAgent
 	// Frameworks have executors; Completed had some.
 	Frameworks, Completed []FrameworkReport
+	// Operations have a status that is not acknowledged.
+	Operations []mesos.Operation
 }
 
 // FrameworkReport is a framework as an agent knows it.
@@ -55,6 +57,9 @@ func (a *Agent) Total() []mesos.Resource { return a.total.Wire(wholeFormat) }
 // Report returns what the agent knows.
 func (a *Agent) Report() AgentReport {
 	out := AgentReport{Info: a.cfg.Info, Total: reported(a.total), Draining: a.draining}
+	for _, uuid := range sortedKeys(a.operations) {
+		out.Operations = append(out.Operations, a.operations[uuid].op.on(a.id))
+	}
 	past := map[string]*FrameworkReport{}
 	var order []string
 	for _, p := range a.past {

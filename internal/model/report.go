@@ -194,16 +194,20 @@ func (m *Master) GetOperations() *mesosmaster.Response_GetOperations {
 	out := &mesosmaster.Response_GetOperations{}
 	for _, a := range m.order {
 		for _, uuid := range sortedKeys(a.operations) {
-			op := a.operations[uuid]
-			o := mesos.Operation{
-				AgentID: &mesos.AgentID{Value: a.id}, Info: op.Info, LatestStatus: op.Status,
-				Statuses: []mesos.OperationStatus{op.Status}, UUID: mesos.UUID{Value: op.UUID},
-			}
-			if op.Framework != "" {
-				o.FrameworkID = &mesos.FrameworkID{Value: op.Framework}
-			}
-			out.Operations = append(out.Operations, o)
+			out.Operations = append(out.Operations, a.operations[uuid].on(a.id))
 		}
+	}
+	return out
+}
+
+// on is an operation on an agent as it is reported.
+func (op *Operation) on(agent string) mesos.Operation {
+	out := mesos.Operation{
+		AgentID: &mesos.AgentID{Value: agent}, Info: op.Info, LatestStatus: op.Status,
+		Statuses: []mesos.OperationStatus{op.Status}, UUID: mesos.UUID{Value: op.UUID},
+	}
+	if op.Framework != "" {
+		out.FrameworkID = &mesos.FrameworkID{Value: op.Framework}
 	}
 	return out
 }

@@ -353,6 +353,10 @@ func (a *Agent) answer(c *mesosagent.Call, common *facilities) (*mesosagent.Resp
 			AgentInfo: &report.Info, DrainConfig: drainConfig(report.Draining)}
 	case mesosagent.Call_GET_CONTAINERS:
 		out.Type, out.GetContainers = mesosagent.Response_GET_CONTAINERS, a.getContainers()
+	case mesosagent.Call_GET_OPERATIONS:
+		out.Type, out.GetOperations = mesosagent.Response_GET_OPERATIONS, &mesosagent.Response_GetOperations{Operations: a.report().Operations}
+	case mesosagent.Call_GET_RESOURCE_PROVIDERS: // there are none
+		out.Type, out.GetResourceProviders = mesosagent.Response_GET_RESOURCE_PROVIDERS, &mesosagent.Response_GetResourceProviders{}
 	case mesosagent.Call_GET_STATE, mesosagent.Call_GET_FRAMEWORKS, mesosagent.Call_GET_EXECUTORS, mesosagent.Call_GET_TASKS:
 		a.getState(c.Type, out)
 	default:

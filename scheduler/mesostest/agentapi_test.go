@@ -131,6 +131,8 @@ func TestOperatorAPIOfAnAgent(t *testing.T) {
 		{`{"type":"GET_FRAMEWORKS"}`, 200, `"name":"probe"`},
 		{`{"type":"GET_CONTAINERS"}`, 200, `"resource_statistics":{"timestamp":`},
 		{`{"type":"GET_METRICS","get_metrics":{}}`, 200, `{"name":"slave/tasks_running","value":1.0}`},
+		{`{"type":"GET_OPERATIONS"}`, 200, `{"type":"GET_OPERATIONS","get_operations":{}}`},
+		{`{"type":"GET_RESOURCE_PROVIDERS"}`, 200, `{"type":"GET_RESOURCE_PROVIDERS","get_resource_providers":{}}`},
 		{`{"type":"GET_METRICS"}`, 400, "Failed to validate agent::Call: Expecting 'get_metrics' to be present"},
 		{`{"type":"LIST_FILES","list_files":{"path":"` + box + `"}}`, 200, `"path":"` + box + `/stdout"`},
 		{`{"type":"READ_FILE","read_file":{"path":"` + box + `/stdout","offset":0,"length":99}}`, 200, `"size":`},

@@ -182,6 +182,11 @@ func TestVolumeOutlivesTasksAndReboot(t *testing.T) {
 	if state := text(p.expect("UPDATE_OPERATION_STATUS"), "update_operation_status", "status", "state"); state != "OPERATION_FINISHED" {
 		t.Errorf("DESTROY is %s", state)
 	}
+	// Nobody has acknowledged that.
+	_, body, _ := post(t, "http://"+c.Agent(0).address+"/api/v1", `{"type":"GET_OPERATIONS"}`)
+	if !strings.Contains(body, `"latest_status":{"operation_id":{"value":"op"},"state":"OPERATION_FINISHED"`) || !strings.Contains(body, p.id) {
+		t.Errorf("the agent's operations: %s", body)
+	}
 	if left, err := filepath.Glob(filepath.Join(c.Agent(0).Dir(), "volumes", "roles", "*", "v1")); err != nil || len(left) > 0 {
 		t.Errorf("the volume is left: %v, %v", left, err)
 	}
