@@ -178,7 +178,7 @@ func (c Config) validate() error {
 		return errors.New("Config.Framework.Name is empty: give the name under which operators know the framework")
 	case f.User == "":
 		return errors.New("Config.Framework.User is empty and the current user is unknown: name the user that tasks run as")
-	case f.FailoverTimeout != nil && *f.FailoverTimeout < 0:
+	case f.FailoverTimeout != nil && !(*f.FailoverTimeout >= 0):
 		return fmt.Errorf("Config.Framework.FailoverTimeout is %v: it is a number of seconds, not negative", *f.FailoverTimeout)
 	case f.ID != nil:
 		return fmt.Errorf("Config.Framework.ID is %q: leave it out, the store keeps it", f.ID.Value)

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os/user"
@@ -18,7 +19,7 @@ import (
 
 func TestRunRefusesAWrongConfiguration(t *testing.T) {
 	t.Parallel()
-	seconds, text := -1.0, "a"
+	seconds, never, text := -1.0, math.NaN(), "a"
 	for _, c := range []struct {
 		name string
 		edit func(*scheduler.Config)
@@ -35,6 +36,8 @@ func TestRunRefusesAWrongConfiguration(t *testing.T) {
 		{"secret alone", func(c *scheduler.Config) { c.Credential.Secret = "s" }, "Config.Credential.Principal is empty"},
 		{"no name", func(c *scheduler.Config) { c.Framework.Name = "" }, "Config.Framework.Name is empty"},
 		{"failover timeout", func(c *scheduler.Config) { c.Framework.FailoverTimeout = &seconds }, "FailoverTimeout is -1"},
+		{"failover timeout that is no number", func(c *scheduler.Config) { c.Framework.FailoverTimeout = &never }, "FailoverTimeout is NaN"},
+		{"journal of no size", func(c *scheduler.Config) { c.Journal = &scheduler.Journal{Size: -1} }, "Config.Journal.Size is -1"},
 		{"framework id", func(c *scheduler.Config) { c.Framework.ID = &mesos.FrameworkID{Value: "x"} }, `Config.Framework.ID is "x"`},
 		{"role", func(c *scheduler.Config) { c.Framework.Role = &text }, `Config.Framework.Role is "a"`},
 		{"role twice", func(c *scheduler.Config) { c.Framework.Roles = []string{"a", "a"} }, `Roles has "a" twice`},
