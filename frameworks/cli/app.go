@@ -16,6 +16,7 @@ import (
 
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/scheduler/state/statecmd"
 )
 
 // App is a framework's binary as its users see it.
@@ -94,7 +95,7 @@ func (a App) Command() *cobra.Command {
 		return UsageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
 	})
 	c.AddCommand(a.schedulerCommand(), a.statusCommand(), a.optionsCommand(), a.updateCommand(),
-		a.rollbackCommand(), a.planCommand(), a.uninstallCommand())
+		a.rollbackCommand(), a.planCommand(), a.uninstallCommand(), statecmd.Command(statecmd.Config{}))
 	for _, p := range a.Pods {
 		c.AddCommand(a.podCommand(p))
 	}

@@ -25,6 +25,7 @@
 //	mesos-kafka rollback                    back to the last that was good
 //	mesos-kafka plan list|show|start|pause|resume|cancel|force|skip|restart
 //	mesos-kafka uninstall kafka             all of it, with its data
+//	mesos-kafka state export|import         the scheduler's memory, from store to store
 //	mesos-kafka --version
 //
 // There is one command like broker for each [Pod], and a node is named by its

@@ -51,12 +51,37 @@
 // On the agent, this framework's binary (see package executor) writes
 // server.properties, formats the volume unless it is formatted, and starts the
 // JVM. A volume of another cluster or broker is refused before Kafka sees it,
-// because Kafka takes a minute to notice. The broker is ready when, asked on its
-// own listener, the cluster says that it is registered and not fenced.
+// because Kafka takes a minute to notice; so is one that is empty although it
+// held a broker that was in the cluster, which must not come back without what
+// it has promised to keep. The broker is ready when, asked on its own listener,
+// the cluster says that it is registered and not fenced.
 //
 // In its first seconds a broker that came back after a crash is refused by the
 // controllers until its old session has run out (broker.session.timeout.ms, 9
 // seconds by default); it then shows as started and not ready.
+//
+// # What brokers stop for
+//
+// A changed option, a restart, a replace and a machine's maintenance stop brokers
+// on purpose. Before one stops the cluster itself is asked whether it can be
+// spared: of each partition on it as many in-sync replicas must remain as it takes
+// to write (min.insync.replicas), and a majority of the controllers that have
+// caught up. What no order of restarts could avoid, as for a partition with one
+// replica, does not stand against it; but a broker that holds the only copy of
+// something is not replaced, unless by force. A rollout takes brokers first, then
+// controllers, and the active controller last.
+//
+// A broker that leaves ("broker remove") is cordoned, its replicas move to brokers
+// that stay, rather to racks that have none of the partition and to brokers with
+// few replicas; when it holds nothing it stops, its place is given back, and the
+// cluster forgets it. Controllers do not leave: they are replaced. Brokers that
+// are added get partitions of new topics only.
+//
+// # What can be changed while it runs
+//
+// Everything but names and user: "mesos-kafka options" prints it, "mesos-kafka
+// update" takes it changed. A program that is started with another Cluster does
+// the same. The volume does not become smaller.
 //
 // # Memory
 //

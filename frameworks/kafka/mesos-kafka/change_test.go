@@ -20,7 +20,7 @@ import (
 // rolled changes an option of all brokers while messages are produced without a
 // pause.
 func rolled(t *testing.T, s *saga) {
-	before := s.AwaitReady(4)
+	before := s.AwaitReady(3)
 	s.Await("the active controller named", func(st frameworks.Status) bool {
 		return slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool { return n.Role == "active controller" })
 	})
@@ -29,7 +29,7 @@ func rolled(t *testing.T, s *saga) {
 	s.Flags("--option", "log.retention.hours=100")
 	s.Start()
 	after := s.Await("rolled", func(st frameworks.Status) bool {
-		return len(st.Nodes) == 4 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
+		return len(st.Nodes) == 3 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
 			return n.Phase != frameworks.Ready || n.Outdated() || n.Incarnation == before.Nodes[n.Index].Incarnation
 		})
 	})
@@ -38,9 +38,9 @@ func rolled(t *testing.T, s *saga) {
 		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(n))
 		assert.Equal(t, before.Nodes[i].Incarnation+1, n.Incarnation, "%s was restarted once", n.Name)
 	}
-	configs, err := kadm.NewClient(s.client()).DescribeBrokerConfigs(t.Context(), 3)
+	configs, err := kadm.NewClient(s.client()).DescribeBrokerConfigs(t.Context(), 2)
 	require.NoError(t, err)
-	_, err = configs.On("3", func(r *kadm.ResourceConfig) error {
+	_, err = configs.On("2", func(r *kadm.ResourceConfig) error {
 		for _, c := range r.Configs {
 			if c.Key == "log.retention.hours" {
 				assert.Equal(t, "100", c.MaybeValue())

@@ -47,8 +47,8 @@ func TestCluster(t *testing.T) {
 		{"an agent is cut off", cutOff},
 		{"a machine goes away and comes back", machineAwayAndBack},
 		{"a controller is replaced", replaced},
-		{"the configuration is rolled under load", rolled},
 		{"a broker that holds data leaves", left},
+		{"the configuration is rolled under load", rolled},
 		{"nothing was lost", nothingLost},
 		{"the scheduler ends, the brokers do not", schedulerEnds},
 		{"all of it is uninstalled", uninstalled},
@@ -236,13 +236,7 @@ func stoppedAndStarted(t *testing.T, s *saga) {
 	assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
 	assert.Greater(t, after.Incarnation, before.Incarnation)
 
-	s.Operate("broker", "restart", "3", "--wait")
-	again := s.Node("broker-3")
-	assert.Equal(t, frameworks.Ready, again.Phase)
-	assert.Greater(t, again.Incarnation, after.Incarnation)
-	assert.Equal(t, clitest.Residence(before), clitest.Residence(again))
-	assert.Zero(t, again.Failures)
-	assert.Contains(t, s.Operate("broker", "list"), again.Task)
+	assert.Contains(t, s.Operate("broker", "list"), after.Task)
 
 	_, complaint, status := clitest.Run(t, "broker", "stop", "0", "9", "--api", s.URL)
 	assert.Equal(t, 1, status)

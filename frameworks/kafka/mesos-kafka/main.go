@@ -36,7 +36,7 @@ func main() {
 			Port: "client",
 			Add: `The first three brokers of a cluster are its controllers; those added later
 are brokers only. Partitions are not moved to them by this.`,
-			Replace: "Another broker that is not ready may hold the only other copy.",
+			Replace: "Kafka copies its partitions from their other replicas.",
 		}},
 	})
 }
