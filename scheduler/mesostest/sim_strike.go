@@ -109,25 +109,28 @@ func (w *World) agentFault(k FaultKind, pick int) bool {
 		w.after(pause, func() { w.startAgent(a, false) })
 	case AgentWiped:
 		w.stopAgent(a, false)
+		w.wiped = append(w.wiped, a.model.ID())
 		w.after(pause, func() { w.replaceAgent(a) })
 	case AgentGone:
 		w.stopAgent(a, false)
 		id := a.model.ID()
-		w.after(pause, func() { w.markGone(a, id) })
+		w.after(pause, func() { w.markGone(id, func() { w.replaceAgent(a) }) })
 	}
 	return true
 }
 
-// markGone is the operator who says, until a master takes it, that an agent
-// will not come back. Another machine takes its place.
-func (w *World) markGone(a *simAgent, id string) {
-	if id != "" {
-		if r := w.toMaster(model.Operate{Request: model.MarkGone{ID: id}}); r.Status == 503 || r.Status == 0 {
-			w.after(5*time.Second, func() { w.markGone(a, id) })
-			return
-		}
+// markGone is the operator who says that an agent will not come back, until a
+// master takes it.
+func (w *World) markGone(id string, then func()) {
+	if id == "" {
+		then()
+		return
 	}
-	w.replaceAgent(a)
+	if r := w.toMaster(model.Operate{Request: model.MarkGone{ID: id}}); r.Status == 503 || r.Status == 0 {
+		w.after(5*time.Second, func() { w.markGone(id, then) })
+		return
+	}
+	then()
 }
 
 // replaceAgent brings a machine back empty.
@@ -308,6 +311,9 @@ func (w *World) calm() {
 	w.quiet = true
 	for len(w.armed.cuts) > 0 {
 		w.heal(w.armed.cuts[0])
+	}
+	for _, id := range w.wiped {
+		w.markGone(id, func() {})
 	}
 	for _, a := range w.agents {
 		for _, e := range a.list() {

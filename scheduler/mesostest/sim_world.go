@@ -29,6 +29,7 @@ type World struct {
 	links      map[string]*simAgent // by connection
 	frameworks []*simFramework
 	rival      *simRival
+	wiped      []string // ids of agents that were, which nobody has called gone
 
 	armed   armed
 	quiet   bool // the storm is over
