@@ -85,8 +85,6 @@ func (d *decision) command(c any) error {
 		return d.operate("replace", c.Node, func(n *Node) error { return d.replace(n, c.Force) })
 	case ScalePod:
 		return d.scale(c)
-	case ResumePlan:
-		return d.resume(c.Plan)
 	case Update:
 		return d.update(c.Options)
 	case Uninstall:
@@ -96,7 +94,7 @@ func (d *decision) command(c any) error {
 	case RemoveNode:
 		return d.remove(c)
 	}
-	return fmt.Errorf("command: %T: wants one of the commands of package frameworks", c)
+	return d.derivedCommand(c)
 }
 
 func (d *decision) operate(wish, node string, change func(*Node) error) error {

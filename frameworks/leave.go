@@ -14,12 +14,12 @@ import (
 func (d *decision) leave() {
 	busy := map[string]bool{}
 	for _, n := range slices.Backward(d.nodes) { // the last of a pod goes first
-		if n.Goal != GoalLeave || n.Departed || d.locked(n) != "" && !d.uninstalling() {
+		if n.Goal != GoalLeave || n.Departed || !d.uninstalling() && (d.locked(n) != "" || d.paused("leave")) {
 			continue
 		}
 		pod := d.pod(n.Pod)
 		if d.uninstalling() {
-			n.Departed = d.outlived(n) // what it holds goes with the service
+			n.Departed = !d.paused("uninstall") && d.outlived(n) // what it holds goes with the service
 			continue
 		}
 		if pod.Leave == nil || n.Arrived == 0 {

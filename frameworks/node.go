@@ -55,6 +55,10 @@ type Node struct {
 	// would be rendered from now. A running node where they differ is out of date.
 	Config string `json:"config,omitempty"`
 	Wanted string `json:"wanted,omitempty"`
+	// Skip is a wanted configuration that an operator does not want it to be
+	// brought to. Excused: nor is it waited for to arrive.
+	Skip    string `json:"skip,omitempty"`
+	Excused bool   `json:"excused,omitempty"`
 	// Progress is the last that the task said of itself: "formatted".
 	Progress string `json:"progress,omitempty"`
 	// Ready holds only while the task of this incarnation runs. ReadySince is
@@ -194,7 +198,9 @@ func (n Node) Address(port string) string {
 
 // Outdated says whether the node runs what was rendered from a configuration
 // that is no longer wanted.
-func (n Node) Outdated() bool { return n.Config != "" && n.Wanted != "" && n.Config != n.Wanted }
+func (n Node) Outdated() bool {
+	return n.Config != "" && n.Wanted != "" && n.Config != n.Wanted && n.Skip != n.Wanted
+}
 
 // arrived says whether the node's volumes hold a member.
 func (n *Node) arrived() bool { return n.Arrived == n.Generation }

@@ -22,6 +22,9 @@ func (d *decision) held(n *Node) string {
 	if n.arrived() {
 		return ""
 	}
+	if d.paused("deploy") {
+		return "plan deploy to be resumed"
+	}
 	if why := d.before(n); why != "" {
 		return why
 	}
@@ -40,7 +43,7 @@ func (d *decision) before(n *Node) string {
 	pod := d.pod(n.Pod)
 	for _, name := range pod.After {
 		for _, m := range d.nodes {
-			if m.Pod == name && m.Arrived == 0 && m.Goal != GoalLeave {
+			if m.Pod == name && m.Arrived == 0 && m.Goal != GoalLeave && !m.Excused {
 				return fmt.Sprintf("%s to arrive (pod %s comes after pod %s)", m.Name, n.Pod, name)
 			}
 		}
@@ -60,7 +63,7 @@ func (d *decision) before(n *Node) string {
 // start one at a time: it is on its way, or it comes before n and could be. At
 // the pod's first deployment every node waits for those before it.
 func (d *decision) goesFirst(m, n *Node) bool {
-	if m.arrived() {
+	if m.arrived() || m.Excused {
 		return false
 	}
 	if _, live := d.live(m); live || d.within(admission, m.Admitted) {

@@ -94,6 +94,8 @@ func (d *decision) restore() {
 			why, due := d.lossOf(p, n)
 			switch {
 			case why == "":
+			case d.paused("recovery"):
+				n.Waits = "plan recovery to be resumed"
 			case d.now.Before(due):
 				d.wakeAt(due)
 			case moving:

@@ -147,7 +147,7 @@ func (d *decision) progressOf(p *Pod) {
 // updates says whether a node is to stop because it is out of date: one pod
 // after the other, unless its rollout is paused.
 func (d *decision) updates(n *Node) bool {
-	if !n.Outdated() || n.Goal != GoalRun {
+	if !n.Outdated() || n.Goal != GoalRun || d.paused("update") && !n.fixable() {
 		return false
 	}
 	r := d.pods[n.Pod].Rollout
@@ -261,16 +261,12 @@ func (d *decision) config(standing Deployment, n *Node, shape string) (string, e
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// resume lets rollouts go on that are paused.
-func (d *decision) resume(plan string) error {
-	if plan != "update" {
-		return fmt.Errorf("plan %q: %w; there is update", plan, ErrUnknown)
-	}
+// resumeRollouts lets rollouts go on that are paused.
+func (d *decision) resumeRollouts() {
 	for i := range d.Pods {
 		if r := &d.pods[d.Pods[i].Name].Rollout; r.Paused != "" {
 			r.Paused, r.Failed, r.Failures, r.Resumed = "", false, 0, true
 			d.announce("rollout resumed", &d.Pods[i])
 		}
 	}
-	return nil
 }

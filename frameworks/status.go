@@ -23,7 +23,7 @@ type Status struct {
 	Uninstall *Uninstalling `json:"uninstall,omitempty"`
 	// Routines are in the order of their declaration.
 	Routines []RoutineStatus `json:"routines,omitempty"`
-	// Plans are in the order of their declaration.
+	// Plans are in the order of their declaration; last come the engine's own.
 	Plans []PlanStatus `json:"plans,omitempty"`
 }
 
@@ -93,7 +93,7 @@ func (d *decision) status() Status {
 		}
 		out.Nodes = append(out.Nodes, s)
 	}
-	out.Routines, out.Plans = d.routineStatus(), d.planStatus()
+	out.Routines, out.Plans = d.routineStatus(), append(d.planStatus(), d.derivedStatus(out.Nodes)...)
 	out.Options = d.optionsStatus()
 	if d.uninstalling() {
 		u := d.service.Uninstall
