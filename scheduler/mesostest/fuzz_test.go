@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -235,4 +236,37 @@ func operateOn(t *testing.T, call *mesosmaster.Call) {
 	both(t, w.master.GetState().GetTasks)
 	status := w.master.MaintenanceStatus()
 	both(t, &status)
+}
+
+// FuzzAgentFlags reads resources and attributes as they are configured. What
+// is accepted is arithmetic's: it survives the wire, and what was added can be
+// taken away again.
+func FuzzAgentFlags(f *testing.F) {
+	for _, s := range []string{defaultResources, "cpus(a/b):0.001;ports:[1-2,3-3,2-9];x:{a,b}", "rack:r1;level:2;span:[10-20,30-40]", "cpus:1e300", "cpus():1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		_, _ = parseAttributes(s)
+		_, _ = parseMinOffer(s)
+		wire, err := parseResources(s)
+		if err != nil {
+			return
+		}
+		rs, err := model.NewResources(wire)
+		if err != nil {
+			return
+		}
+		again, err := model.NewResources(rs.Wire(model.Format{Stack: true}))
+		if err != nil || !again.Equal(rs) {
+			t.Errorf("%q: %s on the wire is %s (%v)", s, rs, again, err)
+		}
+		if left, ok := rs.Plus(rs).Minus(rs); !rs.Contains(rs) || s != "" && (!ok || !left.Equal(rs)) && !hasSets(wire) {
+			t.Errorf("%q: twice %s less once is %s (%v)", s, rs, left, ok)
+		}
+	})
+}
+
+// hasSets tells resources of which twice is the same as once.
+func hasSets(rs []mesos.Resource) bool {
+	return slices.ContainsFunc(rs, func(r mesos.Resource) bool { return r.GetType() != mesos.SCALAR })
 }
