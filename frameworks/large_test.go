@@ -1,20 +1,21 @@
 package frameworks
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
 )
-
-// plenty is a machine that holds as many nodes as a test wants.
-const plenty = "cpus:4000;mem:4000000;disk:9000000;ports:[20000-59999]"
 
 // large is a service of many nodes that know nothing of each other.
 func large(name string, count int) *Service {
@@ -38,44 +39,109 @@ func fleet(count int) *Services {
 	return s
 }
 
-// BenchmarkStep is what an event costs that concerns one node of one service:
-// its executor asks for a lease that it does not have.
+// settled is a scheduler of services whose nodes are all ready, as another
+// finds it in the store and subscribes.
+func settled(t testing.TB, handler scheduler.Handler, services ...*Service) *scheduler.Machine {
+	t.Helper()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	records := []state.Record{{Key: "identity", Value: []byte(`{"framework_id":"F","seed":"c2VlZCBvZiBzaXh0ZWVuIGJ5dGVz"}`)}}
+	put := func(key string, value []byte, err error) {
+		require.NoError(t, err)
+		records = append(records, state.Record{Key: key, Value: value})
+	}
+	for _, s := range services {
+		count := s.Pods[0].Count
+		record, err := encode(podRecord{First: count, Count: count, Deployed: true})
+		put("handler/"+s.Name+"/pod/node", record, err)
+		for i := range count {
+			n := newNode("node", i, past{})
+			n.Place = &Place{
+				Agent: fmt.Sprintf("A%d", i), Hostname: fmt.Sprintf("agent-%d", i), Address: fmt.Sprintf("10.0.%d.%d", i/256, i%256),
+				Resources: placeOfSize(s.Pods[0].Needs), Ports: map[string]uint64{"peer": 31000}, Reserved: true, Used: true,
+			}
+			n.Arrived, n.Incarnation, n.Alive, n.Ready, n.ReadySince = 1, 1, true, true, now
+			record, err := encode(n)
+			put("handler/"+s.Name+"/node/"+n.Name, record, err)
+			id, state := mesos.TaskID{Value: s.taskID(n)}, mesos.TASK_RUNNING
+			info := mesos.TaskInfo{Name: n.Name, TaskID: id, AgentID: mesos.AgentID{Value: n.Place.Agent}}
+			text, err := info.Marshal()
+			require.NoError(t, err)
+			record, err = json.Marshal(map[string][]byte{"info": text})
+			put("task/"+id.Value, record, err)
+			status := mesos.TaskStatus{TaskID: id, State: &state, AgentID: &info.AgentID}
+			text, err = status.Marshal()
+			require.NoError(t, err)
+			record, err = json.Marshal(map[string]any{"status": text, "since": now})
+			put("status/"+id.Value, record, err)
+		}
+	}
+	m, err := scheduler.NewMachine(handler, nil, records)
+	require.NoError(t, err)
+	m.Step(now, scheduler.Tick{})
+	m.Subscribe(mesos.FrameworkInfo{Name: "large", User: "root", Roles: []string{services[0].role()}})
+	m.Step(now, scheduler.Subscribed{FrameworkID: "F"})
+	for range 100 { // the nodes are compared with what they would be rendered from
+		now = now.Add(10 * time.Millisecond)
+		m.Step(now, scheduler.Tick{})
+	}
+	return m
+}
+
+// placeOfSize is what a node has reserved.
+func placeOfSize(needs offers.Resources) []mesos.Resource {
+	out := needs.List()
+	for i := range out {
+		out[i].Reservations = []mesos.Resource_ReservationInfo{{Role: new("db"), Labels: &mesos.Labels{Labels: []mesos.Label{
+			{Key: labelService, Value: new("db")}, {Key: labelNode, Value: new("node-1")}, {Key: labelResource, Value: new("db.node-1.1")},
+		}}}}
+	}
+	return out
+}
+
+// ask is an event that concerns one node: its executor asks for a lease.
+func ask(t testing.TB, task string) scheduler.Event {
+	t.Helper()
+	data, err := executor.EncodeMessage(executor.Renew{Task: task, Number: 1})
+	require.NoError(t, err)
+	return scheduler.Messaged{Agent: "A0", Executor: task, Data: data}
+}
+
+// BenchmarkStep is what an event costs that concerns one node of one service.
 func BenchmarkStep(b *testing.B) {
-	bench := func(b *testing.B, w *world, task string) {
+	now := time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC)
+	bench := func(b *testing.B, m *scheduler.Machine, event scheduler.Event) {
 		b.Helper()
-		data, err := executor.EncodeMessage(executor.Renew{Task: task, Number: 1})
-		require.NoError(b, err)
-		event := scheduler.Messaged{Agent: w.agents[0].model.ID(), Executor: task, Data: data}
+		m.Step(now, event)
 		b.ReportAllocs()
 		for b.Loop() {
-			w.machine.Step(w.now, event)
+			m.Step(now, event)
 		}
 	}
 	for _, n := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("nodes-%d", n), func(b *testing.B) {
-			w := newWorld(&testing.T{}, large("db", n), 50, plenty)
-			w.until(time.Hour, "all are ready", w.allReady(n))
-			bench(b, w, "db.node-0.1")
+			s := large("db", n)
+			bench(b, settled(b, s, s), ask(b, "db.node-0.1"))
 		})
 	}
 	for _, n := range []int{1, 10, 200} {
 		b.Run(fmt.Sprintf("services-%d", n), func(b *testing.B) {
-			w := newWorldOf(&testing.T{}, fleet(n), 10, plenty)
-			w.until(time.Hour, "all are ready", w.fleetReady(n))
-			bench(b, w, "s000.node-0.1")
+			s := fleet(n)
+			bench(b, settled(b, s, s.Declared...), ask(b, "s000.node-0.1"))
 		})
 	}
 }
 
-// fleetReady waits for one ready node of each service.
-func (w *world) fleetReady(n int) func() bool {
-	return func() bool {
-		ready := 0
-		for _, s := range w.overview().Services {
-			ready += s.Ready
-		}
-		return ready == n
+// An event costs no more where there are many other services.
+func TestAnEventCostsWhatItsServiceCosts(t *testing.T) {
+	now := time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC)
+	cost := func(n int) float64 {
+		s := fleet(n)
+		m := settled(t, s, s.Declared...)
+		event := ask(t, "s000.node-0.1")
+		return testing.AllocsPerRun(20, func() { m.Step(now, event) })
 	}
+	few, many := cost(2), cost(200)
+	assert.Less(t, many, 2*few, "allocations of an event among 2 and among 200 services")
 }
 
 // A record is read again only when it has changed, and written only then.

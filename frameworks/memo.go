@@ -50,7 +50,7 @@ func (m *memo) read(s *Service, name string, record []byte) (*Node, error) {
 // unchanged says whether a node is as its record has it.
 func (m *memo) unchanged(n *Node) bool {
 	known := m.nodes[n.Name]
-	return known != nil && reflect.DeepEqual(*n, known.node)
+	return known != nil && reflect.DeepEqual(n, &known.node)
 }
 
 // prune forgets the nodes that are gone.

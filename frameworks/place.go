@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -160,7 +161,7 @@ func (d *decision) giveUp(n *Node) {
 func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool) {
 	var accepts []offers.Accept
 	byAgent := map[string]int{}
-	standing := d.standing()
+	standing := sync.OnceValue(d.standing)
 	for n := range d.idle {
 		claimed, ok := claims[n]
 		if !ok || used[n.Place.Agent] || d.backsOff(n) || d.held(n) != "" || d.haunted(n) || n.Fenced || n.Alive {
@@ -178,7 +179,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 			continue
 		}
 		n.Progress, n.Alive = "launched", true
-		if config, err := d.config(standing, n, n.Place.Shape); err == nil {
+		if config, err := d.config(standing(), n, n.Place.Shape); err == nil {
 			n.Config, n.Wanted = config, config
 		}
 		i, ok := byAgent[n.Place.Agent]

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/mesokit/mesokit/scheduler"
@@ -66,7 +67,7 @@ func (d *decision) compare() {
 	if of := d.footprint(); of != c.Of {
 		*c = comparison{Of: of, Next: c.Next}
 	}
-	standing := d.standing()
+	standing := sync.OnceValue(d.standing) // mostly there is nothing to compare
 	for rendered := 0; c.Done < len(d.nodes) && rendered < renderings; c.Done++ {
 		n := d.nodes[c.Next%len(d.nodes)]
 		c.Next = (c.Next + 1) % len(d.nodes)
@@ -74,7 +75,7 @@ func (d *decision) compare() {
 			continue
 		}
 		rendered++
-		d.compareNode(standing, n)
+		d.compareNode(standing(), n)
 	}
 	if c.Done < len(d.nodes) {
 		d.wakeAt(d.now.Add(time.Millisecond))
