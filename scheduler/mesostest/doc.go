@@ -38,4 +38,20 @@
 //
 // There are no cgroups and no namespaces: resources are accounted for, not
 // enforced, and containers share the network and the file system.
+//
+// # The simulator
+//
+// [Sim] runs any scheduler.Handler on the same model of Mesos in virtual time,
+// without a network or a process, under faults that a seed decides ([FaultKind]
+// lists them). After each step it checks what must always hold, and once the
+// faults stop, that the framework reaches its goal. In a test:
+//
+//	func TestSimulated(t *testing.T) {
+//		mesostest.Simulate(t, 100_000, mesostest.SimConfig{
+//			Frameworks: []mesostest.SimFramework{{Handler: myPolicy{}, Goal: allRun}},
+//		})
+//	}
+//
+// What it finds it makes small, prints and saves in testdata, and replays from
+// then on. [RunSoak] goes on for as long as one likes, on all cores.
 package mesostest

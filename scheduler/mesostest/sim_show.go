@@ -8,6 +8,7 @@ import (
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 // How histories show events, calls and decisions: short, and with what a
@@ -127,4 +128,16 @@ func showActions(actions []scheduler.Action) string {
 		out = append(out, strings.TrimPrefix(fmt.Sprintf("%T%+v", a, a), "scheduler."))
 	}
 	return "[" + strings.Join(out, "; ") + "]"
+}
+
+func showKeys(batch []state.Record) string {
+	var keys []string
+	for _, r := range batch {
+		key := r.Key
+		if r.Value == nil {
+			key = "-" + key
+		}
+		keys = append(keys, key)
+	}
+	return strings.Join(keys, " ")
 }

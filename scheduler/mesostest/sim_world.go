@@ -35,7 +35,6 @@ type World struct {
 	quiet   bool // the storm is over
 	reached int64
 	done    bool
-	checked int // the agent whose account was checked last
 	rules   ruleBook
 	// changes counts what Running shows; running is as of runningAt.
 	changes   uint64
