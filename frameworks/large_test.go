@@ -144,6 +144,62 @@ func TestAnEventCostsWhatItsServiceCosts(t *testing.T) {
 	assert.Less(t, many, 2*few, "allocations of an event among 2 and among 200 services")
 }
 
+// BenchmarkDeploy is a whole deployment on the modelled Mesos: one service of
+// many nodes, and many services of one.
+func BenchmarkDeploy(b *testing.B) {
+	const plenty = "cpus:4000;mem:4000000;disk:9000000;ports:[20000-59999]"
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("nodes-%d", n), func(b *testing.B) {
+			for b.Loop() {
+				w := newWorld(&testing.T{}, large("db", n), n, agentResources)
+				w.until(time.Hour, "all are ready", w.allReady(n))
+			}
+		})
+	}
+	b.Run("services-200", func(b *testing.B) {
+		for b.Loop() {
+			w := newWorldOf(&testing.T{}, fleet(200), 20, plenty)
+			w.until(time.Hour, "all are ready", w.fleetReady(200))
+		}
+	})
+}
+
+// Two hundred services of one scheduler are deployed; it dies, and the next
+// finds them; one is updated, one loses its agent and gets another place.
+func TestTwoHundredServices(t *testing.T) {
+	t.Parallel()
+	const count = 200
+	all := fleet(count)
+	w := newWorldOf(t, all, 20, "cpus:40;mem:40000;disk:90000;ports:[20000-59999]")
+	ready := w.fleetReady(count)
+	w.until(time.Hour, "all are ready", ready)
+	w.crash()
+	w.until(time.Hour, "all are found", ready)
+	assert.Len(t, w.started, count)
+
+	value, err := w.send(ToService{"s007", RestartNode{Node: "node-0"}})
+	require.NoError(t, err)
+	old := value.(Status).Nodes[0].Place
+	_, err = w.send(ToService{"s042", ReplaceNode{Node: "node-0"}})
+	require.NoError(t, err)
+	w.until(time.Hour, "both are back", func() bool { return w.started["s007.node-0.2"] == 1 && ready() })
+	value, err = w.send(ToService{"s007", AskStatus{}})
+	require.NoError(t, err)
+	assert.Equal(t, old.Agent, value.(Status).Nodes[0].Place.Agent)
+	assert.Len(t, w.started, count+2, "nobody else was touched")
+}
+
+// fleetReady waits for one ready node of each service.
+func (w *world) fleetReady(n int) func() bool {
+	return func() bool {
+		ready := 0
+		for _, s := range w.overview().Services {
+			ready += s.Ready
+		}
+		return ready == n
+	}
+}
+
 // A record is read again only when it has changed, and written only then.
 func TestNodesAreReadOnce(t *testing.T) {
 	t.Parallel()

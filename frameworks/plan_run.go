@@ -354,7 +354,7 @@ func (p planning) stepDone(ev scheduler.JobDone) {
 	step.Retry = p.now.Add(stepBackoff.after(step.Attempts))
 	p.tellRun("step failed", slog.String("step", step.Name), slog.String("error", step.Error), slog.Int("attempt", step.Attempts))
 	if step.used() && p.Run.State == PlanRunning {
-		p.pause(fmt.Sprintf("step %s failed %d times: %s; resume the plan, restart, skip or force the step, or cancel the plan", step.Name, step.Attempts, step.Error))
+		p.pause(fmt.Sprintf("step %s used up its attempts (%d): %s; resume the plan, restart, skip or force the step, or cancel the plan", step.Name, step.Attempts, step.Error))
 	}
 }
 

@@ -159,7 +159,7 @@ func TestPlanThatFailsWaitsForAnOperator(t *testing.T) {
 			w.until(time.Minute, "paused", w.planIs("repair", PlanPaused))
 			assert.Greater(t, w.now.Sub(began), 15*time.Second, "5 s and 10 s between the attempts")
 			p := w.plan("repair")
-			assert.Equal(t, "step node-1 failed 3 times: no space left; resume the plan, restart, skip or force the step, or cancel the plan", p.Why)
+			assert.Equal(t, "step node-1 used up its attempts (3): no space left; resume the plan, restart, skip or force the step, or cancel the plan", p.Why)
 			assert.Equal(t, StepFailed, p.Stages[1].Steps[1].State)
 			assert.Equal(t, "no space left", p.Stages[1].Steps[1].Error)
 			assert.Equal(t, 3, p.Done, "the others are done")
