@@ -1,0 +1,2 @@
+// Package mysql runs MySQL on Mesos.
+package mysql

@@ -1,0 +1,368 @@
+package mysql
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// stage is how far a change of the primary has come.
+type stage string
+
+const (
+	steady    stage = ""          // there is a primary, or not yet all that the first election needs
+	fencing   stage = "fencing"   // until nothing of the old primary can act any more
+	sealing   stage = "sealing"   // until the others receive no more, and have told what they have
+	promoting stage = "promoting" // until the new primary takes writes
+	yielding  stage = "yielding"  // until the primary takes none, and the next has all that it wrote
+)
+
+// The works of the failover.
+const (
+	seal    = "seal"
+	promote = "promote"
+	yield   = "yield"
+	admin   = "admin"
+	follow  = "follow-" // and the node
+)
+
+const (
+	// silence is how long a primary may give no answer, while no replica hears of
+	// it either, before it is taken for dead.
+	silence = 3 * time.Second
+	// pause lies between two attempts of a work that failed.
+	pause = 2 * time.Second
+	// patience is how many promotions of a member may fail before it is given up.
+	patience = 3
+)
+
+// memory is what the failover remembers. It names one primary at most, and
+// another one only after nothing of the one before can act any more: so no two
+// members take writes.
+type memory struct {
+	Stage stage `json:"stage,omitempty"`
+	// Epoch counts the changes of the primary that were begun; 0: never one.
+	Epoch int `json:"epoch"`
+	// Primary is whom writes go to, or are about to; with the place and the task
+	// that it was promoted in. Another task of it starts read-only.
+	Primary     string `json:"primary,omitempty"`
+	Generation  int    `json:"generation,omitempty"`
+	Incarnation int    `json:"incarnation,omitempty"`
+	// Members may hold, each alone, what the primary acknowledged: those that
+	// follow it or did, with their generations.
+	Members map[string]int `json:"members,omitempty"`
+	// Following are the works under way that make a member follow. None is while
+	// somebody is elected: it could turn the new primary into a replica.
+	Following []string `json:"following,omitempty"`
+	// Next is who takes over from a primary that yields.
+	Next string `json:"next,omitempty"`
+
+	Silent time.Time `json:"silent,omitzero"` // since when the primary is
+	Failed int       `json:"failed,omitempty"`
+	Retry  time.Time `json:"retry,omitzero"` // no work before
+	// Admin is the hash that the administrator's account has.
+	Admin string `json:"admin,omitempty"`
+	// Why it goes on no further.
+	Why string `json:"why,omitempty"`
+}
+
+// view is what a look saw: of each member that has a place.
+type view struct {
+	Members []member `json:"members"`
+}
+
+func (v view) of(node string) (member, bool) {
+	i := slices.IndexFunc(v.Members, func(m member) bool { return m.Node == node && m.Err == "" })
+	if i < 0 {
+		return member{}, false
+	}
+	return v.Members[i], true
+}
+
+// failover is the routine that sees to it that there is one primary, and that
+// all others follow it.
+func (s set) failover() frameworks.RoutineOf[memory, view] {
+	return frameworks.RoutineOf[memory, view]{
+		Name: "failover", Every: time.Second, Look: s.look, Decide: s.decide, Work: s.work,
+	}
+}
+
+// decision is one call of decide.
+type decision struct {
+	set
+	now time.Time
+	d   frameworks.Deployment
+	memory
+	orders []frameworks.Order
+}
+
+// decide is pure.
+func (s set) decide(now time.Time, d frameworks.Deployment, m memory, news frameworks.News[view]) (memory, []frameworks.Order) {
+	c := &decision{set: s, now: now, d: d, memory: m}
+	if news.Done != nil {
+		c.done(*news.Done)
+	}
+	c.release()
+	switch c.Stage {
+	case steady:
+		c.watch(news.View)
+	case fencing:
+		c.fenced()
+	case promoting:
+		c.expect()
+	}
+	switch c.Stage { // which may be another by now
+	case sealing:
+		c.work(frameworks.Do{Name: seal})
+	case promoting:
+		c.work(frameworks.Do{Name: promote, Node: c.Primary, Timeout: 90 * time.Second})
+	case yielding:
+		c.work(frameworks.Do{Name: yield, Node: c.Primary})
+	}
+	return c.memory, c.orders
+}
+
+func (c *decision) order(o frameworks.Order) { c.orders = append(c.orders, o) }
+
+// work orders a work of this epoch, unless one has just failed.
+func (c *decision) work(do frameworks.Do) {
+	if c.now.Before(c.Retry) {
+		return
+	}
+	do.Input = strconv.Itoa(c.Epoch)
+	c.order(do)
+}
+
+// release lets those start again that were fenced and whose end was seen: they
+// start read-only.
+func (c *decision) release() {
+	for _, n := range c.d.Nodes {
+		if n.Fenced && !n.Alive {
+			c.order(frameworks.Allow{Node: n.Name})
+			c.order(frameworks.Renew{Node: n.Name})
+		}
+	}
+}
+
+// watch looks after a set that has a primary, or waits for the first.
+func (c *decision) watch(v *view) {
+	if c.Epoch == 0 {
+		c.begin(v)
+		return
+	}
+	if !c.serving() {
+		c.depose("its server has ended")
+		return
+	}
+	if v == nil {
+		return
+	}
+	primary, answers := v.of(c.Primary)
+	switch {
+	case !answers && c.dead(*v):
+		c.depose("neither the scheduler nor a replica hears of it")
+	case !answers: // perhaps the next look
+	case !primary.Writable, !primary.Semisync: // somebody else's doing, or a hand-over that failed
+		c.Silent, c.Stage = time.Time{}, promoting
+	default:
+		c.Silent = time.Time{}
+		c.tend(*v, primary)
+	}
+}
+
+// begin elects the first primary, when all members of the first deployment
+// answer.
+func (c *decision) begin(v *view) {
+	nodes := c.d.Pod(pod)
+	if v == nil || len(nodes) == 0 || len(nodes) < c.d.First[pod] {
+		return
+	}
+	members := map[string]int{}
+	for _, n := range nodes {
+		if _, ok := v.of(n.Name); !ok {
+			return
+		}
+		members[n.Name] = n.Generation
+	}
+	c.Epoch, c.Stage, c.Members = 1, sealing, members
+}
+
+// serving says whether the task that was promoted may still run.
+func (c *decision) serving() bool {
+	n, ok := c.d.Node(c.Primary)
+	return ok && n.Generation == c.Generation && n.Incarnation == c.Incarnation && n.Alive
+}
+
+// dead says whether a primary that does not answer is so for its replicas too,
+// and for long enough.
+func (c *decision) dead(v view) bool {
+	if c.Silent.IsZero() {
+		c.Silent = c.now
+	}
+	if c.now.Sub(c.Silent) < silence {
+		return false
+	}
+	heard := 0
+	for _, m := range v.Members {
+		if m.Err != "" {
+			continue
+		}
+		if m.Receiving {
+			return false
+		}
+		heard++
+	}
+	return heard > 0
+}
+
+// depose begins a failover.
+func (c *decision) depose(why string) {
+	c.Epoch++
+	c.Stage, c.Silent, c.Failed, c.Retry, c.Next, c.Why = fencing, time.Time{}, 0, time.Time{}, "", why
+	c.order(frameworks.Note{Node: c.Primary, Text: "failover: " + why})
+	if n, ok := c.d.Node(c.Primary); ok {
+		c.order(frameworks.Name{Node: n.Name})
+		if c.serving() {
+			c.order(frameworks.Withhold{Node: n.Name})
+			c.order(frameworks.Fence{Node: n.Name})
+		}
+	}
+	c.fenced()
+}
+
+// fenced goes on when nothing of the old primary can act any more.
+func (c *decision) fenced() {
+	if n, ok := c.d.Node(c.Primary); ok && c.serving() && !n.Harmless(c.now) || len(c.Following) > 0 {
+		return
+	}
+	c.Stage = sealing
+}
+
+// expect gives up a member that ended while it was promoted.
+func (c *decision) expect() {
+	if !c.serving() {
+		c.depose("its server ended during its promotion")
+	}
+}
+
+// done takes in how a work of this epoch ended.
+func (c *decision) done(done frameworks.Done) {
+	if node, ok := strings.CutPrefix(done.Name, follow); ok {
+		c.followed(node, done)
+		return
+	}
+	if done.Input != strconv.Itoa(c.Epoch) {
+		return
+	}
+	if done.Err != "" {
+		c.Retry, c.Why = c.now.Add(pause), done.Err
+	}
+	switch {
+	case done.Name == admin && done.Err == "":
+		c.Admin = done.Result
+	case done.Name == seal && c.Stage == sealing && done.Err == "":
+		c.choose(done.Result)
+	case done.Name == yield && c.Stage == yielding:
+		c.yielded(done.Err)
+	case done.Name == promote && c.Stage == promoting && done.Err == "":
+		c.Stage, c.Failed, c.Why = steady, 0, ""
+		c.order(frameworks.Name{Node: c.Primary, Role: primaryRole})
+	case done.Name == promote && c.Stage == promoting:
+		if c.Failed++; c.Failed >= patience {
+			c.depose("it could not be promoted: " + done.Err)
+		}
+	}
+}
+
+// choose elects among those that a seal has heard.
+func (c *decision) choose(result string) {
+	var heard view
+	err := json.Unmarshal([]byte(result), &heard)
+	var winner string
+	if err == nil {
+		winner, err = c.elect(heard)
+	}
+	if err != nil {
+		c.Why, c.Retry = err.Error(), c.now.Add(pause)
+		return
+	}
+	c.crown(winner)
+}
+
+// elect is the election among what a seal has heard: only of members that have
+// followed the last primary, or it itself, and only when no other can have what
+// they lack.
+func (c *decision) elect(heard view) (string, error) {
+	var candidates []candidate
+	there := map[string]bool{}
+	for _, m := range heard.Members {
+		known := c.Members[m.Node] == m.Generation || m.Node == c.Primary && m.Generation == c.Generation
+		if m.Err != "" || m.Unsure || !known {
+			continue
+		}
+		has, err := m.has(c.flavor)
+		if err != nil {
+			return "", err
+		}
+		there[m.Node] = true
+		candidates = append(candidates, candidate{m.Node, has})
+	}
+	if !there[c.Primary] { // which has all that it acknowledged
+		if missing := c.missing(there, heard); missing != "" {
+			return "", errors.New(missing)
+		}
+	}
+	return elect(candidates)
+}
+
+// missing says who has to be heard, because what was acknowledged may be there
+// alone; empty: all were.
+func (c *decision) missing(there map[string]bool, heard view) string {
+	var parts []string
+	for _, name := range sortedKeys(c.Members) {
+		if there[name] || name == c.Primary {
+			continue
+		}
+		why := "is not there"
+		for _, m := range heard.Members {
+			switch {
+			case m.Node != name:
+			case m.Err != "":
+				why = m.Err
+			case m.Generation != c.Members[name]:
+				why = "was replaced"
+			case m.Unsure:
+				why = "cannot tell what it received before it was started anew"
+			}
+		}
+		parts = append(parts, name+" "+why)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	text := strings.Join(parts, "; ")
+	if c.Primary != "" {
+		text += fmt.Sprintf("; nor is the last primary, %s, there: what was acknowledged could be on one of these alone, so nobody is promoted", c.Primary)
+	}
+	return text
+}
+
+// crown makes a member the primary, whose promotion is then ordered.
+func (c *decision) crown(winner string) {
+	n, ok := c.d.Node(winner)
+	if !ok || !n.Alive {
+		c.Retry = c.now.Add(pause)
+		return
+	}
+	was := c.Primary
+	c.Stage, c.Failed, c.Why, c.Next = promoting, 0, "", ""
+	c.Primary, c.Generation, c.Incarnation = n.Name, n.Generation, n.Incarnation
+	delete(c.Members, winner)
+	c.order(frameworks.Note{Node: winner, Text: fmt.Sprintf("elected primary of epoch %d, after %q", c.Epoch, was)})
+}

@@ -1,0 +1,105 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+// flavor is what differs between MySQL and MariaDB.
+type flavor interface {
+	// server is the program, under the directory of the distribution.
+	server() string
+	// settings are lines of the configuration file.
+	settings() string
+	// initialise makes the data directory dir; what is in sql is done in it, one
+	// statement a line.
+	initialise(ctx context.Context, s executor.Sandbox, base, dir, sql string) error
+
+	// parse reads a set of transactions.
+	parse(text string) (gtids, error)
+	// look asks a server how it is.
+	look(ctx context.Context, s *session) (member, error)
+	// stopReceiving ends what a replica hears of its source; it goes on applying.
+	stopReceiving() string
+	// apply waits until a replica that receives no more has applied what it has.
+	apply(ctx context.Context, s *session, m member) error
+	// await waits until a replica has applied a set.
+	await(ctx context.Context, s *session, set string) error
+	// promote makes a member that was a replica, or nothing, the primary.
+	promote(m member) []string
+	// follow makes a member a replica of what listens on host and port.
+	follow(m member, host, port, password string) []string
+	// readOnly ends the taking of writes, when those under way have ended.
+	readOnly() string
+	// account makes an account, or changes its password.
+	account(name, hash string) []string
+}
+
+var flavors = map[string]flavor{"mysql": oracle{}, "mariadb": maria{}}
+
+// member is what a look saw of one.
+type member struct {
+	Node       string `json:"node"`
+	Generation int    `json:"generation"`
+	// Task is what the server calls itself by, "member-0.3": node and incarnation.
+	Task string `json:"task,omitempty"`
+	// Err is why it did not answer; the rest is empty then.
+	Err string `json:"err,omitempty"`
+
+	Writable bool   `json:"writable,omitempty"`
+	Executed string `json:"executed,omitempty"`
+	Received string `json:"received,omitempty"` // beyond what was executed, or not
+	Purged   string `json:"purged,omitempty"`   // what it can tell no replica any more
+	// Unsure: what it received and did not apply cannot be known.
+	Unsure bool `json:"unsure,omitempty"`
+
+	Source    string `json:"source,omitempty"` // host:port that it follows; empty: nobody
+	Receiving bool   `json:"receiving,omitempty"`
+	Applying  bool   `json:"applying,omitempty"`
+	// Diverged: its source refuses it for good.
+	Diverged bool   `json:"diverged,omitempty"`
+	Trouble  string `json:"trouble,omitempty"` // of receiving or applying
+
+	Semisync bool `json:"semisync,omitempty"` // as a source: waits for a replica
+	Replicas int  `json:"replicas,omitempty"` // that acknowledge
+}
+
+// has is all that the member executed or received.
+func (m member) has(f flavor) (gtids, error) {
+	executed, err := f.parse(m.Executed)
+	if err != nil {
+		return nil, err
+	}
+	received, err := f.parse(m.Received)
+	if err != nil {
+		return nil, err
+	}
+	return executed.union(received), nil
+}
+
+// follows says whether the member is a replica of what listens there, and in
+// good order.
+func (m member) follows(source string) bool {
+	return m.Err == "" && !m.Writable && m.Source == source && m.Receiving && m.Applying
+}
+
+// replication fills in what SHOW REPLICA STATUS says, whose columns differ by
+// one word.
+func (m *member) replication(row map[string]string, word, source string) {
+	if row == nil {
+		return
+	}
+	m.Source = net.JoinHostPort(row[source+"_Host"], row[source+"_Port"])
+	m.Receiving = row[word+"_IO_Running"] == "Yes"
+	m.Applying = row[word+"_SQL_Running"] == "Yes"
+	// 1236, and 13114 around it: the source cannot give what the replica wants next.
+	m.Diverged = row["Last_IO_Errno"] == "1236" || row["Last_IO_Errno"] == "13114"
+	for _, kind := range []string{"IO", "SQL"} {
+		if errno := row["Last_"+kind+"_Errno"]; errno != "" && errno != "0" {
+			m.Trouble = fmt.Sprintf("error %s: %s", errno, row["Last_"+kind+"_Error"])
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+// oracle is MySQL 8.0.
+type oracle struct{}
+
+func (oracle) server() string { return "bin/mysqld" }
+
+// The plugins are not loaded while a data directory is made, so what belongs to
+// them is loose_. Source-side waiting is switched on by a promotion only: on a
+// replica, the applier would wait for an acknowledgement that nobody gives.
+func (oracle) settings() string {
+	return `mysqlx=OFF
+gtid_mode=ON
+enforce_gtid_consistency=ON
+read_only=ON
+super_read_only=ON
+skip_replica_start=ON
+relay_log_recovery=OFF
+replica_net_timeout=4
+plugin-load-add=semisync_source.so
+plugin-load-add=semisync_replica.so
+loose_rpl_semi_sync_replica_enabled=ON
+loose_rpl_semi_sync_source_wait_point=AFTER_SYNC
+loose_rpl_semi_sync_source_timeout=4294967295
+loose_rpl_semi_sync_source_wait_for_replica_count=1
+loose_rpl_semi_sync_source_wait_no_replica=ON
+`
+}
+
+func (o oracle) initialise(ctx context.Context, s executor.Sandbox, base, dir, sql string) error {
+	// Without a binary log, for these are no transactions of the set.
+	file := dir + ".sql"
+	if err := os.WriteFile(file, []byte("SET sql_log_bin=0;\n"+sql), 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	return s.Run(ctx, base+"/"+o.server(), "--defaults-file="+s.Dir+"/"+configFile, "--initialize-insecure",
+		"--datadir="+dir, "--init-file="+file)
+}
+
+func (oracle) parse(text string) (gtids, error) { return parseUUIDs(text) }
+
+func (oracle) look(ctx context.Context, s *session) (member, error) {
+	var m member
+	var readOnly bool
+	err := s.row(ctx, `SELECT @@report_host, @@read_only, @@gtid_executed, @@gtid_purged, @@rpl_semi_sync_source_enabled,
+		(SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME='Rpl_semi_sync_source_clients')`,
+		&m.Task, &readOnly, &m.Executed, &m.Purged, &m.Semisync, &m.Replicas)
+	if err != nil {
+		return member{}, err
+	}
+	m.Writable = !readOnly
+	status, err := s.table(ctx, "SHOW REPLICA STATUS")
+	if err != nil {
+		return member{}, err
+	}
+	m.replication(status, "Replica", "Source")
+	m.Executed, m.Received = oneLine(m.Executed), oneLine(status["Retrieved_Gtid_Set"])
+	m.Purged = oneLine(m.Purged)
+	return m, nil
+}
+
+func oneLine(set string) string { return strings.ReplaceAll(set, "\n", "") }
+
+func (oracle) stopReceiving() string { return "STOP REPLICA IO_THREAD" }
+
+func (o oracle) apply(ctx context.Context, s *session, m member) error {
+	if m.Source == "" {
+		return nil
+	}
+	if err := s.do(ctx, "START REPLICA SQL_THREAD"); err != nil {
+		return err
+	}
+	return o.await(ctx, s, m.Received)
+}
+
+func (oracle) await(ctx context.Context, s *session, set string) error {
+	var late bool
+	if err := s.row(ctx, fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET('%s', %d)", set, applyWithin), &late); err != nil {
+		return err
+	}
+	if late {
+		return fmt.Errorf("has not applied %s after %d s", set, applyWithin)
+	}
+	return nil
+}
+
+func (oracle) promote(m member) []string {
+	var first []string
+	if m.Source != "" {
+		first = []string{"STOP REPLICA", "RESET REPLICA ALL"}
+	}
+	return append(first, "SET GLOBAL rpl_semi_sync_source_enabled=ON", "SET GLOBAL super_read_only=OFF", "SET GLOBAL read_only=OFF")
+}
+
+func (oracle) follow(m member, host, port, password string) []string {
+	return []string{
+		"SET GLOBAL rpl_semi_sync_source_enabled=OFF",
+		"STOP REPLICA",
+		fmt.Sprintf(`CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='%s', SOURCE_PASSWORD='%s',
+			SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1, SOURCE_HEARTBEAT_PERIOD=1`, host, port, copier, password),
+		"START REPLICA",
+	}
+}
+
+func (oracle) readOnly() string { return "SET GLOBAL super_read_only=ON" }
+
+func (oracle) account(name, hash string) []string {
+	return []string{
+		fmt.Sprintf("CREATE USER IF NOT EXISTS '%s'@'%%' IDENTIFIED WITH mysql_native_password AS '%s'", name, hash),
+		fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED WITH mysql_native_password AS '%s'", name, hash),
+		fmt.Sprintf("GRANT ALL ON *.* TO '%s'@'%%' WITH GRANT OPTION", name),
+	}
+}

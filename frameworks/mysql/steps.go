@@ -1,0 +1,142 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/mesokit/mesokit/executor"
+)
+
+// The functions that the executor runs on the agent.
+const (
+	initialiseStep = "mysql-initialise"
+	harmlessStep   = "mysql-harmless"
+	endPrimaryStep = "mysql-end-primary"
+)
+
+// Steps are the functions that this framework's executor needs; give them to
+// executor.Main.
+func Steps() map[string]executor.StepFunc {
+	return map[string]executor.StepFunc{
+		initialiseStep: initialise,
+		harmlessStep:   harmless,
+		endPrimaryStep: endPrimary,
+	}
+}
+
+// initialise makes the data directory, once: beside its place, and moved there
+// whole, so that what was cut leaves nothing that looks like one. A volume that
+// held a member and is empty now is refused: the member would come back without
+// what it has acknowledged.
+func initialise(ctx context.Context, s executor.Sandbox) error {
+	env := environment(s)
+	if err := os.MkdirAll(filepath.Join(s.Dir, temporaryDir), 0o700); err != nil {
+		return err
+	}
+	f, ok := flavors[env[envFlavor]]
+	if !ok {
+		return fmt.Errorf("%s: %q: wants a flavor", envFlavor, env[envFlavor])
+	}
+	if _, err := os.Stat(filepath.Join(env[envBase], f.server())); err != nil {
+		return fmt.Errorf("find the server of Distribution.Dir (--server): %w", err)
+	}
+	dir := filepath.Join(s.Dir, dataDir)
+	switch _, err := os.Stat(filepath.Join(dir, "ibdata1")); {
+	case err == nil:
+		s.Report("already initialised")
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case env[envMember] == "true":
+		return fmt.Errorf("%s was emptied, or is not mounted: it held a member; bring it back, or replace the member", dataDir)
+	}
+	sql, err := accounts(s)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir + ".new"); err != nil {
+		return err
+	}
+	if err := f.initialise(ctx, s, env[envBase], dir+".new", sql); err != nil {
+		return fmt.Errorf("initialise %s: %w", dataDir, err)
+	}
+	return os.Rename(dir+".new", dir)
+}
+
+// accounts are the statements that make the framework's own accounts. The
+// passwords are letters, digits, hyphens and underscores.
+func accounts(s executor.Sandbox) (string, error) {
+	operate, err := secret(s, operatorSecret)
+	if err != nil {
+		return "", err
+	}
+	replicate, err := secret(s, copySecret)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`ALTER USER root@localhost IDENTIFIED BY '%[2]s';
+CREATE USER '%[1]s'@'%%' IDENTIFIED BY '%[2]s';
+GRANT ALL ON *.* TO '%[1]s'@'%%' WITH GRANT OPTION;
+CREATE USER '%[3]s'@'%%' IDENTIFIED BY '%[4]s';
+GRANT REPLICATION SLAVE ON *.* TO '%[3]s'@'%%';
+`, operator, operate, copier, replicate), nil
+}
+
+func secret(s executor.Sandbox, name string) (string, error) {
+	value, err := os.ReadFile(filepath.Join(s.Dir, secretsDir, name))
+	return string(value), err
+}
+
+// harmless is for the end of a lease: a member that takes no writes may stay,
+// for it takes none again before somebody promotes it. Any other is an error,
+// and the executor kills it.
+func harmless(ctx context.Context, s executor.Sandbox) error {
+	env := environment(s)
+	password, err := secret(s, operatorSecret)
+	if err != nil {
+		return err
+	}
+	server, err := dial(ctx, env["HOST"]+":"+env["PORT_MYSQL"], password)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	m, err := flavors[env[envFlavor]].look(ctx, server)
+	if err == nil && m.Writable {
+		err = errors.New("takes writes")
+	}
+	return err
+}
+
+// endPrimary is for a stop that somebody asked for: a member that may take
+// writes is killed, because at SIGTERM it would acknowledge what no replica has.
+func endPrimary(ctx context.Context, s executor.Sandbox) error {
+	if harmless(ctx, s) == nil {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(s.Dir, pidFile))
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid < 2 {
+		return fmt.Errorf("%s: %q: wants a process id", pidFile, text)
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func environment(s executor.Sandbox) map[string]string {
+	env := map[string]string{}
+	for _, line := range s.Env {
+		key, value, _ := strings.Cut(line, "=")
+		env[key] = value
+	}
+	return env
+}

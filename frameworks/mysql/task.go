@@ -1,0 +1,114 @@
+package mysql
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// Paths in the sandbox.
+const (
+	configFile   = "my.cnf"
+	dataDir      = volume + "/mysql" // on the volume, so that the volume's own files stay out of the server's way
+	pidFile      = "mysqld.pid"
+	secretsDir   = "secrets/"
+	temporaryDir = "tmp"
+)
+
+// What the functions of the executor find in their environment.
+const (
+	envFlavor = "MYSQL_FLAVOR"
+	envBase   = "MYSQL_BASE"
+	envMember = "MYSQL_MEMBER" // "true": the volume holds a member that has been in the set
+)
+
+const (
+	initialiseWithin = 5 * time.Minute
+	harmlessWithin   = 2 * time.Second
+	probeInterval    = 300 * time.Millisecond
+)
+
+// task renders how a member runs: a pure function of the cluster, the
+// deployment and the node. Every member is rendered alike and starts read-only;
+// who is the primary is said over connections, never in a file.
+func (s set) task(_ frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
+	config, err := s.config(n)
+	if err != nil {
+		return executor.Task{}, err
+	}
+	env := map[string]string{
+		envFlavor: s.Flavor,
+		envBase:   literal(s.Distribution.Dir),
+		envMember: strconv.FormatBool(n.Arrived == n.Generation),
+	}
+	if s.Distribution.Libraries != "" {
+		env["LD_LIBRARY_PATH"] = literal(s.Distribution.Libraries)
+	}
+	return executor.Task{
+		Files: []executor.File{{Path: configFile, Content: []byte(config), Expand: true}},
+		Secrets: []executor.SecretFile{
+			{Name: operatorSecret, Path: secretsDir + operatorSecret},
+			{Name: copySecret, Path: secretsDir + copySecret},
+		},
+		Env:  env,
+		Init: []executor.Step{{Name: "initialise", Done: "initialised", Func: initialiseStep, Timeout: initialiseWithin}},
+		Command: []string{literal(s.Distribution.Dir) + "/" + s.flavor.server(),
+			"--defaults-file=$MESOS_SANDBOX/" + configFile},
+		Lease: &executor.Lease{
+			Within: s.Lease,
+			End:    &executor.Step{Name: "be harmless", Done: "is read-only", Func: harmlessStep, Timeout: harmlessWithin},
+		},
+		Ready: &executor.Probe{TCP: n.Address(port), Interval: probeInterval},
+		Stop: executor.Stop{
+			Before: []executor.Step{{Name: "kill a primary", Done: "may end by itself", Func: endPrimaryStep, Timeout: harmlessWithin}},
+			Grace:  s.Grace,
+		},
+		Logs: executor.Logs{MaxBytes: 64 << 20, Keep: 2, Tail: 40},
+	}, nil
+}
+
+// literal is a path that the executor is not to expand.
+func literal(path string) string { return strings.ReplaceAll(path, "$", "$$") }
+
+// config renders my.cnf: what the user set, and last, so that it holds, what
+// the framework must know.
+func (s set) config(n frameworks.Node) (string, error) {
+	if n.Address(port) == "" {
+		return "", fmt.Errorf("node %s: has no address yet", n.Name)
+	}
+	var text strings.Builder
+	line := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
+	text.WriteString("[mysqld]\n")
+	line("performance_schema", "ON")
+	for _, key := range slices.Sorted(maps.Keys(s.Options)) {
+		line(key, literal(s.Options[key]))
+	}
+	user := s.User
+	if user == "" {
+		user = "root" // as which the server runs only where told so; for others it is no more than a warning
+	}
+	line("user", user)
+	line("basedir", literal(s.Distribution.Dir))
+	line("datadir", "$MESOS_SANDBOX/"+dataDir)
+	line("tmpdir", "$MESOS_SANDBOX/"+temporaryDir)
+	line("pid_file", "$MESOS_SANDBOX/"+pidFile)
+	line("socket", "mysqld.sock") // in the data directory; a whole path may be too long for a socket
+	line("bind_address", n.Place.Address)
+	line("port", n.Place.Ports[port])
+	line("skip_name_resolve", "ON")
+	line("server_id", n.Index+1)
+	line("report_host", taskName(n))
+	line("innodb_buffer_pool_size", fmt.Sprintf("%dM", s.Buffer))
+	line("log_bin", "binlog")
+	line("relay_log", "relay")
+	line("sync_binlog", 1)
+	line("innodb_flush_log_at_trx_commit", 1)
+	text.WriteString(s.flavor.settings())
+	return text.String(), nil
+}

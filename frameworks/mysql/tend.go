@@ -1,0 +1,131 @@
+package mysql
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// rebuild is what a follow says of a member that the primary cannot bring up to
+// date.
+const rebuild = "rebuild"
+
+// tend looks after the others while the primary serves.
+func (c *decision) tend(v view, primary member) {
+	node, _ := c.d.Node(c.Primary)
+	source := node.Address(port)
+	members := map[string]int{}
+	for _, n := range c.d.Pod(pod) {
+		if n.Name == c.Primary {
+			c.name(n, primaryRole)
+			continue
+		}
+		if c.Members[n.Name] == n.Generation {
+			members[n.Name] = n.Generation
+		}
+		m, ok := v.of(n.Name)
+		switch {
+		case !ok:
+			c.name(n, "")
+		case m.follows(source) && !m.Semisync:
+			members[n.Name] = n.Generation
+			c.name(n, replicaRole)
+		case m.Source == source && m.Diverged:
+			c.name(n, "")
+			c.rebuild(n)
+		default:
+			c.name(n, "")
+			// It may acknowledge from the moment that it follows.
+			members[n.Name] = n.Generation
+			c.follow(n)
+		}
+	}
+	c.Members, c.Why = members, ""
+	if primary.Replicas == 0 {
+		c.Why = "no replica acknowledges what " + c.Primary + " writes: every write waits until one does"
+		return
+	}
+	if c.Admin != c.AdminHash {
+		c.work(frameworks.Do{Name: admin, Node: c.Primary})
+	}
+	c.handOver(v, node)
+}
+
+func (c *decision) follow(n frameworks.Node) {
+	if c.now.Before(c.Retry) || slices.Contains(c.Following, n.Name) {
+		return
+	}
+	c.Following = append(slices.Clone(c.Following), n.Name)
+	c.work(frameworks.Do{Name: follow + n.Name, Node: n.Name})
+}
+
+func (c *decision) name(n frameworks.Node, role string) {
+	if n.Role != role {
+		c.order(frameworks.Name{Node: n.Name, Role: role})
+	}
+}
+
+// rebuild empties a member that has what the primary does not have, or lacks
+// what the primary does not have any more: one at a time.
+func (c *decision) rebuild(n frameworks.Node) {
+	busy := func(other frameworks.Node) bool { return other.Replace || other.Arrived != other.Generation }
+	if slices.ContainsFunc(c.d.Nodes, busy) {
+		return
+	}
+	c.order(frameworks.Note{Node: n.Name, Text: "is made anew: its history is not that of " + c.Primary})
+	c.order(frameworks.Rebuild{Node: n.Name})
+}
+
+// followed takes in how it went to make a member a replica.
+func (c *decision) followed(node string, done frameworks.Done) {
+	c.Following = slices.DeleteFunc(slices.Clone(c.Following), func(f string) bool { return f == node })
+	if done.Err != "" {
+		c.Retry = c.now.Add(pause)
+		return
+	}
+	if n, ok := c.d.Node(node); ok && done.Result == rebuild && c.Stage == steady {
+		c.rebuild(n)
+	}
+}
+
+// handOver has a primary yield that is wanted to stop and cannot be spared, to
+// the first replica that is not.
+func (c *decision) handOver(v view, primary frameworks.Node) {
+	if !unwanted(primary) || len(c.Following) > 0 {
+		return
+	}
+	for _, n := range c.d.Pod(pod) {
+		m, ok := v.of(n.Name)
+		if n.Name == primary.Name || !ok || !n.Ready || !m.follows(primary.Address(port)) || unwanted(n) {
+			continue
+		}
+		c.Stage, c.Next = yielding, n.Name
+		c.order(frameworks.Note{Node: primary.Name, Text: "hands over to " + n.Name})
+		return
+	}
+}
+
+// unwanted says whether a node is to stop in its present task.
+func unwanted(n frameworks.Node) bool {
+	return n.Restart || n.Replace || n.Goal != frameworks.GoalRun || n.Outdated()
+}
+
+// yielded takes in how a hand-over went. Where it failed, the next look finds the
+// primary read-only, and it is promoted again.
+func (c *decision) yielded(trouble string) {
+	next := c.Next
+	c.Stage, c.Next = steady, ""
+	if trouble != "" {
+		return
+	}
+	c.Members[c.Primary] = c.Generation
+	c.Epoch++
+	c.crown(next)
+	if c.Stage != promoting { // it has ended meanwhile: the one that yielded goes on
+		c.Stage = promoting
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
