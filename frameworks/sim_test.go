@@ -24,11 +24,12 @@ import (
 // and rules beside those of the simulator.
 type simulated struct {
 	*frameworks.Service
-	smaller func() (*frameworks.Service, bool)
+	number uint64
+	less   int // nodes that it has less than the number makes
 }
 
 // simulate makes services of random declarations, one for each number.
-func simulate(number uint64) simulated {
+func simulate(number uint64, less int) simulated {
 	random := rand.New(rand.NewPCG(number, 0))
 	s := &frameworks.Service{Name: "db", Binary: frameworks.Binary{Path: "/bin/db"}, Recheck: time.Hour}
 	for i := range 1 + random.IntN(2) {
@@ -53,22 +54,11 @@ func simulate(number uint64) simulated {
 				return executor.Task{Command: []string{"serve"}}, nil
 			}
 		}
+		fewer := min(less, p.Count)
+		p.Count, less = p.Count-fewer, less-fewer
 		s.Pods = append(s.Pods, p)
 	}
-	return simulated{s, func() (*frameworks.Service, bool) { return fewer(s) }}
-}
-
-// fewer is the service with one node less.
-func fewer(s *frameworks.Service) (*frameworks.Service, bool) {
-	less := *s
-	less.Pods = append([]frameworks.Pod(nil), s.Pods...)
-	for i := len(less.Pods) - 1; i >= 0; i-- {
-		if less.Pods[i].Count > 0 {
-			less.Pods[i].Count--
-			return &less, i > 0 || less.Pods[i].Count > 0
-		}
-	}
-	return nil, false
+	return simulated{Service: s, number: number}
 }
 
 func (s simulated) framework() mesostest.SimFramework {
@@ -79,11 +69,13 @@ func (s simulated) framework() mesostest.SimFramework {
 			return mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
 		},
 		Smaller: func() (mesostest.SimFramework, bool) {
-			less, ok := s.smaller()
-			if !ok {
-				return mesostest.SimFramework{}, false
+			nodes := 0
+			for _, p := range s.Pods {
+				nodes += p.Count
 			}
-			return simulated{less, func() (*frameworks.Service, bool) { return fewer(less) }}.framework(), true
+			less := simulate(s.number, s.less+1)
+			less.less = s.less + 1
+			return less.framework(), nodes > 1
 		},
 	}
 }
@@ -231,7 +223,7 @@ func TestSimulated(t *testing.T) {
 	for number := range uint64(8) {
 		t.Run(fmt.Sprint(number), func(t *testing.T) {
 			t.Parallel()
-			seen := mesostest.Simulate(t, 5_000, simulate(number).config())
+			seen := mesostest.Simulate(t, 5_000, simulate(number, 0).config())
 			assert.NotZero(t, seen.Tasks)
 		})
 	}
@@ -240,6 +232,8 @@ func TestSimulated(t *testing.T) {
 // As long as somebody asks for: see make soak.
 func TestSimulatedForLong(t *testing.T) {
 	for number := range uint64(8) {
-		t.Run(fmt.Sprint(number), func(t *testing.T) { mesostest.SoakTest(t, simulate(number).config()) })
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			mesostest.SoakTest(t, func() mesostest.SimConfig { return simulate(number, 0).config() })
+		})
 	}
 }

@@ -34,4 +34,4 @@ func TestSimulated(t *testing.T) {
 	mesostest.Simulate(t, 10_000, simulated())
 }
 
-func TestSimulatedForLong(t *testing.T) { mesostest.SoakTest(t, simulated()) }
+func TestSimulatedForLong(t *testing.T) { mesostest.SoakTest(t, simulated) }

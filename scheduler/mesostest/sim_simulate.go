@@ -107,10 +107,11 @@ const maxBroken = 100
 
 // RunSoak simulates on all cores, from a first seed on, until ctx ends or so
 // many steps were taken. It goes on after findings, and makes the first of each
-// rule small.
-func RunSoak(ctx context.Context, first, steps uint64, c SimConfig) (Soak, error) {
+// rule small. Each core gets a configuration of its own, so that handlers need
+// not be safe for concurrent use.
+func RunSoak(ctx context.Context, first, steps uint64, config func() SimConfig) (Soak, error) {
 	var s Soak
-	if err := c.withDefaults().validate(); err != nil {
+	if err := config().withDefaults().validate(); err != nil {
 		return s, err
 	}
 	began := time.Now()
@@ -119,6 +120,7 @@ func RunSoak(ctx context.Context, first, steps uint64, c SimConfig) (Soak, error
 	var mu sync.Mutex
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
+		c := config()
 		workers.Go(func() {
 			for ctx.Err() == nil && taken.Load() < steps {
 				sim := NewSim(next.Add(1)-1, c)
@@ -137,7 +139,7 @@ func RunSoak(ctx context.Context, first, steps uint64, c SimConfig) (Soak, error
 	workers.Wait()
 	slices.SortFunc(s.Findings, func(a, b *Finding) int { return strings.Compare(a.Rule, b.Rule) })
 	for i, f := range s.Findings {
-		s.Findings[i] = NewSim(f.Script.Seed, c).shrink(f)
+		s.Findings[i] = NewSim(f.Script.Seed, config()).shrink(f)
 	}
 	s.Took = time.Since(began)
 	return s, nil
@@ -171,7 +173,7 @@ func (s Soak) String() string {
 // SoakTest is RunSoak as a test, for as many steps as MESOKIT_SOAK says, from
 // the seed that MESOKIT_SEED says. It is skipped where MESOKIT_SOAK is not set;
 // make soak sets it.
-func SoakTest(t testing.TB, c SimConfig) {
+func SoakTest(t testing.TB, config func() SimConfig) {
 	t.Helper()
 	text := os.Getenv(soakVariable)
 	if text == "" {
@@ -181,7 +183,7 @@ func SoakTest(t testing.TB, c SimConfig) {
 	if err != nil {
 		t.Fatalf("%s=%q: want a number of steps", soakVariable, text)
 	}
-	s, err := RunSoak(context.Background(), firstSeed(t), steps, c)
+	s, err := RunSoak(context.Background(), firstSeed(t), steps, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,4 +107,6 @@ func TestSimRefusesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSimSoak(t *testing.T) { SoakTest(t, ringConfig(ring{name: "ring", nodes: 3})) }
+func TestSimSoak(t *testing.T) {
+	SoakTest(t, func() SimConfig { return ringConfig(ring{name: "ring", nodes: 3}) })
+}
