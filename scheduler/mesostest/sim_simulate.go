@@ -171,8 +171,8 @@ func (s Soak) String() string {
 }
 
 // SoakTest is RunSoak as a test, for as many steps as MESOKIT_SOAK says, from
-// the seed that MESOKIT_SEED says. It is skipped where MESOKIT_SOAK is not set;
-// make soak sets it.
+// the seed that MESOKIT_SEED says, but not longer than the test may. It is
+// skipped where MESOKIT_SOAK is not set; make soak sets it.
 func SoakTest(t testing.TB, config func() SimConfig) {
 	t.Helper()
 	text := os.Getenv(soakVariable)
@@ -183,7 +183,15 @@ func SoakTest(t testing.TB, config func() SimConfig) {
 	if err != nil {
 		t.Fatalf("%s=%q: want a number of steps", soakVariable, text)
 	}
-	s, err := RunSoak(context.Background(), firstSeed(t), steps, config)
+	ctx := context.Background()
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if end, ok := d.Deadline(); ok { // what it saw by then counts
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, end.Add(-time.Until(end)/10))
+			defer cancel()
+		}
+	}
+	s, err := RunSoak(ctx, firstSeed(t), steps, config)
 	if err != nil {
 		t.Fatal(err)
 	}
