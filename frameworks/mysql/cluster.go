@@ -173,7 +173,7 @@ func (c Cluster) Validate() error {
 var owned = map[string]string{
 	"datadir": "the data is on the member's volume; use Cluster.Disk", "basedir": "use Cluster.Distribution",
 	"port": "use Cluster.Port", "bind_address": "it is the address of the agent", "socket": "it is in the data directory",
-	"user": "use Cluster.User", "server_id": "it is the index of the member and 1", "report_host": "it tells tasks apart",
+	"user": "use Cluster.User", "server_id": "it tells members and their places apart", "report_host": "it tells tasks apart",
 	"innodb_buffer_pool_size": "use Cluster.Buffer",
 	"read_only":               "only a promotion makes a member writable",
 	"super_read_only":         "only a promotion makes a member writable",

@@ -76,6 +76,10 @@ func (s set) task(_ frameworks.Deployment, n frameworks.Node) (executor.Task, er
 // literal is a path that the executor is not to expand.
 func literal(path string) string { return strings.ReplaceAll(path, "$", "$$") }
 
+// serverID is another one in each place: a replica skips what was written under
+// its own, and with an empty volume it needs what it wrote in its former place.
+func serverID(n frameworks.Node) int { return n.Generation<<12 + n.Index + 1 }
+
 // config renders my.cnf: what the user set, and last, so that it holds, what
 // the framework must know.
 func (s set) config(n frameworks.Node) (string, error) {
@@ -102,7 +106,7 @@ func (s set) config(n frameworks.Node) (string, error) {
 	line("bind_address", n.Place.Address)
 	line("port", n.Place.Ports[port])
 	line("skip_name_resolve", "ON")
-	line("server_id", n.Index+1)
+	line("server_id", serverID(n))
 	line("report_host", taskName(n))
 	line("innodb_buffer_pool_size", fmt.Sprintf("%dM", s.Buffer))
 	line("log_bin", "binlog")

@@ -17,6 +17,7 @@ func (c *decision) tend(v view, primary member) {
 	node, _ := c.d.Node(c.Primary)
 	source := node.Address(port)
 	members := map[string]int{}
+	c.Why = ""
 	for _, n := range c.d.Pod(pod) {
 		if n.Name == c.Primary {
 			c.name(n, primaryRole)
@@ -37,12 +38,15 @@ func (c *decision) tend(v view, primary member) {
 			c.rebuild(n)
 		default:
 			c.name(n, "")
+			if m.Trouble != "" {
+				c.Why = n.Name + ": " + m.Trouble
+			}
 			// It may acknowledge from the moment that it follows.
 			members[n.Name] = n.Generation
 			c.follow(n)
 		}
 	}
-	c.Members, c.Why = members, ""
+	c.Members = members
 	if primary.Replicas == 0 {
 		c.Why = "no replica acknowledges what " + c.Primary + " writes: every write waits until one does"
 		return
