@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -73,4 +76,46 @@ func TestUninstallNamesTheService(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"POST /v1/uninstall"}, f.asked)
 	assert.Equal(t, "places are to be given back\nbroker-0: stopping\nplaces are to be given back\n", said)
+}
+
+// TestUninstallOutlivesTheScheduler: a scheduler that had nothing left has
+// ended, whatever it could not answer on its way.
+func TestUninstallOutlivesTheScheduler(t *testing.T) {
+	t.Parallel()
+	frees := brokers()
+	frees.Uninstall = &frameworks.Uninstalling{Since: time.Now()}
+	api := &ending{fake: fake{statuses: []frameworks.Status{brokers(frameworks.Ready), frees}}}
+	server := httptest.NewServer(api)
+	api.end = func() {
+		server.Listener.Close()
+		server.CloseClientConnections()
+	}
+	defer server.Close()
+	c := App{Name: "mesos-kafka", Declaration: nothing{}, Pods: []Pod{{Name: "broker"}}}.Command()
+	var said bytes.Buffer
+	c.SetErr(&said)
+	c.SetOut(new(bytes.Buffer))
+	c.SetArgs([]string{"uninstall", "kafka", "--wait", "--api", server.URL})
+	require.NoError(t, c.ExecuteContext(t.Context()))
+	assert.Contains(t, said.String(), "the scheduler does not answer")
+}
+
+// ending is an API that answers the fourth request with an error, and then no
+// more.
+type ending struct {
+	fake
+	asked int
+	end   func()
+}
+
+func (e *ending) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch e.asked++; {
+	case e.asked == 4:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"error": "the scheduler does not answer"}`))
+	case e.asked > 4:
+		e.end()
+	default:
+		e.fake.ServeHTTP(w, r)
+	}
 }

@@ -28,15 +28,17 @@ func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []str
 	empty := false
 	for look := c.Context(); ; look = ctx { // once in any case
 		status, err := o.client.Status(look)
-		if errors.Is(err, syscall.ECONNREFUSED) && empty {
-			return status, nil
-		}
-		empty = status.Uninstall != nil && len(status.Nodes) == 0
 		var lacks []string
-		if err != nil {
-			lacks = []string{err.Error()}
-		} else if lacks = missing(status); len(lacks) == 0 {
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED) && empty:
 			return status, nil
+		case err != nil:
+			lacks = []string{err.Error()}
+		default:
+			if lacks = missing(status); len(lacks) == 0 {
+				return status, nil
+			}
+			empty = status.Uninstall != nil && len(status.Nodes) == 0
 		}
 		if look.Err() == nil && !slices.Equal(lacks, said) {
 			said = lacks
