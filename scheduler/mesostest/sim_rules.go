@@ -27,6 +27,7 @@ import (
 //     it at once. It is destroyed before its reservation is given up.
 //   - No offer is held longer than scheduler.MaxHold and what a slow save adds.
 //   - The master refuses no call, and books what it gives out exactly.
+//   - The machine's own invariants hold (scheduler.Machine.Check).
 //   - One job of a name runs at a time; what was saved can be restored; equal
 //     views give equal decisions.
 //   - In the end every goal is reached, every task that runs is known to its

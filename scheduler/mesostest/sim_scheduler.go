@@ -226,6 +226,9 @@ func (p *simProcess) step(batch []simNews) {
 			n.event = p.mishear(p, n.event)
 		}
 		e := p.machine.Step(p.clock(), n.event)
+		if err := p.machine.Check(); err != nil {
+			w.fail("the machine's own invariants hold", "%s after %s: %v", p, eventName(n.event), err)
+		}
 		if p.tamper != nil {
 			p.tamper(w, &e)
 		}
