@@ -59,7 +59,8 @@ type Config struct {
 	// Heartbeat is the interval of HEARTBEAT events. 15 s.
 	Heartbeat time.Duration
 	// PingInterval and MaxMissedPings say when an agent that does not
-	// answer is unreachable. 1 s and 3 (Mesos: 15 s and 5).
+	// answer is unreachable. 1 s and 3 (Mesos: 15 s and 5), and 15 s with
+	// 1,000 agents or more, all of which are pinged at once.
 	PingInterval   time.Duration
 	MaxMissedPings int
 	// ReregisterTimeout is how long a restarted master waits for its
@@ -144,7 +145,11 @@ func (c *Config) validate() error {
 		return fmt.Errorf("mesostest: Address %q: want host:port: %w", c.Address, err)
 	}
 	c.AllocationInterval = cmp.Or(c.AllocationInterval, 200*time.Millisecond)
-	c.PingInterval = cmp.Or(c.PingInterval, time.Second)
+	ping := time.Second
+	if len(c.Agents) >= 1000 {
+		ping = 15 * time.Second
+	}
+	c.PingInterval = cmp.Or(c.PingInterval, ping)
 	c.MaxMissedPings = cmp.Or(c.MaxMissedPings, 3)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
 	c.ZooKeeperSession = cmp.Or(c.ZooKeeperSession, 10*time.Second)

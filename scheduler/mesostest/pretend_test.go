@@ -69,7 +69,7 @@ func BenchmarkPretend(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		c := New(b, pretending(agents), Configure(func(c *Config) { c.AllocationInterval = 50 * time.Millisecond }))
+		c := New(b, pretending(agents), Configure(func(c *Config) { c.AllocationInterval, c.PingInterval = 50*time.Millisecond, time.Minute }))
 		b.ReportMetric(float64(time.Since(start).Microseconds())/agents, "µs/agent")
 		runtime.GC()
 		runtime.ReadMemStats(&after)

@@ -58,7 +58,7 @@ func (c *cluster) fields() []field {
 		durationField("offer_timeout", &c.OfferTimeout, "`time` after which an unused offer is rescinded (default never)"),
 		textField("min_allocatable_resources", &c.MinOffer, "alternatives, such as cpus:0.01|mem:32",
 			"the least that is offered, as `alternatives` (default cpus:0.01|mem:32)"),
-		durationField("agent_ping_timeout", &c.PingInterval, "`time` in which an agent must answer a ping (default 1s; Mesos: 15s)"),
+		durationField("agent_ping_timeout", &c.PingInterval, "`time` in which an agent must answer a ping (default 1s, from 1000 agents on and in Mesos 15s)"),
 		countField("max_agent_ping_timeouts", &c.MaxMissedPings, "`number` of pings missed in a row that make an agent unreachable (default 3; Mesos: 5)"),
 		durationField("agent_reregister_timeout", &c.ReregisterTimeout, "`time` that a restarted master waits for its agents (default 10m)"),
 		durationField("heartbeat_interval", &c.Heartbeat, "`time` between two heartbeats of a subscription (default 15s)"),
