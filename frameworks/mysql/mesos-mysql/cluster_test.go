@@ -1,0 +1,150 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli/clitest"
+	"github.com/mesokit/mesokit/internal/dist/disttest"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// TestCluster takes one set of real servers, under writes without a pause, from
+// fault to fault: nothing that was acknowledged is lost, and no two members ever
+// take writes. The steps build on each other, because servers are dear.
+func TestCluster(t *testing.T) {
+	server := disttest.MySQL(t)
+	c := mesostest.New(t, clitest.QuickAgents(4, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
+	s := &saga{Scheduler: clitest.New(t, c, onMySQL(t, server)...)}
+	s.Start()
+	s.AwaitReady(3)
+	s.writer = newWriter(t, s.Client)
+	s.more(t, 50)
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *saga)
+	}{
+		{"the primary is killed", killed},
+		{"the primary freezes", frozen},
+		{"the machine of the primary goes away and comes back", machineAway},
+		{"both replicas are stopped", alone},
+		{"the configuration is rolled", rolled},
+		{"nothing was lost", func(t *testing.T, s *saga) { s.end(t, s.AwaitReady(3)) }},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { s.In(t); step.run(t, s) }) {
+			return
+		}
+	}
+}
+
+// saga is what the steps hand on.
+type saga struct {
+	*clitest.Scheduler
+	*writer
+}
+
+func (s *saga) primary() frameworks.NodeStatus {
+	st := s.Await("a primary, and all ready", func(st frameworks.Status) bool {
+		_, ok := primaryOf(st)
+		return ok && st.Ready == 3
+	})
+	n, _ := primaryOf(st)
+	return n
+}
+
+// signal sends a signal to the server of a node.
+func (s *saga) signal(t *testing.T, n frameworks.NodeStatus, signal syscall.Signal) {
+	t.Helper()
+	pids := s.PIDs("mysql", n.Name)[n.Incarnation]
+	require.Len(t, pids, 1)
+	require.NoError(t, syscall.Kill(pids[0], signal))
+}
+
+// another waits until another member is the primary, and writes go on.
+func (s *saga) another(t *testing.T, was frameworks.NodeStatus) {
+	t.Helper()
+	st := s.Await("another primary", func(st frameworks.Status) bool {
+		n, ok := primaryOf(st)
+		return ok && n.Name != was.Name
+	})
+	n, _ := primaryOf(st)
+	s.more(t, 50)
+	t.Logf("after %s, %s is the primary", was.Name, n.Name)
+}
+
+func killed(t *testing.T, s *saga) {
+	was := s.primary()
+	s.signal(t, was, syscall.SIGKILL)
+	s.another(t, was)
+	s.AwaitReady(3)
+}
+
+// frozen stops the primary's process, which keeps its connections. It is ended
+// before another takes its part, so it never wakes up as a primary.
+func frozen(t *testing.T, s *saga) {
+	was := s.primary()
+	s.signal(t, was, syscall.SIGSTOP)
+	s.another(t, was)
+	after := s.AwaitNode(was.Name, "back", func(n frameworks.NodeStatus) bool { return n.Ready && n.Incarnation > was.Incarnation })
+	assert.Equal(t, "replica", after.Role)
+	s.AwaitReady(3)
+}
+
+func machineAway(t *testing.T, s *saga) {
+	was := s.primary()
+	agent := s.Agent(was)
+	agent.Stop()
+	s.another(t, was)
+	require.NoError(t, agent.Start())
+	s.AwaitReady(3)
+}
+
+// alone takes both replicas away: no write is acknowledged, and the operator
+// reads why.
+func alone(t *testing.T, s *saga) {
+	primary := s.primary()
+	var replicas []string
+	for _, n := range s.AwaitReady(3).Nodes {
+		if n.Name != primary.Name {
+			replicas = append(replicas, n.Name)
+		}
+	}
+	s.Operate(append([]string{"member", "stop", "--wait"}, replicas...)...)
+	s.Await("it is said why no write is acknowledged", func(st frameworks.Status) bool {
+		return len(st.Routines) == 1 && strings.Contains(string(st.Routines[0].Memory), "no replica acknowledges what "+primary.Name+" writes")
+	})
+	before := s.count()
+	s.AwaitNode(primary.Name, "not ready", func(n frameworks.NodeStatus) bool { return !n.Ready })
+	assert.LessOrEqual(t, s.count()-before, 1, "writes were acknowledged by nobody but the primary")
+	s.Operate(append([]string{"member", "start"}, replicas...)...)
+	s.more(t, 50)
+	s.AwaitReady(3)
+}
+
+// rolled changes an option of all members; the primary hands over.
+func rolled(t *testing.T, s *saga) {
+	was := s.primary()
+	before := s.AwaitReady(3)
+	s.Kill()
+	s.Flags("--option", "max_connections=123")
+	s.Start()
+	s.Await("rolled", func(st frameworks.Status) bool {
+		return st.Ready == 3 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
+			return n.Outdated() || n.Incarnation == before.Nodes[n.Index].Incarnation
+		})
+	})
+	now := s.primary()
+	assert.NotEqual(t, was.Name, now.Name)
+	s.more(t, 50)
+	db := open(now.Address("mysql"))
+	defer db.Close()
+	var connections int
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT @@max_connections").Scan(&connections))
+	assert.Equal(t, 123, connections)
+}
