@@ -20,7 +20,8 @@ const Marker = "MESOKIT_EXECUTOR"
 type Config struct {
 	// Steps are the functions that Step.Func and Probe.Func may name.
 	Steps map[string]StepFunc
-	// Requests are the functions that a Request may name, besides "tail".
+	// Requests are the functions that a Request may name, besides "tail" and
+	// "usage", which one of the same name replaces.
 	Requests map[string]RequestFunc
 	// Decorators add to every task before it is launched, and to its statuses.
 	Decorators []Decorator
@@ -46,8 +47,9 @@ func (c Config) validate() error {
 	return nil
 }
 
-// A StepFunc does the work of a Step, or asks for a Probe how the server is. It ends early, with an error, when ctx
-// does. What was done may be repeated: a step runs again when the task is
+// A StepFunc does the work of a Step, or asks for a Probe how the server is. It
+// ends early, with an error, when ctx does; one that goes on is left behind after
+// five seconds. What was done may be repeated: a step runs again when the task is
 // launched again.
 type StepFunc func(ctx context.Context, s Sandbox) error
 

@@ -17,7 +17,7 @@ var ErrNoAnswer = errors.New("no answer from the executor")
 // and no connection: Step takes what has come, and returns what to send.
 //
 // It is a value of a few fields that a handler may keep as JSON with its state, and
-// Step is deterministic. Whoever loses it, and asks anew under the same IDs, gets
+// Step is deterministic; a copy has a life of its own. Whoever loses it, and asks anew under the same IDs, gets
 // the same answers as long as the executor remembers them. Secrets are not part of
 // it.
 type Conversation struct {
@@ -75,9 +75,11 @@ const (
 
 // Ask adds a request, which the next Step sends. It is given up after patience,
 // or, where that is zero, after a minute more than twice the time that it may take.
-// Nothing happens if one with its ID is being asked, so a handler may Ask again
-// whenever it looks. The ID must be new, or that of the same request: executors
-// remember by it what they have answered.
+// Nothing happens while one with its ID is being asked. Once its end was among
+// Turn.Answers it is forgotten here, so a handler has to know what was answered:
+// one that asks again each time it looks is answered again each time. The ID must
+// be new, or that of the same request: executors remember by it what they have
+// answered.
 func (c *Conversation) Ask(now time.Time, r Request, patience time.Duration) {
 	if slices.ContainsFunc(c.Asked, func(a Asked) bool { return a.Request.ID == r.ID }) {
 		return
@@ -90,7 +92,7 @@ func (c *Conversation) Ask(now time.Time, r Request, patience time.Duration) {
 		}
 		patience = 2*within + time.Minute
 	}
-	c.Asked = append(c.Asked, Asked{Request: r, Again: now, Pause: firstPause, Until: now.Add(patience)})
+	c.Asked = append(slices.Clip(c.Asked), Asked{Request: r, Again: now, Pause: firstPause, Until: now.Add(patience)})
 }
 
 // Step takes messages of the executor, which may be none, and the time. Messages
@@ -99,6 +101,7 @@ func (c *Conversation) Ask(now time.Time, r Request, patience time.Duration) {
 // asks again. It may be nil for a task without secrets.
 func (c *Conversation) Step(now time.Time, secret func(name string) ([]byte, bool), heard ...Message) Turn {
 	var turn Turn
+	c.Asked = slices.Clone(c.Asked) // a copy of c stays as it is
 	for _, m := range heard {
 		c.hear(now, m, secret, &turn)
 	}
@@ -113,7 +116,7 @@ func (c *Conversation) Step(now time.Time, secret func(name string) ([]byte, boo
 			err := fmt.Errorf("request %s, %s: %w", a.Request.ID, a.Request.Name, ErrNoAnswer)
 			turn.Answers = append(turn.Answers, Answered{Request: a.Request, Err: err})
 			continue
-		case !now.Before(a.Again):
+		case !now.Before(a.Again), a.Again.Sub(now) > maxPause: // the latter where the clock was set back
 			turn.Say = append(turn.Say, a.Request)
 			a.Again = now.Add(a.Pause)
 			a.Pause = min(2*a.Pause, maxPause)

@@ -248,3 +248,38 @@ func TestRefusedRequest(t *testing.T) {
 	assert.Empty(t, turn.Say)
 	assert.Empty(t, c.Asked)
 }
+
+// A handler that keeps the state before a decision beside the one after it has two
+// conversations, of which neither changes the other.
+func TestCopyOfAConversation(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	parts := respond(Request{ID: "1", Task: "t"}, []byte(strings.Repeat("x", 2*partSize)), nil)
+	c := Conversation{Task: "t"}
+	for id := range 3 { // leaves room in the slice
+		c.Ask(now, Request{ID: fmt.Sprint(id)}, time.Minute)
+	}
+	c.Step(now, nil, parts[0])
+	before := c
+	c.Ask(now, Request{ID: "mine"}, time.Minute)
+	before.Ask(now, Request{ID: "yours"}, time.Minute)
+	assert.Equal(t, "mine", c.Asked[3].Request.ID)
+	assert.Len(t, c.Step(now, nil, parts[1]).Answers, 1)
+	assert.Empty(t, before.Step(now, nil).Answers, "the second part was not told to this one")
+	assert.Len(t, before.Step(now, nil, parts[1]).Answers, 1)
+}
+
+// When the clock of the scheduler is set back, a request does not wait for the time
+// at which it was to be sent again.
+func TestConversationWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(100_000, 0)
+	c := Conversation{Task: "t"}
+	c.Ask(now, Request{ID: "1"}, 0)
+	require.Len(t, c.Step(now, nil).Say, 1)
+	now = now.Add(-time.Hour)
+	turn := c.Step(now, nil)
+	require.Len(t, turn.Say, 1)
+	assert.LessOrEqual(t, turn.Wake.Sub(now), maxPause)
+	assert.Empty(t, c.Step(now, nil).Say)
+}

@@ -77,11 +77,13 @@
 //		...
 //		actions = append(actions, scheduler.Message{Agent: agent, Executor: id, Data: data})
 //	}
-//	for _, a := range turn.Answers { ... }
+//	for _, a := range turn.Answers { ... } // remember it: who asks again is answered again
 //
-// A handler that keeps no memory of its own stores the Conversation as JSON with what
-// it remembers. To take a lease away it sets Granting to false, remembers that, and
-// gives the place to another once [Lease.Over] the last grant.
+// What is said goes to the executor that the task was launched with, wherever a
+// message came from. A handler that keeps no memory of its own stores the
+// Conversation as JSON with what it remembers. To take a lease away it sets Granting
+// to false, remembers that, and gives the place to another once [Lease.Over] the
+// last grant.
 //
 // # What can be relied upon
 //
@@ -97,8 +99,8 @@
 // daemons that have left the process group too, and should the guard itself be
 // killed; on other systems those survive.
 //
-// Waiting goes by the monotonic clock: a step of the machine's clock ends and
-// delays nothing.
+// Waiting in the executor goes by the monotonic clock: a step of the machine's
+// clock ends and delays nothing.
 //
 // A server writes to the stdout and stderr of the sandbox through the executor,
 // which rotates them and never stops reading: a full disk loses output and does

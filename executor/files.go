@@ -24,27 +24,31 @@ type places struct {
 	// volumes are relative to the sandbox, where an agent may put links that lead
 	// out of it, or absolute. The longest come first, as one may lie in another.
 	volumes []string
+	// readOnly are those of them that cannot be given to a user.
+	readOnly []string
 }
 
 // placesOf finds the volumes of a task and its executor, whose containers are
 // one: persistent volumes among the resources, and those of ContainerInfo.
 func placesOf(sandbox string, info mesos.TaskInfo, self mesos.ExecutorInfo) places {
-	var paths []string
+	var all []mesos.Volume
 	for _, r := range slices.Concat(info.Resources, info.GetExecutor().GetResources(), self.Resources) {
 		if v := r.GetDisk().GetVolume(); v != nil {
-			paths = append(paths, v.ContainerPath)
+			all = append(all, *v)
 		}
 	}
 	for _, c := range []*mesos.ContainerInfo{info.Container, info.GetExecutor().GetContainer(), self.Container} {
-		for _, v := range c.GetVolumes() {
-			paths = append(paths, v.ContainerPath)
-		}
+		all = append(all, c.GetVolumes()...)
 	}
 	p := places{sandbox: sandbox}
-	for _, path := range paths {
-		path = filepath.Clean(path)
-		if validateFile(path) == nil && !slices.Contains(p.volumes, path) {
-			p.volumes = append(p.volumes, path)
+	for _, v := range all {
+		path := filepath.Clean(v.ContainerPath)
+		if validateFile(path) != nil || slices.Contains(p.volumes, path) {
+			continue
+		}
+		p.volumes = append(p.volumes, path)
+		if v.GetMode() == mesos.RO {
+			p.readOnly = append(p.readOnly, path)
 		}
 	}
 	slices.SortStableFunc(p.volumes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -160,9 +164,13 @@ func makeDirs(root *os.Root, dir string, owner *guard.User) error {
 	return owner.Give(func(uid, gid int) error { return root.Chown(dir, uid, gid) })
 }
 
-// give makes the sandbox and the volumes, not what is in them, ones of id.
+// give makes the sandbox and the volumes that can be written to, not what is in
+// them, ones of id.
 func (p places) give(id *guard.User) error {
 	for _, dir := range append([]string{"."}, p.volumes...) {
+		if slices.Contains(p.readOnly, dir) {
+			continue
+		}
 		path := p.dir(dir)
 		if err := id.Give(func(uid, gid int) error { return os.Chown(path, uid, gid) }); err != nil {
 			return err

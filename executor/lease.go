@@ -58,7 +58,9 @@ func (Grant) message() {}
 
 // Over tells when a server has surely ended, or become harmless, whose last
 // Grant was sent at that time. It allows the clocks of two machines to differ in
-// speed by a twentieth.
+// speed by a twentieth; with a lease of a few seconds little of that is left for
+// the kernel to end the server in. The scheduler's own clock must not be set
+// forward meanwhile: a time that was stored follows it.
 func (l Lease) Over(lastGrant time.Time) time.Time {
 	return lastGrant.Add((l.Within + l.endTimeout()) * 21 / 20)
 }
@@ -144,6 +146,8 @@ func (s *supervisor) awaitLease(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-again.C:
 			s.say(Renew{s.id, s.grants.ask(time.Now())})
+		case why := <-s.failed: // an essential sidecar that was ready has ended
+			return errors.New(why)
 		case m := <-s.inbox:
 			g, ok := m.(Grant)
 			if ok && s.grants.grant(g.Number) && time.Now().Before(s.grants.until) {
@@ -232,6 +236,8 @@ func (r *programRun) leaseUndone(ctx context.Context, err error) {
 		r.lapseKill(fmt.Sprintf("lease granted again, but %s: %v", again.Name, err))
 	case r.lease.end == nil: // it has ended meanwhile
 		r.beginLapse(ctx)
+	case r.phase != running:
+		r.lease.lapsed = err != nil // a server that is being stopped is not well again
 	case err != nil:
 		r.health(r.passing, fmt.Sprintf("lease granted again, but %s failed: %v", again.Name, err), nil)
 	default:

@@ -23,8 +23,8 @@ type logFile struct {
 	size int64 // of the file behind it, in bytes; only with a limit
 }
 
-// limit sets the limit of a task, unless it wants none. The executor's tasks share their output, so
-// the last one that sets a limit sets it for all.
+// limit sets the limit of a task, unless it wants none. The executor's tasks share
+// their output, so the last one that sets a limit sets it for all.
 func (l *logFile) limit(logs Logs) error {
 	if logs.MaxBytes < 0 {
 		return nil

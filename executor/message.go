@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 )
 
 // A Message is what a scheduler and an executor say to one another in the data
 // of MESSAGE: Hello, Renew, Response and Usage come from the executor, Secret,
-// Grant and Request from the scheduler. Mesos delivers messages at most once and promises
-// nothing, so Hello, Renew and Request are sent again until the answer comes; a
-// receiver takes any of them twice without harm.
+// Grant and Request from the scheduler. Mesos delivers messages at most once and
+// promises nothing, so Hello, Renew and Request are sent again until the answer
+// comes; a receiver takes any of them twice without harm.
 type Message interface{ message() }
 
 // Hello tells that a task waits for its secrets. It is repeated until all of
@@ -197,6 +198,7 @@ func (a *Answer) Add(r Response) (complete bool) {
 		a.parts, a.left, a.sum = make([][]byte, r.Parts), r.Parts, r.Sum
 	}
 	if a.parts[r.Part] == nil {
+		a.parts = slices.Clone(a.parts) // a copy of a stays as it is
 		a.parts[r.Part] = append([]byte{}, r.Body...)
 		a.left--
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mesokit/mesokit/executor/internal/guard"
 	"github.com/mesokit/mesokit/executor/internal/proc"
 )
 
@@ -365,6 +366,30 @@ func TestVolumes(t *testing.T) {
 	}
 	for path, want := range map[string]bool{"/var/lib/x": true, "/": false, "/a/../b": false, "/a/": false, "a/b": true, "../a": false, "": false} {
 		assert.Equal(t, want, validateFile(path) == nil, path)
+	}
+}
+
+// A volume that can only be read is nobody's to give away.
+func TestReadOnlyVolumesKeepTheirOwner(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, d := range []string{"sandbox", "sandbox/data", "certificates"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, d), 0o700))
+	}
+	certificates := filepath.Join(dir, "certificates")
+	p := placesOf(filepath.Join(dir, "sandbox"), mesos.TaskInfo{
+		Resources: []mesos.Resource{volume("data")},
+		Container: &mesos.ContainerInfo{Volumes: []mesos.Volume{{ContainerPath: certificates, Mode: mesos.RO.Enum()}}},
+	}, mesos.ExecutorInfo{})
+	other := os.Geteuid()
+	if other == 0 {
+		other = 54321
+	}
+	require.NoError(t, p.give(&guard.User{UID: uint32(other), GID: uint32(os.Getegid())}))
+	for path, want := range map[string]int{"sandbox": other, "sandbox/data": other, "certificates": os.Geteuid()} {
+		info, err := os.Stat(filepath.Join(dir, path))
+		require.NoError(t, err)
+		assert.EqualValues(t, want, info.Sys().(*syscall.Stat_t).Uid, path)
 	}
 }
 

@@ -74,12 +74,12 @@ func (p *program) keep(ctx context.Context) report {
 func (p *program) serve(ctx context.Context, args []string) (last report, again bool) {
 	line := newLogProbe(p.spec.Ready, p.lines)
 	c, closeStreams := p.invocation(args)
+	kills := oomKills(os.DirFS("/"))
 	process, err := startProcess(c)
 	if err != nil {
 		closeStreams()
 		return p.unstarted(err), false
 	}
-	kills := oomKills(os.DirFS("/"))
 	p.guard.Store(int64(process.guard))
 	defer p.guard.Store(0)
 	p.log.Info(p.title()+" started", "pid", process.pid)

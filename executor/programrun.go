@@ -174,8 +174,18 @@ func (r *programRun) check(p Probe) (check, error) {
 	if p.Func == "" {
 		return newCheck(p, command{env: r.vars, dir: r.dir(), limits: r.task.Limits, user: r.user})
 	}
+	running := make(chan struct{}, 1) // has an element while the function runs
+	f := func(ctx context.Context, s Sandbox) error {
+		defer func() { <-running }()
+		return r.steps[p.Func](ctx, s)
+	}
 	return func(ctx context.Context) error {
-		_, err := r.call(ctx, r.steps[p.Func], "")
+		select {
+		case running <- struct{}{}:
+		default: // it did not heed the end of its last attempt
+			return fmt.Errorf("func %q: %w", p.Func, errLeft)
+		}
+		_, err := r.call(ctx, f, "")
 		return err
 	}, nil
 }

@@ -31,9 +31,11 @@ const (
 	maxTail          = 1 << 20
 )
 
-// A RequestFunc carries out a request of the scheduler while the server runs,
-// such as a thread dump. It ends early, with an error, when ctx does. What it
-// returns becomes the answer as JSON, except []byte, which is sent as it is.
+// A RequestFunc carries out a request of the scheduler, such as a thread dump. The
+// server need not run: before it does, and between two restarts, requests come
+// too. It ends early, with an error, when ctx does; one that goes on is left behind
+// after five seconds. What it returns becomes the answer as JSON, except []byte,
+// which is sent as it is.
 type RequestFunc func(ctx context.Context, s Sandbox, body json.RawMessage) (any, error)
 
 // request carries out r.
@@ -50,27 +52,25 @@ func (s *supervisor) request(ctx context.Context, r Request, functions map[strin
 	case f == nil:
 		return nil, fmt.Errorf("request %q: this executor has no such function", r.Name)
 	}
-	log := s.server.lines.stream(s.stdout)
-	defer log.close()
-	var answer any
-	err := protect(func() (err error) {
-		answer, err = f(ctx, s.sandbox(log), r.Body)
-		return err
-	})
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	if err := errors.Join(s.envErr, s.identify()); err != nil {
 		return nil, err
 	}
-	if body, ok := answer.([]byte); ok {
+	return await(ctx, func() ([]byte, error) {
+		log := s.server.lines.stream(s.stdout)
+		defer log.close()
+		answer, err := f(ctx, s.sandbox(log), r.Body)
+		if err != nil {
+			return nil, err
+		}
+		if body, ok := answer.([]byte); ok {
+			return body, nil
+		}
+		body, err := json.Marshal(answer)
+		if err != nil {
+			return nil, fmt.Errorf("%s: answer: %w", r.Name, err)
+		}
 		return body, nil
-	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return nil, fmt.Errorf("%s: answer: %w", r.Name, err)
-	}
-	return body, nil
+	})
 }
 
 func tail(_ context.Context, s Sandbox, body json.RawMessage) (any, error) {

@@ -128,7 +128,7 @@ func exited(t *testing.T, cmd *exec.Cmd) {
 	select {
 	case err := <-done:
 		assert.NoError(t, err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the executor has not ended")
 	}
 }
@@ -137,7 +137,7 @@ func exited(t *testing.T, cmd *exec.Cmd) {
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) },
-		20*time.Second, 10*time.Millisecond, "process %d is still there", pid)
+		time.Minute, 10*time.Millisecond, "process %d is still there", pid)
 }
 
 func pidOf(t *testing.T, s mesos.TaskStatus) int {

@@ -150,6 +150,8 @@ func (s *supervisor) startFirst(ctx, work context.Context) error {
 		c.start(work)
 		select {
 		case <-c.ready:
+		case why := <-s.failed: // perhaps one that was ready
+			return errors.New(why)
 		case <-c.ended:
 			if c.spec.Essential {
 				return errors.New(<-s.failed)

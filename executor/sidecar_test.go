@@ -164,6 +164,21 @@ func TestEndOfASidecar(t *testing.T) {
 		a.await("t1", "FAILED: sidecar s: exited with status 3")
 		assert.Empty(t, a.read("ends"), "the server was never started")
 	})
+	t.Run("before the server, once it was ready", func(t *testing.T) {
+		t.Parallel()
+		c := fails
+		c.First, c.Essential = true, true
+		a := newAgent(t) // which grants no lease
+		cmd := a.start()
+		task := accompanied(c)
+		task.Lease = &executor.Lease{Within: time.Hour}
+		a.launch("t1", task)
+		a.await("t1", "STARTING: sidecar s: ready")
+		a.touch("go")
+		a.await("t1", "FAILED: sidecar s: exited with status 3")
+		exited(t, cmd)
+		assert.Empty(t, a.read("ends"), "the server was never started")
+	})
 	t.Run("before a server that does not need it", func(t *testing.T) {
 		t.Parallel()
 		c := fails

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -20,15 +21,20 @@ type supervisor struct {
 	id     string
 	task   Task
 	places places
-	env    []string    // of the task's processes
-	envErr error       // why there is none
-	user   *guard.User // of the task's processes and files; nil: as the executor
+	env    []string // of the task's processes
+	envErr error    // why there is none
 	steps  map[string]StepFunc
 	stdout io.Writer
 	stderr io.Writer
 	log    *slog.Logger
 	tell   func(report)
 	say    func(Message)
+
+	// user is whom the task's processes and files belong to; nil: as the executor.
+	// It is known after identify.
+	user       *guard.User
+	userErr    error
+	identified sync.Once
 
 	// stops gets the grace period each time the task is asked to end; a later one
 	// may shorten the time.
@@ -115,8 +121,7 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 	if err := s.prepareEnv(); err != nil {
 		return err
 	}
-	var err error
-	if s.user, err = lookupUser(s.task.User); err != nil {
+	if err := s.identify(); err != nil {
 		return err
 	}
 	if err := s.places.give(s.user); err != nil {
@@ -142,6 +147,13 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// identify finds out whom the task's processes run as. Requests may come before the
+// task itself needs to know; they must not run as another.
+func (s *supervisor) identify() error {
+	s.identified.Do(func() { s.user, s.userErr = lookupUser(s.task.User) })
+	return s.userErr
 }
 
 // prepareEnv gives all programs their environments.
@@ -188,32 +200,47 @@ func (s *supervisor) step(ctx context.Context, step Step) (done string, err erro
 
 // call runs a function and returns the message that it reported, or done.
 func (s *supervisor) call(ctx context.Context, f StepFunc, done string) (string, error) {
-	log := s.server.lines.stream(s.stdout)
+	return await(ctx, func() (string, error) {
+		log := s.server.lines.stream(s.stdout)
+		defer log.close()
+		box := s.sandbox(log)
+		box.Report = func(message string) { done = message }
+		err := f(ctx, box)
+		return done, err
+	})
+}
+
+// await calls a framework's function. When ctx ends it should notice, and leave
+// things in order; one that does not is left behind, since it must not keep the
+// task from ending.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
-		done string
-		err  error
+		value T
+		err   error
 	}
 	results := make(chan result, 1)
 	go func() {
-		r := result{done: done}
-		box := s.sandbox(log)
-		box.Report = func(message string) { r.done = message }
-		r.err = protect(func() error { return f(ctx, box) })
-		log.close()
+		var r result
+		r.err = protect(func() (err error) {
+			r.value, err = f()
+			return err
+		})
 		results <- r
 	}()
+	var none T
 	select {
 	case r := <-results:
-		return r.done, r.err
+		if r.err != nil && ctx.Err() != nil {
+			return none, context.Cause(ctx)
+		}
+		return r.value, r.err
 	case <-ctx.Done():
 	}
-	// A function should notice, and leave things in order; one that does not must
-	// not keep the task from ending.
 	select {
 	case <-results:
-		return "", context.Cause(ctx)
+		return none, context.Cause(ctx)
 	case <-time.After(stepGrace):
-		return "", fmt.Errorf("%w: %w", context.Cause(ctx), errLeft)
+		return none, fmt.Errorf("%w: %w", context.Cause(ctx), errLeft)
 	}
 }
 

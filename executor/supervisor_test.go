@@ -6,7 +6,6 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,7 +13,6 @@ import (
 // at once or left for the server that starts.
 func TestStopIsNeverLost(t *testing.T) {
 	t.Parallel()
-	seen := map[bool]int{}
 	for range 3000 {
 		var asking sync.WaitGroup
 		s := &supervisor{stops: make(chan time.Duration, 1), places: places{sandbox: "/"}}
@@ -30,7 +28,5 @@ func TestStopIsNeverLost(t *testing.T) {
 			require.ErrorIs(t, err, errStopped)
 			require.Empty(t, s.stops)
 		}
-		seen[err == nil]++
 	}
-	assert.Len(t, seen, 2, "both have happened")
 }

@@ -19,12 +19,11 @@ import (
 // A Task says how one server is run. It travels as JSON in TaskInfo.Data, from
 // the scheduler that renders it to the executor that carries it out.
 //
-// The server runs in a process group of its own. In Command,
-// Env, the commands of steps and probes, and the addresses of probes, $NAME and
-// ${NAME} stand for variables of the task's environment and $$ for a dollar
-// sign; a name that is not set is an error. The environment is what the agent
-// gave to the executor, without what concerns only the executor, then Env; it
-// always holds MESOS_SANDBOX.
+// The server runs in a process group of its own. In Command, Env, the commands of
+// steps and probes, and the addresses of probes, $NAME and ${NAME} stand for
+// variables of the task's environment and $$ for a dollar sign; a name that is not
+// set is an error. The environment is what the agent gave to the executor, without
+// what concerns only the executor, then Env; it always holds MESOS_SANDBOX.
 type Task struct {
 	// Files are written, in order, before anything is started.
 	Files []File `json:"files,omitempty"`
@@ -39,8 +38,9 @@ type Task struct {
 	// User is whom the server, its steps and its probes run as: a user of the agent's
 	// machine, or uid:gid, or either with a group, such as "mysql:adm"; empty: whom
 	// the executor runs as. The files, the secrets, the directories made for them,
-	// the sandbox and the volumes are given to that user. Only an executor that
-	// is root can have another; functions run as the executor always.
+	// the sandbox and the volumes that are not read-only are given to that user.
+	// Only an executor that is root can have another; functions run as the executor
+	// always.
 	User string `json:"user,omitempty"`
 	// Command is the server: the program, looked up in PATH, and its arguments.
 	// No shell takes part; for one, start "sh", "-c".
@@ -203,9 +203,10 @@ type Limits struct {
 	Umask *int `json:"umask,omitempty"`
 }
 
-// Logs says what is kept of the output of the server. It goes, line by line as
-// it came, to the executor's own standard output and error, which are the files
-// stdout and stderr of the sandbox.
+// Logs says what is kept of the output of the server. It goes, as it came, to the
+// executor's own standard output and error, which are the files stdout and stderr
+// of the sandbox. Lines of a server and of a sidecar that write at the same moment
+// may come into one another.
 type Logs struct {
 	// Tail is how many of the last lines the terminal update carries; zero means
 	// 20, negative none.

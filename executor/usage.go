@@ -12,8 +12,8 @@ import (
 )
 
 // Usage is what the server of a task and its sidecars, with all that they have
-// started, use of the machine. It answers the request "usage", which has no body, and comes by itself
-// where Task.Sample is set. It is known on Linux.
+// started, use of the machine. It answers the request "usage", which has no body,
+// and comes by itself where Task.Sample is set. It is known on Linux.
 type Usage struct {
 	Task string `json:"task"`
 	// Processes is how many there are.
