@@ -93,11 +93,12 @@
 // for longer than MESOS_RECOVERY_TIMEOUT is it stopped, since the agent would
 // not take the executor back.
 //
-// Nothing that a server or a probe has started outlives it, and no server outlives its
-// executor, even when that is killed: a small guard process between the two,
+// Nothing that a server or a probe has started outlives it, and no server outlives
+// its executor, even when that is killed: a small guard process between the two,
 // this same binary again, waits for that moment. Linux makes this complete, for
 // daemons that have left the process group too, and should the guard itself be
-// killed; on other systems those survive.
+// killed; on other systems those survive. (Where both are killed at one moment, the
+// server ends and only its container can end what it has started.)
 //
 // Waiting in the executor goes by the monotonic clock: a step of the machine's
 // clock ends and delays nothing.

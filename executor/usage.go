@@ -19,7 +19,8 @@ type Usage struct {
 	// Processes is how many there are.
 	Processes int `json:"processes"`
 	// CPU is the processor time that they have used since the server was started,
-	// with that of processes which have ended since.
+	// with that of processes which have ended since. One sample may lack that of a
+	// process which ended while it was taken.
 	CPU time.Duration `json:"cpu"`
 	// Memory is what they have resident, in bytes. What several share counts for
 	// each of them.
