@@ -30,6 +30,9 @@ func TestAPIRefusals(t *testing.T) {
 		"not a number":  {http.MethodPut, "/v1/pods/node", `{"count": "4"}`, 400, `cannot be read`},
 		"huge":          {http.MethodPut, "/v1/pods/node", `{"count": ` + strings.Repeat("4", 1<<17), 400, `cannot be read`},
 		"trailing":      {http.MethodPut, "/v1/pods/node", `{"count": 4} and more`, 400, "it goes on after the object"},
+		"no options":    {http.MethodPut, "/v1/options", "{", 400, `body: cannot be read: it is no JSON`},
+		"no such path":  {http.MethodGet, "/v1/nowhere", "", 404, "GET /v1/nowhere: Not Found"},
+		"wrong method":  {http.MethodDelete, "/v1/status", "", 405, "DELETE /v1/status: Method Not Allowed"},
 		"unknown wish":  {http.MethodPost, "/v1/nodes/node-0/explode", "", 404, `wish "explode": not found; there are start, stop, restart, replace`},
 	} {
 		t.Run(name, func(t *testing.T) {

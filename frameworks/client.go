@@ -72,6 +72,16 @@ func (c Client) Remove(ctx context.Context, node string) (NodeStatus, error) {
 	return c.operate(ctx, node, "remove")
 }
 
+// ForceRestart is Restart whether the service can spare the node or not.
+func (c Client) ForceRestart(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "restart?force=true")
+}
+
+// ForceRemove is Remove whatever is lost by it.
+func (c Client) ForceRemove(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "remove?force=true")
+}
+
 func (c Client) operate(ctx context.Context, node, wish string) (NodeStatus, error) {
 	var status NodeStatus
 	return status, c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/"+wish, nil, &status)
@@ -97,8 +107,17 @@ func (c Client) Uninstall(ctx context.Context) (Status, error) {
 
 // Scale changes how many nodes a pod has. Of fewer, some leave, as with Remove.
 func (c Client) Scale(ctx context.Context, pod string, count int) (Status, error) {
+	return c.scale(ctx, pod, map[string]any{"count": count})
+}
+
+// ForceScale is Scale whatever is lost by it.
+func (c Client) ForceScale(ctx context.Context, pod string, count int) (Status, error) {
+	return c.scale(ctx, pod, map[string]any{"count": count, "force": true})
+}
+
+func (c Client) scale(ctx context.Context, pod string, body any) (Status, error) {
 	var status Status
-	return status, c.do(ctx, http.MethodPut, "/v1/pods/"+url.PathEscape(pod), map[string]int{"count": count}, &status)
+	return status, c.do(ctx, http.MethodPut, "/v1/pods/"+url.PathEscape(pod), body, &status)
 }
 
 func (c Client) do(ctx context.Context, method, path string, body, answer any) error {

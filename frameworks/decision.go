@@ -173,7 +173,7 @@ func (d *decision) updated(status mesos.TaskStatus) {
 		return
 	}
 	if status.GetSource() == mesos.SOURCE_EXECUTOR {
-		n.Place.Used = true
+		n.Place.Used, n.Place.Before = true, nil
 	}
 	if state := status.GetState(); !scheduler.Terminal(state) && state != mesos.TASK_UNREACHABLE {
 		n.found()

@@ -57,27 +57,51 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 		operations = append(operations, offers.Release(c.less)...)
 	}
 	n.Place.Before, n.Place.Resources = n.Place.Resources, c.after
-	n.Place.Was, n.Place.Shape = n.Place.Shape, pod.shape()
+	was := n.Place.Shape
+	n.Place.Shape = pod.shape()
 	n.Place.Asked, n.Place.Reserved, n.Place.Unfit = d.now, false, ""
-	d.note(n, "changing its place", slog.String("from", n.Place.Was), slog.String("to", n.Place.Shape))
+	d.note(n, "changing its place", slog.String("from", was), slog.String("to", n.Place.Shape))
 	if len(operations) > 0 {
 		d.accept(offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: operations}, used)
 	}
 }
 
-// unfit goes back to what a place was made of before a change that did not come
-// about. It says whether that is what is offered.
+// unfit takes a place for what of it is there when a change of it did not come
+// about, or only in part: all that is offered with the node's label, as long as
+// its volumes and its ports are among it. The change is then made from there.
 func (d *decision) unfit(n *Node, free iter.Seq[*mesos.Offer]) (offers.Claimed, bool) {
 	if n.Place.Before == nil || d.within(settleTime, n.Place.Asked) {
 		return offers.Claimed{}, false
 	}
-	claimed, ok := offers.Claim(free, n.Place.Agent, n.Place.Before)
-	if ok {
-		n.Place.Resources, n.Place.Shape = n.Place.Before, n.Place.Was
-		n.Place.Before, n.Place.Was, n.Place.Reserved = nil, "", true
-		d.note(n, "its place is as it was")
+	for _, h := range offers.Owned(free, offers.HasLabel(labelResource, d.resourceID(n))) {
+		there := slices.DeleteFunc(h.Resources, func(r mesos.Resource) bool { return d.labelledResource(r) != n })
+		if h.Agent != n.Place.Agent || !complete(there, n.Place.Before) {
+			continue
+		}
+		n.Place.Resources, n.Place.Shape = there, "in part"
+		n.Place.Before, n.Place.Reserved = nil, true
+		d.note(n, "its place has changed in part")
+		return offers.Claim(free, n.Place.Agent, there)
 	}
-	return claimed, ok
+	return offers.Claimed{}, false
+}
+
+// complete says whether all volumes and ports of a place are there.
+func complete(there, place []mesos.Resource) bool {
+	return !slices.ContainsFunc(place, func(r mesos.Resource) bool {
+		if p := r.GetDisk().GetPersistence(); p != nil {
+			return !slices.ContainsFunc(there, func(o mesos.Resource) bool { return o.GetDisk().GetPersistence().GetID() == p.ID })
+		}
+		return r.Scalar == nil && !offers.Contains(there, []mesos.Resource{r})
+	})
+}
+
+// labelledResource is the node of the service that a resource is reserved for.
+func (d *decision) labelledResource(r mesos.Resource) *Node {
+	if len(r.Reservations) == 0 {
+		return nil
+	}
+	return d.labelled(r.Reservations[len(r.Reservations)-1].GetLabels().GetLabels())
 }
 
 // placeChange is what turns a place into another.

@@ -57,7 +57,8 @@ func (d *decision) forgotten(n *Node) bool {
 	if record.Gone == nil {
 		record.Gone = map[int]past{}
 	}
-	record.Gone[n.Index] = past{Generation: n.Generation, Incarnation: n.Incarnation}
+	// One more, so that a late update of the last task finds no owner.
+	record.Gone[n.Index] = past{Generation: n.Generation, Incarnation: n.Incarnation + 1}
 	d.note(n, "left", slog.String("agent", where))
 	return true
 }

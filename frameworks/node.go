@@ -149,10 +149,9 @@ type Place struct {
 	// its agent had no room.
 	Shape string `json:"shape,omitempty"`
 	Unfit string `json:"unfit,omitempty"`
-	// Before and Was are Resources and Shape of before a change that is on its
-	// way.
+	// Before are the resources of before a change, until a task has run after it:
+	// a master offers what it has only asked the agent for.
 	Before []mesos.Resource `json:"before,omitempty"`
-	Was    string           `json:"was,omitempty"`
 	// Asked is when the reservation was last sent.
 	Asked time.Time `json:"asked"`
 	// Reserved: the reservation was seen in an offer. That does not prove that

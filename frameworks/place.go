@@ -114,7 +114,6 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 		switch {
 		case ok:
 			claims[n] = claimed
-			n.Place.Before, n.Place.Was = nil, ""
 			n.found()
 			if !n.Place.Reserved {
 				n.Place.Reserved = true
