@@ -129,7 +129,9 @@ func recall[M any](memory []byte) (M, error) {
 type Order interface{ order() }
 
 // Do starts the routine's Work. While a Do of the same name is under way, by
-// order or because a scheduler died over it, another is not begun.
+// order or because a scheduler died over it, another is not begun. One that
+// failed is not begun again, with the same node and input, before Every has
+// passed, twice as long after each failure in a row, up to a minute.
 type Do struct {
 	// Name tells works apart: the routine's own word, such as "promote".
 	Name string `json:"name"`

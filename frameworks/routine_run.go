@@ -21,6 +21,9 @@ const (
 	doKind    = "do"
 )
 
+// maxWorkPause is the longest pause before a work that failed begins again.
+const maxWorkPause = time.Minute
+
 // fenceGrace is as short as Mesos can say: the executor kills at once.
 const fenceGrace = time.Nanosecond
 
@@ -32,8 +35,17 @@ type routineRecord struct {
 	// Works counts those that have ended.
 	Works int  `json:"works,omitempty"`
 	Doing []Do `json:"doing,omitempty"` // under way, each of another name
+	// Failed are the works that failed last, and are not begun again at once.
+	Failed []failedDo `json:"failed,omitempty"`
 	// Trouble is why the last look saw nothing, or why it cannot decide.
 	Trouble string `json:"trouble,omitempty"`
+}
+
+// failedDo is how often a work has failed in a row, and when it may begin again.
+type failedDo struct {
+	Do    Do        `json:"do"`
+	Times int       `json:"times"`
+	Again time.Time `json:"again"`
 }
 
 // RoutineStatus is a routine as an operator sees it.
@@ -171,6 +183,7 @@ func (r *routineStep) worked(work string, job scheduler.JobDone) *Done {
 	done := &Done{Do: r.Doing[i], Result: string(job.Result), Err: job.Err}
 	r.Doing = slices.Delete(r.Doing, i, i+1)
 	r.Works++
+	r.pace(*done)
 	attrs := []slog.Attr{slog.String("routine", r.name), slog.String("work", done.Name)}
 	if done.Node != "" {
 		attrs = append(attrs, slog.String("node", done.Node))
@@ -182,6 +195,23 @@ func (r *routineStep) worked(work string, job scheduler.JobDone) *Done {
 	}
 	r.do(scheduler.Note{Text: text, Attrs: attrs})
 	return done
+}
+
+// pace notes when a work that failed may begin again: after the pause between
+// two looks, and twice as long each time, up to a minute. Only the very same is
+// held up.
+func (r *routineStep) pace(done Done) {
+	times := 0
+	r.Failed = slices.DeleteFunc(r.Failed, func(f failedDo) bool {
+		if f.Do == done.Do {
+			times = f.Times
+		}
+		return f.Do == done.Do || !f.Again.Add(maxWorkPause).After(r.now)
+	})
+	if done.Err != "" {
+		pause := Backoff{First: r.every, Max: max(r.every, maxWorkPause)}
+		r.Failed = append(r.Failed, failedDo{Do: done.Do, Times: times + 1, Again: r.now.Add(pause.after(times + 1))})
+	}
 }
 
 // moment tells looks of before and after a change apart.
@@ -317,6 +347,11 @@ func (r *routineStep) keepLooking(looked, again bool) {
 // ordered, and those over which a scheduler died.
 func (r *routineStep) keepWorking() {
 	for _, do := range r.Doing {
+		i := slices.IndexFunc(r.Failed, func(f failedDo) bool { return f.Do == do && f.Again.After(r.now) })
+		if i >= 0 {
+			r.wakeAt(r.Failed[i].Again)
+			continue
+		}
 		if name := r.job(doKind, "/"+do.Name); !r.view.Running(name) {
 			r.start(name, doKind, do.Timeout, routineInput{do: do})
 		}

@@ -402,6 +402,35 @@ func TestRoutineThatCannotLook(t *testing.T) {
 	assert.Equal(t, "no route to host", w.status().Routines[0].Trouble)
 }
 
+// A work that fails, and is ordered again at once, is begun at a pace.
+func TestWorkThatFailsIsPaced(t *testing.T) {
+	t.Parallel()
+	s := quorum(1)
+	var begun []time.Time
+	var w *world
+	s.Routines = []Routine{RoutineOf[int, int]{
+		Name: "stubborn", Every: 2 * time.Second,
+		Look: func(context.Context, Deployment, int) (int, error) { return 0, nil },
+		Decide: func(_ time.Time, _ Deployment, n int, _ News[int]) (int, []Order) {
+			return n, []Order{Do{Name: "open", Input: "the door"}}
+		},
+		Work: func(context.Context, Deployment, int, Do) (string, error) {
+			begun = append(begun, w.now)
+			if len(begun) == 4 {
+				return "opened", nil
+			}
+			return "", errors.New("locked")
+		},
+	}.Routine()}
+	w = newWorld(t, s, 1, agentResources)
+	w.until(time.Minute, "it was tried five times", func() bool { return len(begun) >= 5 })
+	var pauses []time.Duration
+	for i := range 4 {
+		pauses = append(pauses, begun[i+1].Sub(begun[i]).Round(time.Second))
+	}
+	assert.Equal(t, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 0}, pauses, "and without one after it succeeded")
+}
+
 func TestRoutinesAreValidated(t *testing.T) {
 	t.Parallel()
 	s := quorum(1)
