@@ -11,9 +11,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/mesokit/mesokit/internal/zkconn"
 )
 
 const (
@@ -87,7 +90,9 @@ func (e Ensemble) String() string {
 // told twice in a row. Follow goes on through lost connections and expired
 // sessions, until ctx ends.
 func (e Ensemble) Follow(ctx context.Context, found func(Leader, error)) {
-	conn, _, err := zk.Connect(e.Servers, sessionTimeout, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	var r reach
+	conn, _, err := zk.Connect(e.Servers, sessionTimeout,
+		zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithHostProvider(&zkconn.Hosts{}), zk.WithDialer(r.dial))
 	if err != nil { // there are no servers, and never will be
 		found(Leader{}, fmt.Errorf("connect to %s: %w", e, err))
 		<-ctx.Done()
@@ -123,12 +128,41 @@ func (e Ensemble) Follow(ctx context.Context, found func(Leader, error)) {
 		if errors.Is(err, errAgain) {
 			continue
 		}
+		err = r.explain(err)
 		if outcome := fmt.Sprint(leader, err); outcome != said {
 			found(leader, err)
 			said = outcome
 		}
 		wait(ctx, changed)
 	}
+}
+
+// reach remembers why servers are out of reach.
+type reach struct {
+	mu   sync.Mutex
+	last error // of the last dial
+}
+
+func (r *reach) dial(network, address string, timeout time.Duration) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, timeout)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = err
+	if err != nil {
+		return nil, err
+	}
+	return zkconn.Greet(conn, sessionTimeout, nil), nil
+}
+
+// explain adds to an error for which no server was reached what the last one
+// failed with.
+func (r *reach) explain(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(err, zk.ErrNoServer) && r.last != nil {
+		return fmt.Errorf("%w: %w", err, r.last)
+	}
+	return err
 }
 
 // wait returns when there may be news. Without a watch that is after a while.

@@ -159,11 +159,42 @@ func TestFollowOutlivesItsSession(t *testing.T) {
 	}
 }
 
+// TestFollowOutlivesASilentServer: one that is starting may accept and never
+// answer. The client library alone would wait for longer than this test.
+func TestFollowOutlivesASilentServer(t *testing.T) {
+	t.Parallel()
+	server := disttest.ZooKeeper(t)
+	newElection(t, server).join(5051)
+	line := newLine(t, server.Address)
+	line.mu.Lock()
+	line.mute = 1
+	line.mu.Unlock()
+	next := follow(t, "zk://"+line.address()+"/mesos")
+	for outcome := next(); outcome != "5051 <nil>"; outcome = next() {
+		assert.NotContains(t, outcome, "<nil>", "only errors on the way")
+	}
+}
+
+// TestFollowSaysWhoIsOutOfReach, also where a name is unknown: it may become
+// known later.
+func TestFollowSaysWhoIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	gone := l.Addr().String()
+	require.NoError(t, l.Close())
+	outcome := follow(t, "zk://"+gone+"/mesos")()
+	assert.Contains(t, outcome, "read zk://"+gone+"/mesos")
+	assert.Contains(t, outcome, "connection refused")
+	assert.Contains(t, follow(t, "zk://nowhere.invalid/mesos")(), "nowhere.invalid")
+}
+
 // line is a TCP connection to a server that can be cut.
 type line struct {
 	net.Listener
 	mu    sync.Mutex
 	dead  bool
+	mute  int // so many connections are accepted and never answered
 	conns []net.Conn
 }
 
@@ -177,6 +208,9 @@ func newLine(t *testing.T, to string) *line {
 			in, err := listener.Accept()
 			if err != nil {
 				return
+			}
+			if l.silent(in) {
+				continue
 			}
 			out, err := net.Dial("tcp", to)
 			if err != nil || !l.add(in, out) {
@@ -207,6 +241,18 @@ func (l *line) add(conns ...net.Conn) bool {
 		return false
 	}
 	l.conns = append(l.conns, conns...)
+	return true
+}
+
+// silent says that a connection is to stay without an answer.
+func (l *line) silent(in net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mute == 0 {
+		return false
+	}
+	l.mute--
+	l.conns = append(l.conns, in)
 	return true
 }
 

@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/mesokit/mesokit/internal/detector"
+	"github.com/mesokit/mesokit/internal/zkconn"
 )
 
 // retry is the pause before a request is sent again on a new connection.
@@ -56,7 +56,7 @@ func connect(c Config, e detector.Ensemble, lost func(reason string)) (*client, 
 	}
 	k.closing, k.close = context.WithCancel(context.Background())
 	conn, _, err := zk.Connect(e.Servers, c.SessionTimeout,
-		zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithHostProvider(&hosts{}), zk.WithDialer(k.dial), zk.WithEventCallback(k.session))
+		zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithHostProvider(&zkconn.Hosts{}), zk.WithDialer(k.dial), zk.WithEventCallback(k.session))
 	if err != nil {
 		k.close()
 		return nil, fmt.Errorf("connect to %s: %w", k.url, err)
@@ -96,35 +96,13 @@ func (k *client) dial(network, address string, timeout time.Duration) (net.Conn,
 		k.unreached = true
 		return nil, err
 	}
-	return &greeted{Conn: conn, granted: func(timeout time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return zkconn.Greet(conn, k.timeout, func(timeout time.Duration) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.timeout = timeout
-	}}, nil
-}
-
-// greeted is a connection whose first answer tells how long the session lives
-// without word from this client, which the client library keeps to itself: the
-// answer's length, protocol version and timeout in milliseconds, each an int32
-// with the high byte first (ZooKeeper's ConnectResponse).
-type greeted struct {
-	net.Conn
-	head    []byte
-	granted func(time.Duration)
-}
-
-func (g *greeted) Read(b []byte) (int, error) {
-	n, err := g.Conn.Read(b)
-	if missing := 12 - len(g.head); missing > 0 {
-		g.head = append(g.head, b[:min(n, missing)]...)
-		if len(g.head) == 12 {
-			// An expired session has a timeout of 0.
-			if ms := int32(binary.BigEndian.Uint32(g.head[8:])); ms > 0 {
-				g.granted(time.Duration(ms) * time.Millisecond)
-			}
-		}
-	}
-	return n, err
+	}), nil
 }
 
 // session follows the connection. A lead is not to be relied on when the

@@ -64,6 +64,7 @@ func TestRealServer(t *testing.T) {
 		{"newer layout", testNewerLayout},
 		{"strangers", testStrangers},
 		{"read", testRead},
+		{"silent server", testSilentServer},
 		{"closed", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package zookeeper
+package zkconn
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ func TestHosts(t *testing.T) {
 		{"a", "a -a -a connected a -a"},
 		{"a b", "a b -a b connected a b -a"},
 	} {
-		h := &hosts{}
+		h := &Hosts{}
 		if err := h.Init(strings.Fields(c.servers)); err != nil {
 			t.Fatal(err)
 		}
