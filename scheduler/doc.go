@@ -42,6 +42,18 @@
 // through years of faults in a second, and a test of a handler is a list of
 // events. Run is the loop around it.
 //
+// # Seen from outside
+//
+// Run logs one line for each change of state. A [Journal] keeps the last of them
+// and streams them over HTTP; a [Monitor] says whether the scheduler can do its
+// work, and if not, why; package metrics counts for Prometheus. All three look on:
+//
+//	m := metrics.New()
+//	http.Handle("/metrics", m)
+//	http.Handle("/journal", &journal)
+//	http.Handle("/health", &monitor)
+//	err := scheduler.Run(ctx, m.Watch(scheduler.Config{Journal: &journal, Monitor: &monitor, …}))
+//
 // # States of a task
 //
 // FINISHED, FAILED, KILLED, ERROR, DROPPED, GONE, GONE_BY_OPERATOR, LOST and

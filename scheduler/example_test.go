@@ -9,6 +9,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
@@ -101,4 +102,26 @@ func ExampleMachine_Step() {
 	// save task/hello.1
 	// save status/hello.1
 	// send ACCEPT
+}
+
+// Rules over attributes go to the master, which then does not even offer agents
+// that they refuse.
+func ExampleWant() {
+	m, err := scheduler.NewMachine(scheduler.HandlerFunc(func(scheduler.View, scheduler.Event) []scheduler.Action {
+		rules := constraints.MustParse("rack:LIKE:r[12]")
+		return []scheduler.Action{scheduler.Want{Offers: true, Only: rules.Placement().Prefilter()}}
+	}), []byte("sixteen bytes or more"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	now := time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
+	m.Step(now, scheduler.Tick{}) // as Run does before it subscribes
+	m.Subscribe(mesos.FrameworkInfo{Name: "hello", Roles: []string{"dev"}})
+	text, err := m.OfferConstraints().MarshalJSON()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(text))
+	// Output:
+	// {"role_constraints":{"dev":{"groups":[{"attribute_constraints":[{"selector":{"attribute_name":"rack"},"predicate":{"text_matches":{"regex":"r[12]"}}}]}]}}}
 }
