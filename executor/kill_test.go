@@ -37,6 +37,26 @@ func TestKill(t *testing.T) {
 		a.await("t1", "KILLED: server was ended by SIGKILL, not having ended within 300ms")
 		exited(t, cmd)
 	})
+	t.Run("at once", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := executor.Task{
+			Command: shell("trap 'touch asked' TERM; echo up; while :; do sleep 0.05; done"),
+			Ready:   &executor.Probe{Log: "up"},
+			Stop:    executor.Stop{Before: []executor.Step{{Name: "drain", Command: shell("touch drained")}}},
+		}
+		a.launch("t1", task)
+		a.await("t1", "RUNNING healthy")
+		fence := time.Nanosecond
+		a.kill("t1", &fence)
+		a.await("t1", "KILLED: server was ended by SIGKILL, not having ended within 1ns")
+		exited(t, cmd)
+		for _, mark := range []string{"asked", "drained"} {
+			_, err := os.Stat(filepath.Join(a.sandbox, mark))
+			assert.ErrorIs(t, err, os.ErrNotExist, "the server was not to be %s", mark)
+		}
+	})
 	t.Run("after a fault", func(t *testing.T) {
 		t.Parallel()
 		a := newAgent(t)

@@ -244,10 +244,19 @@ func (r *programRun) fail(ctx context.Context, why string) {
 	}
 }
 
+// atOnce is the grace below which a program is not asked, but killed: Kill of a
+// scheduler that fences says the least that Mesos has words for. A server that
+// is asked to end may still acknowledge what it must not.
+const atOnce = time.Millisecond
+
 // beginStop starts the sequence that ends a program, or only moves its deadline
 // when it has begun.
 func (r *programRun) beginStop(ctx context.Context, grace time.Duration) {
 	r.grace = grace
+	if grace < atOnce && r.phase != terminated {
+		r.kill()
+		return
+	}
 	r.end = time.After(grace)
 	if r.phase != running {
 		return

@@ -187,7 +187,8 @@ type Stop struct {
 	Signal string `json:"signal,omitempty"`
 	// Grace is the time for the whole sequence before SIGKILL; zero means 30
 	// seconds. The kill policy of the task, and above it that of the KILL call,
-	// take precedence; so does a shorter one when the executor is shut down.
+	// take precedence; so does a shorter one when the executor is shut down. A kill
+	// policy below a millisecond is SIGKILL at once, without Before and Signal.
 	Grace time.Duration `json:"grace,omitempty"`
 }
 
