@@ -185,6 +185,10 @@ var owned = map[string]string{
 
 func (c Cluster) checkOptions() []error {
 	var errs []error
+	settings := ""
+	if f, ok := flavors[c.Flavor]; ok {
+		settings = f.settings()
+	}
 	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
 		bad := func(want string) { errs = append(errs, fmt.Errorf("Cluster.Options: %s: %s", key, want)) }
 		switch {
@@ -192,6 +196,8 @@ func (c Cluster) checkOptions() []error {
 			bad("wants the name of a system variable, in lower case with underscores")
 		case owned[key] != "":
 			bad("is set by the framework: " + owned[key])
+		case strings.Contains("\n"+settings, "\n"+key+"="):
+			bad("is set by the framework")
 		case strings.HasPrefix(key, "rpl_semi_sync"):
 			bad("is set by the framework: on it depends that nothing is lost")
 		case strings.ContainsAny(c.Options[key], "\r\n"):

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,14 @@ type memory struct {
 	// Members may hold, each alone, what the primary acknowledged: those that
 	// follow it or did, with their generations.
 	Members map[string]int `json:"members,omitempty"`
+	// Settled: some member has caught up with the primary since its promotion, so
+	// that what was acknowledged before is among Members too. Until then it is
+	// surely on the primary and the one before it only. Base is what a member has
+	// to have for that.
+	Settled          bool   `json:"settled,omitempty"`
+	Base             string `json:"base,omitempty"`
+	Former           string `json:"former,omitempty"` // the primary before
+	FormerGeneration int    `json:"former_generation,omitempty"`
 	// Following are the works under way that make a member follow. None is while
 	// somebody is elected: it could turn the new primary into a replica.
 	Following []string `json:"following,omitempty"`
@@ -208,12 +217,13 @@ func (c *decision) dead(v view) bool {
 	if c.now.Sub(c.Silent) < silence {
 		return false
 	}
-	heard := 0
+	node, _ := c.d.Node(c.Primary)
+	source, heard := node.Address(port), 0
 	for _, m := range v.Members {
 		if m.Err != "" {
 			continue
 		}
-		if m.Receiving {
+		if m.Receiving && m.Source == source {
 			return false
 		}
 		heard++
@@ -223,6 +233,10 @@ func (c *decision) dead(v view) bool {
 
 // depose begins a failover.
 func (c *decision) depose(why string) {
+	if c.Stage == promoting {
+		// Perhaps it was not promoted at all, and still follows somebody.
+		c.count()
+	}
 	c.Epoch++
 	c.Stage, c.Silent, c.Failed, c.Retry, c.Next, c.Why = fencing, time.Time{}, 0, time.Time{}, "", why
 	c.order(frameworks.Note{Node: c.Primary, Text: "failover: " + why})
@@ -234,6 +248,17 @@ func (c *decision) depose(why string) {
 		}
 	}
 	c.fenced()
+}
+
+// count takes the primary for a member that may acknowledge.
+func (c *decision) count() {
+	members := map[string]int{c.Primary: c.Generation}
+	for name, generation := range c.Members {
+		if name != c.Primary {
+			members[name] = generation
+		}
+	}
+	c.Members = members
 }
 
 // fenced goes on when nothing of the old primary can act any more.
@@ -302,7 +327,8 @@ func (c *decision) elect(heard view) (string, error) {
 	var candidates []candidate
 	there := map[string]bool{}
 	for _, m := range heard.Members {
-		known := c.Members[m.Node] == m.Generation || m.Node == c.Primary && m.Generation == c.Generation
+		known := c.Members[m.Node] == m.Generation || m.Node == c.Primary && m.Generation == c.Generation ||
+			!c.Settled && m.Node == c.Former && m.Generation == c.FormerGeneration
 		if m.Err != "" || m.Unsure || !known {
 			continue
 		}
@@ -313,10 +339,14 @@ func (c *decision) elect(heard view) (string, error) {
 		there[m.Node] = true
 		candidates = append(candidates, candidate{m.Node, has})
 	}
-	if !there[c.Primary] { // which has all that it acknowledged
-		if missing := c.missing(there, heard); missing != "" {
-			return "", errors.New(missing)
-		}
+	if there[c.Primary] {
+		return c.Primary, nil // it has all that was acknowledged before it and by it
+	}
+	if missing := c.missing(there, heard); missing != "" {
+		return "", errors.New(missing)
+	}
+	if c.Primary != "" && !c.Settled && !there[c.Former] {
+		return "", fmt.Errorf("no replica is known to have caught up with %s after its promotion, so it has to be there; nobody else is promoted", c.Primary)
 	}
 	return elect(candidates)
 }
@@ -361,8 +391,12 @@ func (c *decision) crown(winner string) {
 		return
 	}
 	was := c.Primary
+	if winner != was {
+		c.Former, c.FormerGeneration, c.Settled, c.Base = was, c.Generation, false, ""
+	}
 	c.Stage, c.Failed, c.Why, c.Next = promoting, 0, "", ""
 	c.Primary, c.Generation, c.Incarnation = n.Name, n.Generation, n.Incarnation
+	c.Members = maps.Clone(c.Members)
 	delete(c.Members, winner)
 	c.order(frameworks.Note{Node: winner, Text: fmt.Sprintf("elected primary of epoch %d, after %q", c.Epoch, was)})
 }

@@ -19,6 +19,7 @@ func (oracle) server() string { return "bin/mysqld" }
 // replica, the applier would wait for an acknowledgement that nobody gives.
 func (oracle) settings() string {
 	return `mysqlx=OFF
+performance_schema=ON
 gtid_mode=ON
 enforce_gtid_consistency=ON
 read_only=ON

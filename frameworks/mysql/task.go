@@ -89,7 +89,6 @@ func (s set) config(n frameworks.Node) (string, error) {
 	var text strings.Builder
 	line := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
 	text.WriteString("[mysqld]\n")
-	line("performance_schema", "ON")
 	for _, key := range slices.Sorted(maps.Keys(s.Options)) {
 		line(key, literal(s.Options[key]))
 	}

@@ -47,6 +47,7 @@ func (c *decision) tend(v view, primary member) {
 		}
 	}
 	c.Members = members
+	c.settle(v, primary, source)
 	if primary.Replicas == 0 {
 		c.Why = "no replica acknowledges what " + c.Primary + " writes: every write waits until one does"
 		return
@@ -55,6 +56,24 @@ func (c *decision) tend(v view, primary member) {
 		c.work(frameworks.Do{Name: admin, Node: c.Primary})
 	}
 	c.handOver(v, node)
+}
+
+// settle notices that a replica has what the primary had in an earlier look.
+func (c *decision) settle(v view, primary member, source string) {
+	if c.Settled {
+		return
+	}
+	base, err := c.flavor.parse(c.Base)
+	caughtUp := func(m member) bool {
+		has, err := m.has(c.flavor)
+		return err == nil && m.follows(source) && has.contains(base)
+	}
+	switch {
+	case err != nil || c.Base == "":
+		c.Base = primary.Executed
+	case slices.ContainsFunc(v.Members, caughtUp):
+		c.Settled, c.Base, c.Former, c.FormerGeneration = true, "", "", 0
+	}
 }
 
 func (c *decision) follow(n frameworks.Node) {
@@ -124,7 +143,7 @@ func (c *decision) yielded(trouble string) {
 	if trouble != "" {
 		return
 	}
-	c.Members[c.Primary] = c.Generation
+	c.count()
 	c.Epoch++
 	c.crown(next)
 	if c.Stage != promoting { // it has ended meanwhile: the one that yielded goes on
