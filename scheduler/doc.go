@@ -30,6 +30,13 @@
 //     back after [MaxHold]; SUPPRESS, REVIVE and the offer constraints follow
 //     what the handler wants ([Want]), for each role by itself where it says so.
 //   - What a master is too old for ([Feature]) is left out, and noted.
+//   - A call that fails in a way which may pass is sent again, up to five times
+//     within seconds; an Accept only where it surely did not arrive. If it is
+//     lost all the same, the subscription stays where something else makes up
+//     for the call: statuses come again, kills and questions are repeated, the
+//     offers of an Accept are declined. Only what master and scheduler would
+//     differ about for ever, such as a decline or what offers are wanted, is
+//     settled by a new subscription, which voids all offers.
 //   - The leader is found behind redirects and restarts, a stream that has gone
 //     silent is given up, and a second scheduler of the same framework ends
 //     this one with [ErrFailedOver].

@@ -174,10 +174,10 @@ func (s *sender) sendAtOnce(ctx context.Context, calls []outgoing) {
 }
 
 // send sends a call. One that the master refuses would be refused on the next
-// subscription too, so this one stays. One that got lost ends it: a DECLINE,
-// REVIVE or SUPPRESS that never arrived would leave master and machine of
-// different minds for ever, and the next subscription voids all offers and
-// filters. Messages may get lost.
+// subscription too, so this one stays. One that got lost, after all its tries,
+// ends it where nothing else makes up for it: a DECLINE, REVIVE or SUPPRESS that
+// never arrived would leave master and machine of different minds for ever, and
+// the next subscription voids all offers and filters.
 func (s *sender) send(ctx context.Context, call outgoing) {
 	wait := firstBackoff
 	for try := 1; ; try++ {
@@ -202,7 +202,7 @@ func (s *sender) send(ctx context.Context, call outgoing) {
 		}
 		s.log.Warn("call failed", slog.String("call", call.Type.String()), slog.String("error", err.Error()))
 		switch {
-		case final || call.Type == sched.Call_MESSAGE:
+		case final || dispensable(call.Type):
 		case call.Type == sched.Call_ACCEPT:
 			s.giveBack(ctx, call)
 		default:
@@ -224,6 +224,21 @@ func (s *sender) sendOnce(ctx context.Context, call outgoing) error {
 		return err
 	}
 	return reply.body.Close()
+}
+
+// dispensable says whether a call may get lost on a subscription that goes on.
+// Agents repeat a status until it is acknowledged; the machine repeats a KILL
+// until the task has ended, and asks again for what has not answered. A MESSAGE
+// and a SHUTDOWN may get lost, and another subscription does not bring them back.
+// So one of these that a master can never take does not end one subscription
+// after the other.
+func dispensable(t sched.Call_Type) bool {
+	switch t {
+	case sched.Call_ACKNOWLEDGE, sched.Call_ACKNOWLEDGE_OPERATION_STATUS, sched.Call_KILL,
+		sched.Call_RECONCILE, sched.Call_RECONCILE_OPERATIONS, sched.Call_MESSAGE, sched.Call_SHUTDOWN:
+		return true
+	}
+	return false
 }
 
 // repeatable says whether a call that may have arrived can be sent again. An

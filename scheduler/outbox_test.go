@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/stretchr/testify/assert"
 
@@ -33,4 +34,35 @@ func TestRunSubscribesAgainWhenACallIsLost(t *testing.T) {
 	lost.Store(false)
 	again.send(offersEvent(offer("next", "a2")))
 	assert.Equal(t, "next", m.call(sched.Call_DECLINE).Decline.OfferIDs[0].Value)
+}
+
+// TestRunGoesOnWithoutACall that is lost after all its tries, and for which
+// something else makes up: here the agent, which repeats its status.
+func TestRunGoesOnWithoutACall(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	const tries = 5
+	var failed atomic.Int32
+	lost := make(chan bool)
+	m.replies(func(_ *http.Request, call *sched.Call) (int, string, string) {
+		if call.Type != sched.Call_ACKNOWLEDGE || failed.Load() == tries {
+			return 0, "", ""
+		}
+		if failed.Add(1) == tries {
+			close(lost)
+		}
+		return http.StatusInternalServerError, "", ""
+	})
+	start(t, scheduler.Config{Master: m.address(), Handler: scheduler.HandlerFunc(launchOne)})
+	s := m.subscribed()
+	s.send(offersEvent(offer("o1", "a1")))
+	id := m.call(sched.Call_ACCEPT).Accept.Operations[0].Launch.TaskInfos[0].TaskID.Value
+	running := updateEvent(status(id, "a1", mesos.TASK_RUNNING, "0123456789abcdef"))
+	s.send(running)
+	<-lost
+	s.send(running)
+	again := m.call(sched.Call_ACKNOWLEDGE)
+	assert.Equal(t, id, again.Acknowledge.TaskID.Value)
+	assert.Equal(t, s.id, again.streamID)
+	assert.Empty(t, m.streams, "it has not subscribed again")
 }
