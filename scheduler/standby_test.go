@@ -383,6 +383,8 @@ func TestStandby(t *testing.T) {
 		ran[place]++
 	}
 	assert.Equal(t, map[string]int{"place-00": 2, "place-01": 2, "place-02": 2, "place-03": 1}, ran, "a task ran again that had not ended")
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	t.Logf("the leaders: %q, the tasks: %q", c.leaders, all)
 }
 
