@@ -23,6 +23,8 @@ quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C
 quickstart-%: tools
 	@$(call run,$@)
 
+quickstart-mysql: ## A real MySQL primary is killed, and a replica takes over; FLAVOR=mariadb for MariaDB.
+
 # run,folder of examples: the process is the quickstart itself, so that Ctrl-C reaches it alone.
 run = dir="$${XDG_CACHE_HOME:-$$HOME/.cache}/mesokit" && mkdir -p "$$dir" && $(GO) build -o "$$dir/$(1)" ./examples/$(1) && exec "$$dir/$(1)" $(if $(filter-out 0,$(ONCE)),-once)
 

@@ -133,7 +133,7 @@ func (c Cluster) Validate() error {
 	c = c.withDefaults()
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, fmt.Errorf("Cluster.%s: %v: %s", field, value, want))
+		errs = append(errs, fmt.Errorf("%s: %v: %s", "Cluster."+field, value, want))
 	}
 	if _, ok := flavors[c.Flavor]; !ok {
 		bad("Flavor", c.Flavor, `wants "mysql" or "mariadb"`)

@@ -390,7 +390,7 @@ func (w *world) step(harm bool) {
 func TestFailoverUnderFaults(t *testing.T) {
 	t.Parallel()
 	promotions, waits := 0, 0
-	for seed := range uint64(100) {
+	for seed := range uint64(40) {
 		w := newWorld(t, seed)
 		for range 600 {
 			w.step(true)
@@ -406,6 +406,6 @@ func TestFailoverUnderFaults(t *testing.T) {
 		promotions, waits = promotions+w.promotions, waits+w.waits
 	}
 	t.Logf("%d promotions, %d times nobody could be promoted", promotions, waits)
-	assert.Greater(t, promotions, 500)
+	assert.Greater(t, promotions, 200)
 	assert.NotZero(t, waits)
 }
