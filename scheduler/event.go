@@ -7,7 +7,8 @@ import (
 )
 
 // Event is something that happened outside the machine. It is one of the
-// types in this file; Step is the only thing that consumes it.
+// types in this file; Step is the only thing that consumes it. What it holds is
+// to be read and not changed: offers that came together share what is equal.
 type Event interface{ event() }
 
 // Subscribed says that the master accepted the subscription. All offers of an

@@ -28,7 +28,11 @@ func TestRunsEachOnAnAgentOfItsOwn(t *testing.T) {
 	go func() {
 		done <- run(t.Context(), said, []string{"-master", cluster.Master(), "-command", "true", "-place", "hostname:UNIQUE,rack:LIKE:r.*"})
 	}()
-	<-said.seen
+	select {
+	case <-said.seen:
+	case err := <-done:
+		t.Fatalf("it ended before it said which rule is in the way: %v", err)
+	}
 	require.NoError(t, late.Start())
 	require.NoError(t, <-done)
 
