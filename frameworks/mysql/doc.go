@@ -43,8 +43,9 @@
 //     they executed and received, as sets of GTIDs.
 //  3. One is elected that has all that any of them has, and only if nobody who
 //     is absent can have more: all that followed the primary were heard, or the
-//     primary itself, which comes back read-only. Else the status names who is
-//     missing.
+//     primary itself, which comes back read-only and then stays the primary. Else
+//     the status names who is missing. (Right after a promotion, until a replica
+//     has caught up, that is the new primary, or the one before it.)
 //  4. It applies all that it received, then waits for acknowledgements of its
 //     own, and takes writes. The others follow it.
 //
