@@ -2,6 +2,8 @@ package zookeeper_test
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -165,9 +167,16 @@ func testWarm(t *testing.T, p place) {
 	load(t, first)
 	standbyStore, connection := p.behind(t)
 	var read atomic.Int32
+	var awaited atomic.Uint64 // the batch that it waits for when it has read all before
 	connection.intercept(func(op int32, request []byte) fate {
-		if op == opGet && strings.Contains(string(request), "/log/") {
+		_, batch, found := strings.Cut(string(request), "/log/")
+		switch {
+		case found && op == opGet:
 			read.Add(1)
+		case found && op == opExists:
+			number, err := strconv.ParseUint(batch[:20], 10, 64)
+			assert.NoError(t, err)
+			awaited.Store(number)
 		}
 		return delivered
 	})
@@ -175,7 +184,11 @@ func testWarm(t *testing.T, p place) {
 	for range 100 {
 		save(t, first, record("a", strings.Repeat("v", 1000)))
 	}
-	require.Eventually(t, func() bool { return read.Load() > 100 }, patience, 10*time.Millisecond)
+	names, _, err := p.conn(t).Children(p.path + "/log")
+	require.NoError(t, err)
+	last, err := strconv.ParseUint(slices.Max(names), 10, 64)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return awaited.Load() > last }, patience, 10*time.Millisecond, "it has read batch %d", last)
 	require.NoError(t, first.Close())
 	second.elected(t)
 	read.Store(0)

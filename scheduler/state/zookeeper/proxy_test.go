@@ -14,6 +14,7 @@ import (
 const (
 	opCreate = 1
 	opDelete = 2
+	opExists = 3
 	opGet    = 4
 	opSet    = 5
 	opMulti  = 14
