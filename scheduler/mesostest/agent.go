@@ -49,6 +49,7 @@ type Agent struct {
 
 	cut atomic.Bool // off the network
 
+	living     sync.Mutex // held while the agent's process starts or ends
 	connecting sync.Mutex // held to make a connection to the master
 }
 
@@ -161,7 +162,13 @@ func (a *Agent) Hostname() string { return a.cfg.Hostname }
 func (a *Agent) Address() string { return a.cfg.Address }
 
 // Dir is the agent's work directory.
-func (a *Agent) Dir() string { return string(a.dir) }
+func (a *Agent) Dir() string { return string(a.workDir()) }
+
+func (a *Agent) workDir() sandbox.WorkDir {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dir
+}
 
 // ID is the agent's ID, or "" before it has registered.
 func (a *Agent) ID() string {
@@ -173,7 +180,7 @@ func (a *Agent) ID() string {
 // Sandbox is the directory of the latest run of an executor; a command task's
 // executor has the task's ID. The path may lead nowhere.
 func (a *Agent) Sandbox(frameworkID, executorID string) string {
-	latest := filepath.Join(string(a.dir), "slaves", a.ID(), "frameworks", frameworkID, "executors", executorID, "runs", "latest")
+	latest := filepath.Join(a.Dir(), "slaves", a.ID(), "frameworks", frameworkID, "executors", executorID, "runs", "latest")
 	if target, err := filepath.EvalSymlinks(latest); err == nil {
 		return target
 	}
@@ -280,6 +287,14 @@ func (a *Agent) disconnect(lost bool) {
 
 // down ends the agent's process. What it runs goes on.
 func (a *Agent) down() {
+	a.living.Lock()
+	defer a.living.Unlock()
+	a.end()
+}
+
+// end does that with the lock living held: who sees that the agent is down and
+// starts it must not lose the new connection to the end of the old one.
+func (a *Agent) end() {
 	a.mu.Lock()
 	server := a.server
 	a.server, a.up = nil, false
@@ -298,6 +313,8 @@ func (a *Agent) down() {
 
 // exit ends the agent's process as the master told it to.
 func (a *Agent) exit() {
+	a.living.Lock()
+	defer a.living.Unlock()
 	a.mu.Lock()
 	leaving := a.machine.Leaving()
 	a.mu.Unlock()
@@ -305,7 +322,7 @@ func (a *Agent) exit() {
 		return // it was started again meanwhile
 	}
 	a.c.note("agent %s exited: the master shut it down", a.cfg.Hostname)
-	a.down()
+	a.end()
 	a.c.changed()
 }
 
@@ -336,10 +353,9 @@ func (a *Agent) Retire() {
 // Start starts an agent that was killed or stopped. After Kill it finds its
 // executors again.
 func (a *Agent) Start() error {
-	a.mu.Lock()
-	up := a.up
-	a.mu.Unlock()
-	if up {
+	a.living.Lock()
+	defer a.living.Unlock()
+	if a.Up() {
 		return nil
 	}
 	l, err := a.listen()
@@ -363,7 +379,7 @@ func (a *Agent) Start() error {
 	for _, f := range pending {
 		f()
 	}
-	a.connect(a.c.currentMaster())
+	a.c.join(a)
 	return nil
 }
 
@@ -385,7 +401,7 @@ func (a *Agent) Partition() {
 func (a *Agent) Heal() {
 	a.c.note("agent %s healed", a.cfg.Hostname)
 	if a.cut.Swap(false) {
-		a.connect(a.c.currentMaster())
+		a.c.join(a)
 	}
 }
 
@@ -394,7 +410,7 @@ func (a *Agent) serveExecutor(w http.ResponseWriter, r *http.Request) {
 	err := onlyPost(r)
 	call := &executor.Call{}
 	if err == nil {
-		err = executorCall(w, r, call)
+		err = decodeCall(w, r, call)
 	}
 	if err != nil {
 		fail(w, err)
@@ -452,25 +468,4 @@ func (a *Agent) unsubscribe(name string) {
 		a.closeStream(name)
 		a.stepLocked(model.ExecutorClosed{Stream: name})
 	}
-}
-
-func executorCall(w http.ResponseWriter, r *http.Request, call *executor.Call) error {
-	data, kind, err := body(w, r)
-	if err != nil {
-		return err
-	}
-	if kind == typeProtobuf {
-		if err := call.Unmarshal(data); err != nil {
-			return refuse(http.StatusBadRequest, "Failed to parse body into Call protobuf")
-		}
-		return nil
-	}
-	v, err := parseJSON(data)
-	if err == nil {
-		err = fromJSON(v, call, "Call")
-	}
-	if err != nil {
-		return refuse(http.StatusBadRequest, "%s", err)
-	}
-	return nil
 }

@@ -213,15 +213,16 @@ func unsupported(info *mesos.ContainerInfo) string {
 // tell steps the agent with the end of the container. An agent that is down
 // learns it when it is started.
 func (c *container) tell(in model.AgentInput) {
-	c.a.whenUp(func() {
-		c.a.mu.Lock()
-		defer c.a.mu.Unlock()
-		if c.a.containers[c.id] != c {
-			return // the machine was stopped, and knows
-		}
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	switch {
+	case c.a.containers[c.id] != c: // the machine was stopped, and knows
+	case !c.a.up:
+		c.a.pending = append(c.a.pending, func() { c.tell(in) })
+	default:
 		delete(c.a.containers, c.id)
 		c.a.stepLocked(in)
-	})
+	}
 }
 
 // launch starts the container, waits for its end and clears up behind it. It
@@ -278,7 +279,7 @@ func (c *container) config() sandbox.Config {
 		grace = time.Duration(g.Nanoseconds)
 	}
 	return sandbox.Config{
-		WorkDir: c.a.dir,
+		WorkDir: c.a.workDir(),
 		Run: sandbox.Run{
 			AgentID: c.a.ID(), FrameworkID: c.start.Framework.ID.GetValue(),
 			ExecutorID: e.ExecutorID.Value, ContainerID: c.id,

@@ -51,7 +51,12 @@ func (m *master) routes() http.Handler {
 // changes.
 func (m *master) serveEvents(w http.ResponseWriter, r *http.Request, kind string) {
 	events := newQueue[*mesosmaster.Event]()
-	m.mu.Lock()
+	m.lock()
+	if m.down {
+		m.mu.Unlock()
+		respond(w, http.StatusServiceUnavailable, "")
+		return
+	}
 	m.watchers[events] = true
 	m.stepLocked(model.Watch{On: true})
 	interval := m.c.cfg.Heartbeat

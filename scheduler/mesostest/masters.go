@@ -281,6 +281,14 @@ func (c *Cluster) currentMaster() *master {
 	return nil
 }
 
+// join connects an agent to the leader. None comes or goes meanwhile: the agent
+// would keep to one that is no more.
+func (c *Cluster) join(a *Agent) {
+	c.electing.Lock()
+	defer c.electing.Unlock()
+	a.connect(c.currentMaster())
+}
+
 // StopMaster ends the leading master as if it were killed. Agents and their
 // tasks go on; the registry is kept for the next leader.
 func (c *Cluster) StopMaster() {
