@@ -41,7 +41,7 @@ func (a *Agent) routes() http.Handler {
 
 // sandboxOf is the directory of a run.
 func (a *Agent) sandboxOf(id, framework string, e *model.ExecutorReport) string {
-	return a.dir.Sandbox(sandbox.Run{
+	return a.workDir().Sandbox(sandbox.Run{
 		AgentID: id, FrameworkID: framework, ExecutorID: e.Info.ExecutorID.Value, ContainerID: e.Container,
 	})
 }
@@ -79,7 +79,7 @@ func (a *Agent) attached() map[string]string {
 func (a *Agent) flags() map[string]string {
 	return map[string]string{
 		"attributes": a.cfg.Attributes, "hostname": a.cfg.Hostname, "isolation": "posix/cpu,posix/mem,filesystem/posix",
-		"resources": a.cfg.Resources, "work_dir": string(a.dir), "ip": a.cfg.Address,
+		"resources": a.cfg.Resources, "work_dir": a.Dir(), "ip": a.cfg.Address,
 		"recovery_timeout": a.cfg.RecoveryTimeout.String(), "executor_reregistration_timeout": a.cfg.ReregistrationTimeout.String(),
 	}
 }
@@ -285,15 +285,8 @@ func (a *Agent) metrics() map[string]float64 {
 
 // serveOperator is the operator API of an agent.
 func (a *Agent) serveOperator(w http.ResponseWriter, r *http.Request, common *facilities) {
-	err := onlyPost(r)
 	call := &mesosagent.Call{}
-	if err == nil {
-		err = decodeCall(w, r, call)
-	}
-	kind := typeJSON
-	if err == nil {
-		kind, err = accepts(r)
-	}
+	kind, err := operatorCall(w, r, "agent", call)
 	if err != nil {
 		fail(w, err)
 		return
@@ -318,8 +311,6 @@ func (a *Agent) answer(c *mesosagent.Call, common *facilities) (*mesosagent.Resp
 	}
 	out := &mesosagent.Response{}
 	switch c.Type {
-	case mesosagent.Call_UNKNOWN:
-		return nil, missing("type")
 	case mesosagent.Call_GET_HEALTH:
 		out.Type, out.GetHealth = mesosagent.Response_GET_HEALTH, &mesosagent.Response_GetHealth{Healthy: true}
 	case mesosagent.Call_GET_VERSION:

@@ -8,26 +8,6 @@ import (
 // The differences from the recordings that are allowed, each with its reason.
 // The list should end empty.
 
-// allow takes out of a reply and its recording what may differ.
-func allow(scenario string, want, got object) {
-	if scenario != "operator_calls" {
-		return
-	}
-	// The build is that of the recorded master; this one has none.
-	for _, path := range [][]any{{"body", "get_version", "version_info"}, {"body"}} {
-		if w, ok := dig(want, path...).(object); ok && w["build_date"] != nil {
-			for _, k := range []string{"build_date", "build_time"} {
-				w[k] = "<time>"
-			}
-		}
-	}
-	// mesos-go's AgentInfo has no field checkpoint.
-	agents, _ := dig(want, "body", "get_agents", "agents").([]any)
-	for _, a := range agents {
-		delete(dig(a, "agent_info").(object), "checkpoint")
-	}
-}
-
 // allowedEvent returns the recorded event with what may differ taken from what
 // came.
 func allowedEvent(scenario string, want, got object) object {

@@ -17,6 +17,10 @@ import (
 // sees and sends.
 const probeLog = "probe.log"
 
+// probeEnvironment makes the test binary the probe executor. The race detector
+// would sleep for a second at its end, most of what the agent leaves it.
+const probeEnvironment = "MESOSTEST_PROBE_EXECUTOR=1 GORACE=atexit_sleep_ms=0"
+
 // probeExecutor is the executor that the recordings were made with, in Go: it
 // runs nothing, answers "ping", and dies of "die".
 type probeExecutor struct {
@@ -132,7 +136,7 @@ func (x *probeExecutor) handle(e any) (done bool, err error) {
 		}
 		// The recorded executor, in Python, took its time to end, so that what
 		// its tasks had was offered before what it had itself.
-		<-time.After(700 * time.Millisecond)
+		<-time.After(1200 * time.Millisecond)
 		return true, nil
 	}
 	return false, nil

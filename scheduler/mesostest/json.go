@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/gogo/protobuf/proto"
+	mesosmaster "github.com/mesos/mesos-go/api/v1/lib/master"
 )
 
 // The JSON of Mesos is not that of mesos-go: field names are those of the
@@ -277,9 +278,17 @@ func appendMessage(b []byte, v reflect.Value) []byte {
 		b = append(b, f.name...)
 		b = append(b, '"', ':')
 		b = appendValue(b, fv, f)
+		if f.name == "agent_info" && v.Type() == registeredAgent {
+			b = append(b[:len(b)-1], `,"checkpoint":true}`...)
+		}
 	}
 	return append(b, '}')
 }
+
+// registeredAgent is an agent as a master tells operators of it: its AgentInfo
+// has the field checkpoint, which mesos-go lacks. Every agent of Mesos 1.12
+// registers with it, and its executors do not see it.
+var registeredAgent = reflect.TypeFor[mesosmaster.Response_GetAgents_Agent]()
 
 // absent reports whether a field is not set. A field that is not a pointer and
 // not required counts as set when it is not zero.

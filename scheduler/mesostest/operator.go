@@ -23,15 +23,8 @@ type facilities struct {
 
 // serveOperator is the operator API.
 func (m *master) serveOperator(w http.ResponseWriter, r *http.Request, common *facilities) {
-	err := onlyPost(r)
 	call := &mesosmaster.Call{}
-	if err == nil {
-		err = operatorCall(w, r, call)
-	}
-	kind := typeJSON
-	if err == nil {
-		kind, err = accepts(r)
-	}
+	kind, err := operatorCall(w, r, "master", call)
 	if err != nil {
 		fail(w, err)
 		return
@@ -74,17 +67,28 @@ func writeMessage(w http.ResponseWriter, kind string, msg proto.Message) {
 	_, _ = w.Write(b) // the other end may be gone
 }
 
-func operatorCall(w http.ResponseWriter, r *http.Request, call *mesosmaster.Call) error {
-	if err := decodeCall(w, r, call); err != nil {
-		return err
-	}
-	if call.Type == mesosmaster.Call_UNKNOWN {
-		return refuse(http.StatusBadRequest, "Failed to validate master::Call: Expecting 'type' to be present")
-	}
-	return nil
+// typedCall is a call to a master or an agent.
+type typedCall[T ~int32] interface {
+	proto.Message
+	GetType() T
 }
 
-// decodeCall reads an operator's call to a master or an agent.
+// operatorCall reads an operator's call to a master or an agent, as to says,
+// and returns the encoding for the answer.
+func operatorCall[T ~int32](w http.ResponseWriter, r *http.Request, to string, call typedCall[T]) (kind string, err error) {
+	if err := onlyPost(r); err != nil {
+		return "", err
+	}
+	if err := decodeCall(w, r, call); err != nil {
+		return "", err
+	}
+	if call.GetType() == 0 {
+		return "", refuse(http.StatusBadRequest, "Failed to validate %s::Call: Expecting 'type' to be present", to)
+	}
+	return accepts(r)
+}
+
+// decodeCall reads the call of an operator or an executor.
 func decodeCall(w http.ResponseWriter, r *http.Request, call proto.Message) error {
 	data, kind, err := body(w, r)
 	if err != nil {
@@ -320,10 +324,10 @@ func (m *master) tell(c *mesosmaster.Call) (*mesosmaster.Response, error) {
 	return out, nil
 }
 
-// Mesos tells when it was built; this is the release that is followed.
+// Mesos tells when it was built; this is the build that was recorded.
 const (
-	buildDate = "2024-08-23 00:00:00"
-	buildTime = 1724371200.0
+	buildDate = "2026-11-20 23:20:12"
+	buildTime = 1795216812.0
 )
 
 func versionInfo() mesos.VersionInfo {

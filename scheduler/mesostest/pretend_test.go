@@ -41,7 +41,7 @@ func TestPretend(t *testing.T) {
 	p.expectUpdate("t2", "TASK_KILLED")
 	p.expect("FAILURE")
 
-	// The agent finds again what it never ran, and a reboot ends it.
+	// The agent finds again what it never ran.
 	a := c.Agent(0)
 	if a.Hostname() != text(offers[0], "hostname") {
 		for i := range agents {

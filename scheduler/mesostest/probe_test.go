@@ -163,7 +163,7 @@ func (p *probe) next(limit time.Duration, want func(any) bool) (any, bool) {
 // expect takes the next event of a type and fails the test if none comes.
 func (p *probe) expect(kind string) any {
 	p.t.Helper()
-	e, ok := p.next(20*time.Second, func(e any) bool { return text(e, "type") == kind })
+	e, ok := p.next(patience, func(e any) bool { return text(e, "type") == kind })
 	if !ok {
 		p.t.Fatalf("no %s event", kind)
 	}
@@ -174,7 +174,7 @@ func (p *probe) expect(kind string) any {
 // acknowledges it and checks its state.
 func (p *probe) expectUpdate(task, state string) any {
 	p.t.Helper()
-	e, ok := p.next(20*time.Second, func(e any) bool {
+	e, ok := p.next(patience, func(e any) bool {
 		uuid := text(e, "update", "status", "uuid")
 		return text(e, "type") == "UPDATE" && text(e, "update", "status", "task_id", "value") == task && !p.seen[uuid]
 	})
