@@ -91,3 +91,26 @@ func TestMastersArePausedAndFaultsSet(t *testing.T) {
 	code, _ = l.try("DELETE", "/faults/1")
 	assert.Equal(t, http.StatusNotFound, code)
 }
+
+// Agents that only pretend are like others to whoever asks, and run nothing.
+func TestAgentsPretend(t *testing.T) {
+	t.Parallel()
+	const agents = 50
+	l := start(t, "--agent", fmt.Sprintf("{count: %d, pretend: true}", agents))
+	require.Len(t, l.Agents, agents)
+	l.active(agents)
+	host := l.Agents[agents-1].Hostname
+	f := subscribe(t, l.URL, "")
+	f.launch(host, "t1", "exit 1")
+	f.state("t1", "TASK_RUNNING")
+	var tasks []taskStatus
+	l.ask("GET", "/tasks", &tasks)
+	assert.Equal(t, []taskStatus{{"t1", f.id, l.Agents[agents-1].ID, host, "TASK_RUNNING"}}, tasks)
+	var processes []processStatus
+	l.ask("GET", "/processes", &processes)
+	assert.Empty(t, processes)
+	l.ask("POST", "/agents/"+host+"/restart", nil)
+	l.active(agents)
+	f.call(object{"type": "KILL", "kill": object{"task_id": value("t1")}})
+	f.state("t1", "TASK_KILLED")
+}

@@ -90,6 +90,7 @@ func (f *framework) post(call object) *http.Response {
 	require.NoError(f.t, err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
+	req.Close = true // a connection that is kept may be to a master that was killed since
 	if f.stream != "" {
 		req.Header.Set("Mesos-Stream-Id", f.stream)
 	}

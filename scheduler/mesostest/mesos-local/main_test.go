@@ -148,8 +148,8 @@ control: "127.0.0.1:0"
 region: eu
 zone: eu-1
 allocation_interval: 50ms
-agent_ping_timeout: 0.2secs
-max_agent_ping_timeouts: 3
+agent_ping_timeout: 0.5secs
+max_agent_ping_timeouts: 4
 agents:
 - {hostname: host1.test, attributes: "rack:r1", region: eu, zone: eu-1}
 - hostname: host2.test

@@ -67,7 +67,9 @@ func run(ctx context.Context, c *cluster, stdout, stderr io.Writer) (err error) 
 		return fmt.Errorf("standard output: %w", err)
 	}
 	err = serve(ctx, listener, control.routes())
-	machines = append(machines, control.added...) // nobody adds any more
+	control.change.Lock() // an addition that has begun is over
+	defer control.change.Unlock()
+	machines = append(machines, control.added...)
 	return err
 }
 
