@@ -113,9 +113,15 @@ func Start(ctx context.Context, cfg Config) (*Container, error) {
 		return nil, launchError(err)
 	}
 	c := &Container{workDir: cfg.WorkDir, run: cfg.Run, vars: vars, owner: owner, done: make(chan struct{})}
-	// The child cannot be reaped before the wait below, so it is in the table.
-	c.process, _ = lookup(p.Pid)
-	if err := c.remember(); err != nil {
+	// The child cannot be reaped before the wait below, so it is in the table,
+	// unless that cannot be read now.
+	var known bool
+	if c.process, known = lookup(p.Pid); !known {
+		err = fmt.Errorf("sandbox: process %d is not in the system's table", p.Pid)
+	} else {
+		err = c.remember()
+	}
+	if err != nil {
 		_ = kill(-p.Pid, syscall.SIGKILL)
 		_, _ = p.Wait()
 		return nil, launchError(err)
