@@ -20,7 +20,7 @@
 //	}
 //	err = scheduler.Run(lead, scheduler.Config{Store: store, ...})
 //
-// A scheduler that has lost the lead does nothing more. Every write is one
+// A scheduler that has lost the lead decides nothing more. Every write is one
 // transaction with two checks, which ZooKeeper makes: that the candidate of its
 // writer is still there, which it is as long as the session lives, and that
 // nobody has loaded since. Before it sends what needs no saving,
@@ -28,6 +28,10 @@
 // how long a process was stopped, or what its clock says. The context that Lead
 // returned ends as well, which ends jobs: before the session can have expired,
 // if ZooKeeper is out of reach, unless the process or its machine was stopped.
+//
+// Calls that it decided on and saved before may still leave. The next leader
+// knows of them, for it has loaded what was saved; and once that one has
+// subscribed, the master refuses them, as they are for a stream that has ended.
 //
 // Without Lead the store serves a single scheduler, as a directory does: the
 // last to have loaded is the writer, and no lost session ends that.
