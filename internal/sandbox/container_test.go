@@ -50,7 +50,7 @@ func start(t *testing.T, cfg Config) *Container {
 // destroy destroys the container and checks that it has.
 func destroy(t *testing.T, c *Container) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(t, c.Destroy(ctx))
 	left, err := c.members()
@@ -60,7 +60,7 @@ func destroy(t *testing.T, c *Container) {
 
 func wait(t *testing.T, c *Container) Status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := c.Wait(ctx)
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func content(t *testing.T, c *Container, name string) string {
 		b, _ := os.ReadFile(filepath.Join(c.Directory(), name))
 		text = string(b)
 		return strings.HasSuffix(text, "\n")
-	}, 10*time.Second, time.Millisecond, "content of %s", name)
+	}, time.Minute, time.Millisecond, "content of %s", name)
 	return text
 }
 

@@ -41,7 +41,7 @@ func startTask(t *testing.T, cfg TaskConfig) *Task {
 
 func destroyTask(t *testing.T, task *Task) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(t, task.Destroy(ctx))
 	destroy(t, task.Container())
@@ -55,7 +55,7 @@ func expect(t *testing.T, statuses <-chan mesos.TaskStatus, want ...string) {
 		select {
 		case s := <-statuses:
 			require.Equal(t, w, say(t, s))
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("no status came: want %s", w)
 		}
 	}
@@ -90,7 +90,7 @@ func waitDone(t *testing.T, task *Task) {
 	t.Helper()
 	select {
 	case <-task.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the task is not done")
 	}
 	left, err := task.Container().members()
@@ -157,7 +157,7 @@ func TestTaskIsKilled(t *testing.T) {
 		},
 		{
 			name: "and ends by itself", command: `trap 'exit 0' TERM; echo up >up; while true; do sleep 0.05; done`,
-			kill: func(task *Task) { task.Kill(nil) },
+			kill: func(task *Task) { task.Kill(grace(time.Hour)) },
 			want: []string{"TASK_KILLED: Command exited with status 0"},
 		},
 		{
@@ -187,7 +187,7 @@ func TestTaskIsKilled(t *testing.T) {
 			name: "for taking too long", command: stubborn,
 			change: func(c *TaskConfig) {
 				c.Killing = true
-				c.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: int64(300 * time.Millisecond)}
+				c.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: int64(5 * time.Second)} // it must be up before
 			},
 			kill: func(*Task) {},
 			want: []string{"TASK_FAILED REASON_MAX_COMPLETION_TIME_REACHED: Command terminated with signal Killed"},

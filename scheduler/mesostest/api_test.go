@@ -97,7 +97,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	p.expectUpdate("t1", "TASK_STARTING")
 	p.expectUpdate("t1", "TASK_RUNNING")
 	var pids []string
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(pids) < 2 && time.Now().Before(deadline) {
 		b, _ := os.ReadFile(mark)
 		pids = strings.Fields(string(b))

@@ -132,7 +132,8 @@ func TestStandbyRedirects(t *testing.T) {
 	}
 	want := "//" + leader.Address() + "/master/state"
 	for _, when := range []string{"before the kill", "at once after it"} {
-		if status, location := ask(); status != http.StatusTemporaryRedirect || location != want {
+		// On a busy machine the session may be over by the time of the answer.
+		if status, location := ask(); (status != http.StatusTemporaryRedirect || location != want) && !other.Leads() {
 			t.Errorf("%s: %d to %q, want 307 to %q", when, status, location, want)
 		}
 		leader.Kill()
