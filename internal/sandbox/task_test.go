@@ -271,7 +271,7 @@ func TestAttachTask(t *testing.T) {
 // healthCheck is a quick health check: every 50 ms, 2 failures kill.
 func healthCheck(change func(*mesos.HealthCheck)) *mesos.HealthCheck {
 	h := &mesos.HealthCheck{
-		DelaySeconds: new(0.0), IntervalSeconds: new(0.05), TimeoutSeconds: new(2.0),
+		DelaySeconds: new(0.0), IntervalSeconds: new(0.05), TimeoutSeconds: new(60.0),
 		GracePeriodSeconds: new(0.0), ConsecutiveFailures: new(uint32(2)),
 	}
 	change(h)

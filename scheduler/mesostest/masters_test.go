@@ -70,12 +70,16 @@ func nodes(t *testing.T, conn *zk.Conn, under string) []string {
 	return names
 }
 
+// sessions is how long the sessions of masters may live. On a busy machine a
+// leader may be silent for a while, and the tests say who leads next.
+const sessions = "maxSessionTimeout=4000"
+
 // elected is a cluster with standbys.
 func elected(t *testing.T, standbys int, options ...Option) (*Cluster, *disttest.ZooKeeperServer) {
 	t.Helper()
-	server := disttest.ZooKeeper(t)
+	server := disttest.ZooKeeper(t, sessions)
 	return New(t, append(options, Configure(func(c *Config) {
-		c.ZooKeeper, c.ZooKeeperSession, c.Standbys = "zk://"+server.Address+"/a/mesos", 2*time.Second, standbys
+		c.ZooKeeper, c.ZooKeeperSession, c.Standbys = "zk://"+server.Address+"/a/mesos", 4*time.Second, standbys
 	}))...), server
 }
 

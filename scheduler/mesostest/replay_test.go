@@ -73,7 +73,7 @@ func newReplay(t *testing.T, name, file string) *replay {
 			c.Credentials = map[string]string{"probe": "secret"}
 		}
 		if name == "two_masters_on_zookeeper" {
-			c.ZooKeeper, c.Standbys = "zk://"+disttest.ZooKeeper(t).Address+"/mesos", 1
+			c.ZooKeeper, c.Standbys = "zk://"+disttest.ZooKeeper(t, sessions).Address+"/mesos", 1
 		}
 	})}
 	for i, rack := range []string{"r1", "r1", "r2"} {
