@@ -3,6 +3,7 @@ package mesostest
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -75,4 +76,30 @@ func TestAddAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.WaitAgents(t, 2)
+}
+
+// Agents that come back while masters come and go stay with the last of them.
+func TestAgentsComeBackDuringFailover(t *testing.T) {
+	t.Parallel()
+	const agents, times = 20, 10
+	c := New(t, pretending(agents))
+	var all sync.WaitGroup
+	for _, a := range c.Agents() {
+		all.Go(func() {
+			for range times {
+				a.Partition()
+				a.Heal()
+				if err := a.Restart(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range times {
+		if err := c.RestartMaster(); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+	c.WaitAgents(t, agents)
 }
