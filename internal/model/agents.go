@@ -15,6 +15,7 @@ import (
 // agent is the master's account of a registered agent.
 type agent struct {
 	id   string
+	nth  int // of all that this master has had; Master.order is in this order
 	info mesos.AgentInfo
 	ip   string
 	port int
@@ -145,11 +146,12 @@ func (m *Master) turnAway(from string, d AgentDescription) bool {
 
 func (m *Master) addAgent(id, from string, d AgentDescription) *agent {
 	a := &agent{
-		id: id, offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, tasks: map[ref]*task{},
+		id: id, nth: m.agentsHad, offers: map[string]*offer{}, inverse: map[string]*inverseOffer{}, tasks: map[ref]*task{},
 		executors: map[ref]*executorInfo{}, operations: map[string]*operation{},
 		answers: map[string]mesosallocator.InverseOfferStatus{}, deactivated: m.registry.Deactivated[id],
 	}
 	m.agents[id] = a
+	m.agentsHad++
 	m.order = append(m.order, a)
 	m.connect(a, from, d)
 	return a

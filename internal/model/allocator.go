@@ -97,11 +97,12 @@ func (m *Master) allocateDirty() {
 		return
 	}
 	agents := make([]*agent, 0, len(m.dirty))
-	for _, a := range m.order {
-		if m.dirty[a.id] {
+	for id := range m.dirty {
+		if a := m.agents[id]; a != nil {
 			agents = append(agents, a)
 		}
 	}
+	slices.SortFunc(agents, func(a, b *agent) int { return cmp.Compare(a.nth, b.nth) })
 	m.dirty = map[string]bool{}
 	m.allocate(agents)
 }

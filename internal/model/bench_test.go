@@ -42,19 +42,30 @@ func large(b testing.TB, n int) (m *Master, framework string, offers []mesos.Off
 	return m, framework, offers, now
 }
 
-// BenchmarkOfferAll makes one OFFERS event of 10,000 offers.
+// BenchmarkOfferAll makes one OFFERS event with an offer of every agent.
 func BenchmarkOfferAll(b *testing.B) {
-	m, framework, offers, now := large(b, 10_000)
+	for _, agents := range []int{10_000, 50_000} {
+		b.Run(fmt.Sprint(agents), func(b *testing.B) { offerAll(b, agents) })
+	}
+}
+
+func offerAll(b *testing.B, agents int) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m, framework, offers, now := large(b, agents)
 	ids := make([]mesos.OfferID, len(offers))
+	for i := range offers {
+		ids[i] = offers[i].ID
+	}
+	offers = nil
+	runtime.GC()
+	runtime.ReadMemStats(&after)
 	b.ReportAllocs()
 	for b.Loop() {
-		for i := range offers {
-			ids[i] = offers[i].ID
-		}
 		m.Step(now, Call{Stream: "s", Call: &scheduler.Call{Type: scheduler.Call_DECLINE, FrameworkID: &mesos.FrameworkID{Value: framework},
 			Decline: &scheduler.Call_Decline{OfferIDs: ids, Filters: &mesos.Filters{RefuseSeconds: new(0.0)}}}})
 		now = now.Add(time.Second)
-		offers = nil
 		for _, out := range m.Step(now, Tick{}) {
 			if e, ok := out.(Emit); ok && e.Event.Type == scheduler.Event_OFFERS {
 				offers = e.Event.Offers.Offers
@@ -63,7 +74,11 @@ func BenchmarkOfferAll(b *testing.B) {
 		if len(offers) != len(ids) {
 			b.Fatalf("%d offers, want %d", len(offers), len(ids))
 		}
+		for i := range offers {
+			ids[i] = offers[i].ID
+		}
 	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(agents), "bytes/agent")
 }
 
 // BenchmarkLaunch launches one task on one of 10,000 agents with 50,000 tasks,

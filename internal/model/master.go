@@ -74,7 +74,7 @@ type Master struct {
 	offers  map[string]*offer
 	inverse map[string]*inverseOffer
 
-	nextFramework, nextAgent, nextOffer, nextTask, nextUUID int
+	nextFramework, nextAgent, nextOffer, nextTask, nextUUID, agentsHad int
 
 	nextAllocation time.Time
 	nextPing       time.Time
