@@ -111,6 +111,9 @@ func (d *decision) react(ev scheduler.Event) error {
 	case scheduler.Messaged:
 		d.messaged(ev)
 	case scheduler.Subscribed, scheduler.Removed:
+		if _, ok := ev.(scheduler.Subscribed); ok {
+			d.subscribed()
+		}
 		d.service.Comparison.Done = 0 // the program may be another one
 		d.adopt()
 		d.recount()

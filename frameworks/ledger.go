@@ -70,6 +70,8 @@ type serviceRecord struct {
 	Comparison comparison    `json:"comparison,omitzero"`
 	Options    optionsRecord `json:"options,omitzero"`
 	Uninstall  Uninstalling  `json:"uninstall,omitzero"`
+	// Subscribed is when the last subscription began.
+	Subscribed time.Time `json:"subscribed,omitzero"`
 	// Paused are the engine's own plans that an operator paused.
 	Paused []string `json:"paused,omitempty"`
 	// Windows are when agents of the service will not be available, by agent.

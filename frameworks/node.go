@@ -80,7 +80,7 @@ type Node struct {
 	Admitted time.Time `json:"admitted,omitzero"`
 
 	// Lost is since when its agent cannot be reached, or does not offer its
-	// place; zero: it is not. Gone: an operator declared the agent gone.
+	// place although that is sought; zero: it is not. Gone: an operator declared the agent gone.
 	Lost time.Time `json:"lost,omitzero"`
 	Gone bool      `json:"gone,omitempty"`
 

@@ -92,14 +92,16 @@ func (d *decision) forgetDiscards() {
 // has handed over what it holds.
 func (d *decision) idle(yield func(*Node) bool) {
 	for _, n := range d.nodes {
-		if _, live := d.live(n); live || n.Replace || n.Goal == GoalStop && d.together(n) ||
-			n.Goal == GoalLeave && (n.Departed || !n.arrived() || d.uninstalling()) {
-			continue
-		}
-		if !yield(n) {
+		if d.idles(n) && !yield(n) {
 			return
 		}
 	}
+}
+
+func (d *decision) idles(n *Node) bool {
+	_, live := d.live(n)
+	return !live && !n.Replace && (n.Goal != GoalStop || !d.together(n)) &&
+		(n.Goal != GoalLeave || !n.Departed && n.arrived() && !d.uninstalling())
 }
 
 // claim looks for what the idle nodes reserved. What a first reservation did
@@ -124,7 +126,7 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 				claims[n] = before
 			}
 		case n.Place.Used:
-			if _, due := d.maintained(n); !due {
+			if d.sought(n) {
 				d.lose(n) // until it comes with another offer
 			}
 		case len(claimed.Offers) == 0 || d.within(settleTime, n.Place.Asked):
@@ -393,18 +395,28 @@ func (d *decision) decline(free iter.Seq[*mesos.Offer]) {
 	}
 }
 
+// wanted says whether an idle node could use an offer now.
+func (d *decision) wanted(n *Node) bool {
+	switch {
+	case d.backsOff(n):
+		return false
+	case n.Place != nil && (d.haunted(n) || n.Fenced || n.Alive):
+		return false // until the task that was left behind has ended, or the routine allows it
+	case n.Place != nil && n.Place.Reserved && d.together(n) && d.held(n) != "" && !d.leftAlone(n):
+		return false // until a peer has arrived
+	}
+	return true
+}
+
 // want says what offers are wanted for, and when that will change by itself.
 func (d *decision) want() {
 	var wants []string
 	for n := range d.idle {
-		switch {
-		case d.backsOff(n):
+		if d.backsOff(n) {
 			d.wakeAt(n.Retry)
+		}
+		if !d.wanted(n) {
 			continue
-		case n.Place != nil && (d.haunted(n) || n.Fenced || n.Alive):
-			continue // until the task that was left behind has ended, or the routine allows it
-		case n.Place != nil && n.Place.Reserved && d.together(n) && d.held(n) != "" && !d.leftAlone(n):
-			continue // until a peer has arrived
 		}
 		want := n.Name + " " + string(d.phase(n))
 		if n.Place != nil && !n.Place.Reserved {

@@ -64,7 +64,8 @@ func blameless(status mesos.TaskStatus) bool {
 	return false
 }
 
-// lose notes that a node's agent cannot be reached, or does not offer its place.
+// lose notes that a node's agent cannot be reached, or does not offer its place
+// although that is sought.
 func (d *decision) lose(n *Node) {
 	if n.Lost.IsZero() {
 		n.Lost = d.now
@@ -73,8 +74,42 @@ func (d *decision) lose(n *Node) {
 
 func (n *Node) found() { n.Lost, n.Gone = time.Time{}, false }
 
+// sought says whether the place of an idle node would be seen, if its agent were
+// there. Otherwise its offers are refused, or reach nobody, and that it does not
+// come proves nothing.
+func (d *decision) sought(n *Node) bool {
+	return d.view.Connected() && d.idles(n) && n.Place != nil && d.wanted(n) && !d.leftAlone(n)
+}
+
+// subscribed begins anew to wait for the places of idle nodes: for as long as
+// nobody was subscribed, none was offered.
+func (d *decision) subscribed() {
+	d.service.Subscribed = d.now
+	for _, n := range d.nodes {
+		if d.idles(n) && !n.Gone {
+			n.Lost = time.Time{}
+		}
+	}
+}
+
+// conclusive says whether what is known of the nodes is of this subscription,
+// and agents have had the time to say that they are there.
+func (d *decision) conclusive() bool {
+	if d.within(settleTime, d.service.Subscribed) {
+		d.wakeAt(d.service.Subscribed.Add(settleTime))
+		return false
+	}
+	return d.view.Reconciled()
+}
+
 // restore replaces lost nodes whose time is up, as far as their pod lets it.
 func (d *decision) restore() {
+	for _, n := range d.nodes {
+		if _, live := d.live(n); !live && !n.Lost.IsZero() && !n.Gone && !d.sought(n) {
+			n.Lost = time.Time{} // it counts from when it is sought again
+		}
+	}
+	conclusive := d.conclusive()
 	for i := range d.Pods {
 		p := &d.Pods[i]
 		lost, moving := 0, false
@@ -88,7 +123,8 @@ func (d *decision) restore() {
 			moving = moving || n.Replace || n.Arrived > 0 && !n.arrived()
 		}
 		for _, n := range d.nodes {
-			if n.Pod != p.Name || n.Goal != GoalRun || n.Replace || n.Place == nil || n.Lost.IsZero() {
+			if n.Pod != p.Name || n.Goal != GoalRun || n.Replace || n.Place == nil || n.Lost.IsZero() ||
+				n.Fenced || !n.Gone && (!conclusive || d.backsOff(n)) {
 				continue
 			}
 			why, due := d.lossOf(p, n)

@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -194,4 +195,70 @@ func TestDrainedNodeComesBackWithoutFault(t *testing.T) {
 	w.mesos(model.Operate{Request: model.Deactivate{ID: n.Place.Agent, On: true}})
 	w.until(10*time.Minute, "it is back on its volume", w.allReady(2))
 	assert.Equal(t, 1, w.status().Nodes[0].Generation)
+}
+
+// A node whose offers nobody wants is not lost: its agent is healthy, and so is
+// its volume.
+func TestANodeThatBacksOffIsNotLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lostAfter(1, 2*time.Minute), 2, agentResources)
+	w.until(time.Minute, "ready", w.allReady(1))
+	before := w.status().Nodes[0]
+	w.behave = func(w *world, e *fakeExecutor, task mesos.TaskInfo) {
+		w.end(e, task.TaskID.Value, mesos.TASK_FAILED, "bad luck")
+	}
+	w.each(func(e *fakeExecutor) { w.end(e, before.Task, mesos.TASK_FAILED, "boom") })
+	w.pass(2 * time.Hour)
+	n := w.status().Nodes[0]
+	assert.Greater(t, n.Failures, 5)
+	assert.Equal(t, 1, n.Generation)
+	assert.Zero(t, w.removed[volumeOf(before)])
+
+	// Its agent goes: now it is lost, as soon as it is sought.
+	w.behave = nil
+	w.cutAgentOf(n)
+	w.until(30*time.Minute, "replaced", w.allReady(1))
+	assert.Equal(t, 2, w.status().Nodes[0].Generation)
+}
+
+// What was not offered while the scheduler was away does not count.
+func TestASchedulerThatWasAwayReplacesNobody(t *testing.T) {
+	t.Parallel()
+	for name, fenced := range map[string]bool{"idle": false, "fenced": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := lostAfter(1, 10*time.Minute)
+			if fenced {
+				s.Routines = []Routine{fences("node-0")}
+			}
+			w := newWorld(t, s, 2, agentResources)
+			if fenced {
+				w.until(time.Minute, "fenced", func() bool { return w.status().Nodes[0].Phase == Fenced })
+				w.pass(time.Hour)
+			} else {
+				w.until(time.Minute, "ready", w.allReady(1))
+				before := w.status().Nodes[0]
+				w.each(func(e *fakeExecutor) { w.end(e, before.Task, mesos.TASK_FAILED, "boom") })
+				w.until(time.Minute, "failed", func() bool { return w.status().Nodes[0].Failures > 0 })
+			}
+			w.now = w.now.Add(time.Hour)
+			w.crash()
+			w.pass(5 * time.Minute)
+			assert.Equal(t, 1, w.status().Nodes[0].Generation)
+			assert.Empty(t, w.removed)
+		})
+	}
+}
+
+// fences is a routine that lets a node get ready, and then nothing of it run.
+func fences(node string) Routine {
+	return RoutineOf[int, int]{
+		Name: "r", Look: func(context.Context, Deployment, int) (int, error) { return 0, nil },
+		Decide: func(_ time.Time, d Deployment, before int, _ News[int]) (int, []Order) {
+			if before == 0 && d.Phase(node) == Ready {
+				return 1, []Order{Fence{node}}
+			}
+			return before, nil
+		},
+	}.Routine()
 }

@@ -322,8 +322,7 @@ func (p Pod) validate(field string) []error {
 	return errs
 }
 
-// maxNodes bounds a pod: more would be a slip of the hand, which could not be
-// undone, since a pod is not made smaller.
+// maxNodes bounds a pod: more would be a slip of the hand.
 const maxNodes = 1000
 
 func (p *Pod) grace() time.Duration { return cmp.Or(p.Grace, 30*time.Second) }
