@@ -101,6 +101,9 @@ func (d *decision) haunted(n *Node) bool {
 // react takes in what the event says. The error is for the operator whose
 // command it is.
 func (d *decision) react(ev scheduler.Event) error {
+	if len(d.service.Options.Given) == 0 {
+		d.adopt()
+	}
 	switch ev := ev.(type) {
 	case scheduler.Updated:
 		d.updated(ev.Status)
@@ -250,13 +253,13 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		slog.String("state", status.GetState().String()),
 		slog.String("message", status.GetMessage()),
 	}
+	if status.GetState() == mesos.TASK_GONE_BY_OPERATOR {
+		n.Gone = true // whoever asked for the end: the place is no more
+		d.lose(n)
+	}
 	if asked {
 		d.note(n, "stopped", attrs...)
 		return
-	}
-	if status.GetState() == mesos.TASK_GONE_BY_OPERATOR {
-		n.Gone = true
-		d.lose(n)
 	}
 	if blameless(status) {
 		n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(1))

@@ -23,11 +23,14 @@ import (
 // <service>/routine/<routine>, <service>/plan/<plan>,
 // <service>/secret/<secret>, <service>/lease/<term>.
 type ledger struct {
-	prefix   string
-	memo     *memo
-	view     scheduler.View
-	service  *serviceRecord
-	pods     map[string]*podRecord
+	prefix  string
+	memo    *memo
+	view    scheduler.View
+	service *serviceRecord
+	pods    map[string]*podRecord
+	// former are the pods that are no longer declared: what their nodes counted,
+	// in case they are declared again.
+	former   map[string]*podRecord
 	nodes    []*Node // in the order of pods and indexes
 	discards []*discard
 	routine  map[string]*routineRecord // by the routine's name
@@ -110,6 +113,7 @@ func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
 		view:    v,
 		service: &serviceRecord{},
 		pods:    map[string]*podRecord{},
+		former:  map[string]*podRecord{},
 		seen:    map[string][]byte{},
 
 		routine:  map[string]*routineRecord{},
@@ -162,26 +166,41 @@ func (l *ledger) populate(s *Service, nodes map[string]*Node) error {
 	}
 	for _, pod := range sortedKeys(l.pods) {
 		if s.pod(pod) == nil {
-			delete(l.pods, pod)
+			l.dissolve(pod)
 		}
 	}
 	for _, p := range s.Pods {
-		before := l.pods[p.Name]
-		if before == nil || before.Ended {
-			begun := &podRecord{First: p.Count, Count: p.Count}
-			if before != nil {
-				begun.Gone = before.Gone
-			}
-			l.pods[p.Name] = begun
-			for i := range p.Count {
-				l.nodes = append(l.nodes, newNode(p.Name, i, begun.Gone[i]))
-			}
+		if before := l.pods[p.Name]; before == nil || before.Ended {
+			l.begin(&p, before)
 		}
 	}
 	l.nodes = slices.AppendSeq(l.nodes, maps.Values(nodes))
 	l.sort(s)
 	s.makeSecrets(l, l.view)
 	return nil
+}
+
+// begin adds a pod and its first nodes. If it was there before, they count on
+// from where those ended.
+func (l *ledger) begin(p *Pod, before *podRecord) *podRecord {
+	begun := &podRecord{First: p.Count, Count: p.Count}
+	if before != nil {
+		begun.Gone = before.Gone
+	}
+	l.pods[p.Name] = begun
+	delete(l.former, p.Name)
+	for i := range p.Count {
+		l.nodes = append(l.nodes, newNode(p.Name, i, begun.Gone[i]))
+	}
+	return begun
+}
+
+// dissolve ends a pod that is no longer declared, and has no nodes.
+func (l *ledger) dissolve(pod string) {
+	if gone := l.pods[pod].Gone; len(gone) > 0 {
+		l.former[pod] = &podRecord{Ended: true, Gone: gone}
+	}
+	delete(l.pods, pod)
 }
 
 // sort puts the nodes into the order of pods and indexes.
@@ -251,6 +270,9 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	errs := []error{put("service", l.service)}
 	for _, pod := range sortedKeys(l.pods) {
 		errs = append(errs, put("pod/"+pod, l.pods[pod]))
+	}
+	for _, pod := range sortedKeys(l.former) {
+		errs = append(errs, put("pod/"+pod, l.former[pod]))
 	}
 	for _, n := range l.nodes {
 		if l.memo.unchanged(n) {

@@ -88,7 +88,8 @@ func (s *Service) current(v scheduler.View) (*Service, error) {
 }
 
 // adopt takes the options that the program was started with, where they are
-// not those of its last start.
+// not those of its last start. The first of all are taken at once, so that no
+// update comes before them.
 func (d *decision) adopt() {
 	o := &d.service.Options
 	if d.Revise == nil || bytes.Equal(o.Given, d.base.Options) {
@@ -97,7 +98,9 @@ func (d *decision) adopt() {
 	first := len(o.Given) == 0
 	o.Given = d.base.Options
 	if first {
-		o.Target, o.Since = o.Given, d.now
+		if len(o.Target) == 0 {
+			o.Target, o.Since = o.Given, d.now
+		}
 		return
 	}
 	o.Trouble = ""
@@ -140,11 +143,7 @@ func (d *decision) revise(next *Service) {
 		p := &next.Pods[i]
 		record := d.pods[p.Name]
 		if record == nil {
-			record = &podRecord{First: p.Count, Count: p.Count}
-			d.pods[p.Name] = record
-			for index := range p.Count {
-				d.nodes = append(d.nodes, newNode(p.Name, index, past{}))
-			}
+			record = d.begin(p, d.former[p.Name])
 		}
 		if was := old.pod(p.Name); was != nil && was.Count != p.Count && p.Count != record.Count {
 			_ = d.scale(ScalePod{Pod: p.Name, Count: p.Count, Force: true}) // acceptable has asked
@@ -153,7 +152,7 @@ func (d *decision) revise(next *Service) {
 	}
 	for _, p := range old.Pods {
 		if next.pod(p.Name) == nil {
-			delete(d.pods, p.Name)
+			d.dissolve(p.Name)
 		}
 	}
 	d.sort(next)

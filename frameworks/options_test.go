@@ -197,3 +197,52 @@ func TestRollbackByCommand(t *testing.T) {
 	w.until(5*time.Minute, "it is as it was", w.updated(2))
 	assert.Equal(t, 1, w.incarnations()[1])
 }
+
+// withAux makes a service of how many nodes a second pod has; fewer than none:
+// there is no such pod.
+func withAux(options json.RawMessage) (*Service, error) {
+	var aux int
+	if err := json.Unmarshal(options, &aux); err != nil {
+		return nil, err
+	}
+	s := versionedService(1)
+	if aux >= 0 {
+		p := versionedService(aux).Pods[0]
+		p.Name = "aux"
+		s.Pods = append(s.Pods, p)
+	}
+	s.Options, s.Revise = options, withAux
+	return s, nil
+}
+
+// A pod that is declared again takes nothing for its own that an earlier one of
+// its name left, and that is to be destroyed.
+func TestAPodThatIsDeclaredAgainCountsOn(t *testing.T) {
+	t.Parallel()
+	for name, restarted := range map[string]bool{"at once": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := withAux(json.RawMessage("1"))
+			require.NoError(t, err)
+			w := newWorld(t, s, 3, agentResources)
+			w.until(time.Minute, "ready", w.allReady(2))
+			first := w.status().Nodes[1]
+			w.do(Update{Options: json.RawMessage("0")})
+			w.until(time.Minute, "it has left", func() bool { return len(w.status().Nodes) == 1 })
+			w.do(Update{Options: json.RawMessage("-1")})
+			if restarted {
+				w.crash()
+				w.pass(time.Minute)
+			}
+			w.do(Update{Options: json.RawMessage("1")})
+			w.until(5*time.Minute, "ready again", w.allReady(2))
+			again := w.status().Nodes[1]
+			assert.Greater(t, again.Generation, first.Generation)
+			assert.Greater(t, again.Incarnation, first.Incarnation)
+			w.pass(48 * time.Hour)
+			assert.Equal(t, 1, w.made[volumeOf(first)])
+			assert.Zero(t, w.removed[volumeOf(again)])
+			assert.Equal(t, 2, w.status().Ready)
+		})
+	}
+}

@@ -96,20 +96,36 @@ func (d *decision) skipNode(plan string, n *Node) error {
 	return nil
 }
 
-// restartNode does a step again from its beginning.
+// restartNode does a step again from its beginning. A node that serves stops for
+// it as soon as the service can spare it.
 func (d *decision) restartNode(plan string, n *Node) error {
+	if !d.partOf(plan, n) {
+		return fmt.Errorf("%w: it is no step of it now; restart the node", ErrRefused)
+	}
 	n.Excused, n.Skip, n.Failures, n.Retry, n.Waits = false, "", 0, d.now, ""
 	if _, live := d.live(n); live && plan != "leave" && plan != "uninstall" {
-		n.Restart, n.Forced = true, true
+		n.Restart, n.Forced = true, n.Forced || !n.Ready
 	}
 	return nil
 }
 
-// derivedStatus shows the engine's own plans; nodes are those of the status.
-func (d *decision) derivedStatus(nodes []NodeStatus) []PlanStatus {
-	show := map[string]func(NodeStatus) (StepState, bool){
+// derivedSteps show nodes as the steps of the engine's own plans, where they are
+// part of them.
+func (d *decision) derivedSteps() map[string]func(NodeStatus) (StepState, bool) {
+	return map[string]func(NodeStatus) (StepState, bool){
 		"deploy": d.deployStep, "update": d.updateStep, "recovery": d.recoveryStep, "leave": d.leaveStep, "uninstall": d.uninstallStep,
 	}
+}
+
+// partOf says whether a node is a step of one of the engine's own plans.
+func (d *decision) partOf(plan string, n *Node) bool {
+	_, part := d.derivedSteps()[plan](NodeStatus{Node: *n, Phase: d.phase(n)})
+	return part
+}
+
+// derivedStatus shows the engine's own plans; nodes are those of the status.
+func (d *decision) derivedStatus(nodes []NodeStatus) []PlanStatus {
+	show := d.derivedSteps()
 	var out []PlanStatus
 	for _, name := range derivedPlans {
 		p := PlanStatus{Name: name, State: PlanWaiting}

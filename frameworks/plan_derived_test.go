@@ -134,3 +134,30 @@ func TestARestartedStepBeginsAtOnce(t *testing.T) {
 	w.do(RestartStep{Plan: "deploy", Stage: "node", Step: "node-0"})
 	w.until(time.Minute, "ready", w.allReady(1))
 }
+
+func TestARestartedStepAsksWhetherItsNodeCanBeSpared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, versionedService(3), 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	for _, plan := range []string{"update", "recovery", "leave", "uninstall"} {
+		_, err := w.command(RestartStep{Plan: plan, Stage: "node", Step: "node-0"})
+		require.ErrorIs(t, err, ErrRefused, plan)
+		require.ErrorContains(t, err, "it is no step of it now")
+	}
+	for _, node := range []string{"node-0", "node-1", "node-2"} {
+		w.do(RestartStep{Plan: "deploy", Stage: "node", Step: node})
+		w.deliver()
+		assert.GreaterOrEqual(t, w.status().Ready, 2)
+	}
+	w.until(5*time.Minute, "one after the other", func() bool { return assert.GreaterOrEqual(t, w.status().Ready, 2) && w.updatedTo(2) })
+}
+
+// updatedTo says whether all nodes are ready in an incarnation.
+func (w *world) updatedTo(incarnation int) bool {
+	for _, n := range w.status().Nodes {
+		if n.Incarnation != incarnation || !n.Ready {
+			return false
+		}
+	}
+	return true
+}

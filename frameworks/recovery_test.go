@@ -262,3 +262,26 @@ func fences(node string) Routine {
 		},
 	}.Routine()
 }
+
+// The agent of a node that was to stop anyway is declared gone: the place is no
+// more, all the same.
+func TestGoneByOperatorWhileItsEndIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ command, then any }{
+		"restarted": {RestartNode{Node: "node-0", Force: true}, AskStatus{}},
+		"stopped":   {StopNode{Node: "node-0"}, StartNode{Node: "node-0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, versionedService(1), 2, agentResources)
+			w.until(time.Minute, "ready", w.allReady(1))
+			n := w.status().Nodes[0]
+			w.agentOf(n).cut = true
+			w.do(c.command)
+			w.mesos(model.Operate{Request: model.MarkGone{ID: n.Place.Agent}})
+			w.pass(30 * time.Second)
+			w.do(c.then)
+			w.until(5*time.Minute, "ready elsewhere", func() bool { return w.status().Nodes[0].arrivedIn(2) })
+		})
+	}
+}

@@ -269,3 +269,38 @@ func TestServicesCompete(t *testing.T) {
 		})
 	}
 }
+
+// The options that a service was added with are not taken for new ones when the
+// scheduler subscribes.
+func TestAnUpdateOfAnAddedServiceStays(t *testing.T) {
+	t.Parallel()
+	several := &Services{
+		Declared: []*Service{named("alpha", 1)},
+		New: func(name string, options json.RawMessage) (*Service, error) {
+			s, err := database(options)
+			if err == nil {
+				s.Name, s.Revise = name, nil
+			}
+			return s, err
+		},
+	}
+	w := newWorldOf(t, several, 4, agentResources)
+	first := optionsOf(t, settings{Nodes: 1, Version: "1", Disk: 1000, Role: "gamma"})
+	next := optionsOf(t, settings{Nodes: 1, Version: "2", Disk: 1000, Role: "gamma"})
+	_, err := w.send(AddService{"gamma", first})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "ready", w.readyAre(1, 1))
+	_, err = w.send(ToService{"gamma", Update{Options: next}})
+	require.NoError(t, err)
+	w.pass(5 * time.Minute)
+	options := func() *OptionsStatus {
+		value, err := w.send(ToService{"gamma", AskStatus{}})
+		require.NoError(t, err)
+		return value.(Status).Options
+	}
+	assert.JSONEq(t, string(next), string(options().Good))
+	w.crash()
+	w.pass(5 * time.Minute)
+	assert.JSONEq(t, string(next), string(options().Target))
+	assert.Empty(t, options().Trouble)
+}

@@ -171,7 +171,7 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 		stops := live && !task.Killing && wish != "" && !d.maystop(n)
 		away := task.Status.GetState() == mesos.TASK_UNREACHABLE
 		switch {
-		case stops && !n.Ready && (wish != "update" || !n.Out.IsZero()):
+		case stops && !n.Ready && d.locked(n) == "" && (wish != "update" || !n.Out.IsZero()):
 			n.Spared = true
 			out = append(out, n)
 		case n.Goal == GoalRun && (!n.Out.IsZero() || n.Spared && live):
