@@ -285,3 +285,41 @@ func TestGoneByOperatorWhileItsEndIsAskedFor(t *testing.T) {
 		})
 	}
 }
+
+// Only the time counts for which a place was sought without a break: neither
+// that of a scheduler that was away, nor that of a node that was to be stopped.
+func TestTheTimeOfALostNodeBeginsAnew(t *testing.T) {
+	t.Parallel()
+	for name, unsought := range map[string]func(*world){
+		"stopped": func(w *world) {
+			w.do(StopNode{Node: "node-0"})
+			w.pass(2 * time.Hour)
+			w.do(StartNode{Node: "node-0"})
+		},
+		"scheduler away": func(w *world) {
+			w.mesos(model.StreamClosed{Stream: w.stream})
+			w.now = w.now.Add(2 * time.Hour)
+			var err error
+			w.machine, err = scheduler.NewMachine(w.handler, []byte(w.seed), w.records())
+			require.NoError(t, err)
+			w.subscribe() // the first that it hears of
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, lostAfter(1, time.Hour), 2, agentResources)
+			w.until(time.Minute, "ready", w.allReady(1))
+			w.do(StopNode{Node: "node-0"})
+			w.until(time.Minute, "stopped", func() bool { return w.status().Nodes[0].Phase == Stopped })
+			w.cutAgentOf(w.status().Nodes[0])
+			w.pass(time.Hour) // the master knows it
+			w.do(StartNode{Node: "node-0"})
+			w.pass(30 * time.Minute)
+			require.False(t, w.status().Nodes[0].Lost.IsZero())
+			unsought(w)
+			w.pass(50 * time.Minute)
+			assert.Equal(t, 1, w.status().Nodes[0].Generation)
+			w.until(30*time.Minute, "replaced", w.allReady(1))
+		})
+	}
+}
