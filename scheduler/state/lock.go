@@ -22,10 +22,20 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("state directory %s is taken by %s; stop it first, or give this scheduler a directory of its own", e.Dir, e.Holder)
 }
 
-// lock takes the directory for this process until the returned file is closed
-// or the process is gone. The kernel holds the lock; the content of the file
-// only tells people who has it.
-func lock(root *os.Root) (*os.File, error) {
+// heldLock is a lock that this process has.
+type heldLock struct{ file *os.File }
+
+// Close gives the lock up, also for the copies of the file that a child process
+// has between fork and exec: to close the file alone would leave it taken until
+// then.
+func (l heldLock) Close() error {
+	return errors.Join(unlock(l.file), l.file.Close())
+}
+
+// lock takes the directory for this process until what it returns is closed or
+// the process is gone. The kernel holds the lock; the content of the file only
+// tells people who has it.
+func lock(root *os.Root) (io.Closer, error) {
 	f, err := root.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", root.Name(), err)
@@ -40,7 +50,7 @@ func lock(root *os.Root) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return heldLock{f}, nil
 }
 
 func sign(f *os.File) error {
