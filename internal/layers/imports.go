@@ -21,7 +21,7 @@ var layers = []layer{
 	{"executor", nil},
 	{"scheduler/state", nil},
 	{"scheduler", []string{"scheduler/state", "offers", "constraints"}},
-	{"scheduler/mesostest", []string{"scheduler", "scheduler/state", "offers", "constraints"}},
+	{"scheduler/mesostest", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks/cli", []string{"frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks/*", []string{"frameworks/cli", "frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},

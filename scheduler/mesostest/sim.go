@@ -34,6 +34,8 @@ type SimConfig struct {
 	// scheduler and every start and end of a task. All of them are pure
 	// functions of the world.
 	Rules []Rule
+	// Model makes a part of the world that is the test's own; nil: there is none.
+	Model func(w *World) SimModel
 
 	thorough bool // the master's books are checked after every step
 
@@ -48,7 +50,21 @@ type Rule struct {
 	Check func(w *World) error
 }
 
-// SimFramework is one framework of a simulation.
+// SimModel is a part of the world that a test adds: what servers do, and what
+// they have on their disks, so that jobs find it there, and rules can speak of
+// it. Each simulation makes one of its own; who needs it asks [World.Model].
+type SimModel interface {
+	// Started is called when the server of a task has started, and Stopped when
+	// it has ended, in whatever way.
+	Started(w *World, task SimTask)
+	Stopped(w *World, task SimTask)
+}
+
+// SimFramework is one framework of a simulation. Where the data of its tasks is
+// an executor.Task, and they have an executor of their own, they behave as under
+// package executor: the server starts when its secrets have come and its lease
+// is granted, does not outlive its lease, and is killed where it does not stop
+// within its grace.
 type SimFramework struct {
 	// Name in transcripts; as that of the FrameworkInfo unless given.
 	Name    string
@@ -69,6 +85,12 @@ type SimFramework struct {
 	// unreachable or gone before the other was launched. Empty or nil: tasks
 	// may run side by side.
 	Node func(task mesos.TaskInfo) string
+	// Lapse is the executor.Lease.End of a task: it reports whether the server
+	// was made harmless and stays. Nil, or false: it is killed.
+	Lapse func(w *World, task SimTask) bool
+	// Hear is what the executor of a task answers to a message of the scheduler,
+	// for those that package executor does not answer by itself. Nil: nothing.
+	Hear func(w *World, task SimTask, data []byte) [][]byte
 	// Work is what jobs find out, in place of scheduler.Worker. It is called
 	// when the job ends. Nil: every job succeeds, with no result.
 	Work func(w *World, job scheduler.Job) ([]byte, error)

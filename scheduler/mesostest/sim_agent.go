@@ -280,6 +280,9 @@ func (w *World) stopAgent(a *simAgent, alive bool) {
 	for _, e := range a.list() {
 		e.stream = ""
 		if !alive {
+			for _, t := range e.tasks {
+				w.rules.stopped(w, t)
+			}
 			e.end()
 		}
 	}

@@ -41,9 +41,12 @@ type simTask struct {
 	node     string // "": of no node
 	plan     TaskPlan
 	state    mesos.TaskState
-	runs     bool // its server runs
-	hangs    bool // it hears nothing
-	ending   bool
+	own      *supervision // nil: package executor has no part in it
+	runs     bool         // its server runs
+	hangs    bool         // the server hears nothing
+	deaf     bool         // and neither does its executor, if it is none of Mesos's own
+	ending   bool         // it is told to end, or has ended
+	ended    bool
 	excused  bool // another of its node was launched when Mesos had given it up
 }
 
@@ -116,6 +119,8 @@ func (w *World) heard(e *simExecutor, ev *executor.Event) {
 		}
 	case executor.Event_ACKNOWLEDGED:
 		e.acknowledged(ev.Acknowledged)
+	case executor.Event_MESSAGE:
+		w.told(e, ev.Message.Data)
 	case executor.Event_SHUTDOWN:
 		w.after(20*time.Millisecond, func() { w.exit(e, 0) })
 	}
@@ -164,7 +169,9 @@ func (w *World) begin(e *simExecutor, info mesos.TaskInfo) {
 		}
 	}
 	w.update(t, mesos.TASK_STARTING, "")
-	w.after(t.plan.Start+time.Millisecond, func() { w.runs(t) })
+	if !w.supervise(t) {
+		w.after(t.plan.Start+time.Millisecond, func() { w.runs(t) })
+	}
 }
 
 func (w *World) runs(t *simTask) {
@@ -194,48 +201,49 @@ func (w *World) runs(t *simTask) {
 	}
 }
 
-// killed ends a task that was told to, unless it hears nothing. Mesos's own
-// executor kills what does not end in time.
+// killed ends a task that was told to, unless its executor hears nothing. One
+// that does kills what does not end in time.
 func (w *World) killed(t *simTask, policy *mesos.KillPolicy) {
-	if t.ending {
-		return
-	}
-	if t.hangs {
-		if t.info.Executor == nil {
-			grace := 3 * time.Second
-			if g := policy.GetGracePeriod(); g != nil {
-				grace = time.Duration(g.Nanoseconds)
-			}
-			t.hangs = false
-			w.endsAfter(t, mesos.TASK_KILLED, "killed after its grace period", grace)
+	grace := t.graceOf(policy)
+	fenced := t.own != nil && grace < atOnce
+	switch {
+	case t.deaf:
+	case fenced:
+		w.ended(t, mesos.TASK_KILLED, "killed at once")
+	case t.ending:
+	case t.hangs:
+		t.hangs = false
+		w.endsAfter(t, mesos.TASK_KILLED, "killed after its grace period", grace)
+	default:
+		if t.plan.Stop > 0 {
+			w.update(t, mesos.TASK_KILLING, "")
 		}
-		return
+		w.endsAfter(t, mesos.TASK_KILLED, "", t.plan.Stop)
 	}
-	if t.plan.Stop > 0 {
-		w.update(t, mesos.TASK_KILLING, "")
-	}
-	w.endsAfter(t, mesos.TASK_KILLED, "", t.plan.Stop)
 }
 
 func (w *World) ends(t *simTask, s mesos.TaskState, message string) { w.endsAfter(t, s, message, 0) }
 
-// endsAfter ends a task after some time, and its executor with it if it has one of
-// its own.
+// endsAfter ends a task after some time.
 func (w *World) endsAfter(t *simTask, s mesos.TaskState, message string, after time.Duration) {
 	if t.ending || t.executor.over {
 		return
 	}
 	t.ending = true
-	w.after(after, func() {
-		if t.executor.over {
-			return
-		}
-		w.rules.stopped(w, t)
-		w.update(t, s, message)
-		if t.executor.single || !slices.ContainsFunc(t.executor.tasks, func(t *simTask) bool { return !t.ending }) {
-			w.after(time.Second, func() { w.exit(t.executor, 0) })
-		}
-	})
+	w.after(after, func() { w.ended(t, s, message) })
+}
+
+// ended is the end of a task, and of its executor if it has one of its own.
+func (w *World) ended(t *simTask, s mesos.TaskState, message string) {
+	if t.ended || t.executor.over {
+		return
+	}
+	t.ending, t.ended = true, true
+	w.rules.stopped(w, t)
+	w.update(t, s, message)
+	if t.executor.single || !slices.ContainsFunc(t.executor.tasks, func(t *simTask) bool { return !t.ending }) {
+		w.after(time.Second, func() { w.exit(t.executor, 0) })
+	}
 }
 
 func (w *World) update(t *simTask, s mesos.TaskState, message string) {

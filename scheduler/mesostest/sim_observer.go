@@ -65,6 +65,15 @@ type SimTask struct {
 	// Stray says that Mesos had given it up when another of its node was
 	// launched.
 	Stray bool
+	// Cut says that its machine is cut off from all others.
+	Cut bool
+	// Hangs says that its server does nothing any more, and answers nobody.
+	Hangs bool
+}
+
+func (t *simTask) shown() SimTask {
+	a := t.executor.agent
+	return SimTask{t.executor.owner.Name, t.node, t.info, a.cfg, a.reachable(), t.excused, a.cut, t.hangs}
 }
 
 // Running are the tasks of all frameworks that run, in the order of agents. The
@@ -78,7 +87,7 @@ func (w *World) Running() []SimTask {
 		for _, e := range a.list() {
 			for _, t := range e.tasks {
 				if t.runs && e.owner != nil {
-					w.running = append(w.running, SimTask{e.owner.Name, t.node, t.info, a.cfg, a.reachable(), t.excused})
+					w.running = append(w.running, t.shown())
 				}
 			}
 		}

@@ -321,6 +321,9 @@ func (r *ruleBook) running(w *World, t *simTask) {
 	if f == nil {
 		return
 	}
+	if w.model != nil {
+		w.model.Started(w, t.shown())
+	}
 	if t.node != "" {
 		others := f.facts.runs[t.node]
 		for _, other := range others {
@@ -339,6 +342,9 @@ func (r *ruleBook) stopped(w *World, t *simTask) {
 	if t.runs {
 		t.runs = false
 		w.changes++
+		if w.model != nil && t.executor.owner != nil {
+			w.model.Stopped(w, t.shown())
+		}
 		w.checkRules()
 	}
 }

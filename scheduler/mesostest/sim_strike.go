@@ -286,11 +286,13 @@ func (w *World) taskFault(k FaultKind, pick int) bool {
 		return false
 	}
 	t := running[pick%len(running)]
+	pick /= len(running)
 	switch k {
 	case TaskDies:
 		w.ends(t, mesos.TASK_FAILED, "exit status 1")
 	case TaskHangs:
-		t.hangs = true
+		t.hangs, t.deaf = true, t.info.Executor != nil && (t.own == nil || pick%2 == 1)
+		w.changes++
 	case ExecutorDies:
 		w.exit(t.executor, 9)
 	}

@@ -29,6 +29,7 @@ type World struct {
 	links      map[string]*simAgent // by connection
 	frameworks []*simFramework
 	rival      *simRival
+	model      SimModel
 	wiped      []string // ids of agents that were, which nobody has called gone
 
 	armed   armed
@@ -97,6 +98,9 @@ func (s *Sim) world(script Script) (*World, error) {
 		w.frameworks = append(w.frameworks, w.newFramework(i, f))
 	}
 	w.rival = &simRival{w: w}
+	if s.cfg.Model != nil {
+		w.model = s.cfg.Model(w)
+	}
 	return w, nil
 }
 
