@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"crypto/sha1"
 	"errors"
 	"fmt"
@@ -216,11 +217,15 @@ func Hash(password string) string {
 }
 
 // Service is the cluster as the engine runs it.
-func (c Cluster) Service() *frameworks.Service {
+func (c Cluster) Service() *frameworks.Service { return c.service(func(*set) {}) }
+
+// service is the cluster with changes that a test makes.
+func (c Cluster) service(change func(*set)) *frameworks.Service {
 	invalid := c.Validate()
 	c = c.withDefaults()
 	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
 	s := set{Cluster: c, flavor: flavors[c.Flavor]}
+	change(&s)
 	return &frameworks.Service{
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
 		Invalid:  errors.Join(invalid, err),
@@ -249,4 +254,7 @@ func (c Cluster) Service() *frameworks.Service {
 type set struct {
 	Cluster
 	flavor flavor
+	// What tests put in the place of dial and of elect; nil: these.
+	dial  func(ctx context.Context, address, password string) (*session, error)
+	elect func([]candidate) (string, error)
 }

@@ -348,6 +348,9 @@ func (c *decision) elect(heard view) (string, error) {
 	if c.Primary != "" && !c.Settled && !there[c.Former] {
 		return "", fmt.Errorf("no replica is known to have caught up with %s after its promotion, so it has to be there; nobody else is promoted", c.Primary)
 	}
+	if c.set.elect != nil {
+		return c.set.elect(candidates)
+	}
 	return elect(candidates)
 }
 

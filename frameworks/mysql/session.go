@@ -63,7 +63,11 @@ func (silent) Print(...any) {}
 func (s set) reach(ctx context.Context, d frameworks.Deployment, n frameworks.Node) (*session, member, error) {
 	short, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	session, err := dial(short, n.Address(port), d.Secret(operatorSecret))
+	connect := dial
+	if s.dial != nil {
+		connect = s.dial
+	}
+	session, err := connect(short, n.Address(port), d.Secret(operatorSecret))
 	if err != nil {
 		return nil, member{}, fmt.Errorf("%s: %w", n.Name, err)
 	}
