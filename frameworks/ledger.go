@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
-
 	"github.com/mesokit/mesokit/scheduler"
 )
 
@@ -79,6 +77,8 @@ type serviceRecord struct {
 	Paused []string `json:"paused,omitempty"`
 	// Windows are when agents of the service will not be available, by agent.
 	Windows map[string]window `json:"windows,omitempty"`
+	// Swept is when it was last looked for what is reserved and nobody's.
+	Swept time.Time `json:"swept,omitzero"`
 }
 
 // past is how far a node had counted when it left.
@@ -86,18 +86,6 @@ type past struct {
 	Generation  int `json:"generation"`
 	Incarnation int `json:"incarnation"`
 }
-
-// discard is a place that is no longer wanted: by the operator's wish, or
-// because its reservation did not come about and nothing ever ran there. Its volumes are destroyed and its reservations given back whenever they are
-// offered; it is forgotten a day after that was last done.
-type discard struct {
-	ID    string    `json:"id"` // resource id
-	Agent string    `json:"agent"`
-	Sent  time.Time `json:"sent,omitzero"`
-	Times int       `json:"times,omitempty"` // sent
-}
-
-const discardKept = 24 * time.Hour
 
 type versioned struct {
 	Version int             `json:"version"`
@@ -312,21 +300,6 @@ func (l *ledger) node(name string) *Node {
 	for _, n := range l.nodes {
 		if n.Name == name {
 			return n
-		}
-	}
-	return nil
-}
-
-// discarded says whether resources with these labels are to be given back.
-func (l *ledger) discarded(labels []mesos.Label) *discard {
-	for _, label := range labels {
-		if label.Key != labelResource || label.Value == nil {
-			continue
-		}
-		for _, d := range l.discards {
-			if d.ID == *label.Value {
-				return d
-			}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net"
 	"strconv"
@@ -246,8 +247,12 @@ func (s *Service) owner(taskID string) (node string, incarnation int, ok bool) {
 // that lost its store, or a second one of the same name, never takes what
 // another reserved for its own, nor gives it back.
 func (d *decision) resourceID(n *Node) string {
-	deployment := d.view.Random(d.Name + "/place")
-	return fmt.Sprintf("%s.%s.%d-%x", d.Name, n.Name, n.Generation, deployment[:4])
+	return fmt.Sprintf("%s.%s.%d-%s", d.Name, n.Name, n.Generation, d.deploymentMark())
+}
+
+func (d *decision) deploymentMark() string {
+	mark := d.view.Random(d.Name + "/place")
+	return hex.EncodeToString(mark[:4])
 }
 
 // The labels of every reservation.

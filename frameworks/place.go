@@ -1,7 +1,6 @@
 package frameworks
 
 import (
-	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -23,16 +22,12 @@ const (
 	// refuseTime is how long an offer that fits no node is refused. A change
 	// of what is wanted revives before.
 	refuseTime = 30 * time.Second
-	// releaseTime is how long offers are still looked at for a place that was
-	// given back, in case that did not reach its agent.
-	releaseTime = time.Minute
 )
 
 // place uses the offers: it gives back what is discarded, launches what has
 // its place, and finds places. Each agent's offers serve one of the three; the
 // rest of them comes back at once.
 func (d *decision) place() {
-	d.forgetDiscards()
 	used := map[string]bool{}
 	free := func(yield func(*mesos.Offer) bool) {
 		for o := range d.view.Offers() {
@@ -55,37 +50,6 @@ func (d *decision) place() {
 func (d *decision) accept(a offers.Accept, used map[string]bool) {
 	used[a.Agent] = true
 	d.do(scheduler.Accept{Offers: a.Offers, Operations: a.Operations})
-}
-
-// release gives back what was discarded, and nothing else: what only looks
-// like ours may hold data that somebody wants.
-func (d *decision) release(free iter.Seq[*mesos.Offer], used map[string]bool) {
-	ours := func(labels []mesos.Label) bool {
-		gone := d.discarded(labels)
-		return gone != nil && !d.within(settleTime, gone.Sent)
-	}
-	for _, h := range offers.Owned(free, ours) {
-		for _, r := range h.Resources {
-			for _, reservation := range r.Reservations {
-				if gone := d.discarded(reservation.GetLabels().GetLabels()); gone != nil && gone.Sent != d.now {
-					gone.Sent = d.now
-					gone.Times++
-				}
-			}
-		}
-		d.accept(offers.Accept{Agent: h.Agent, Offers: h.Offers, Operations: offers.Release(h.Resources)}, used)
-		d.do(scheduler.Note{Text: "released", Attrs: []slog.Attr{slog.String("agent", h.Hostname)}})
-	}
-}
-
-func (d *decision) forgetDiscards() {
-	kept := d.discards[:0]
-	for _, gone := range d.discards {
-		if gone.Sent.IsZero() || d.now.Sub(gone.Sent) < discardKept { // also where the clock was set back
-			kept = append(kept, gone)
-		}
-	}
-	d.discards = kept
 }
 
 // idle are the nodes that are to run, and do not. One that leaves runs until it
@@ -146,16 +110,6 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 		}
 	}
 	return claims
-}
-
-// giveUp leaves a node without a place; whatever is reserved there goes back.
-func (d *decision) giveUp(n *Node) {
-	if n.Place != nil {
-		d.discards = append(d.discards, &discard{ID: d.resourceID(n), Agent: n.Place.Agent})
-	}
-	n.found()
-	n.Place = nil
-	n.Generation++
 }
 
 // launch starts the nodes whose resources are at hand and whose time has come.
@@ -430,19 +384,6 @@ func (d *decision) want() {
 		}
 		wants = append(wants, want)
 	}
-	for _, gone := range d.discards {
-		if gone.Sent.IsZero() || d.within(releaseTime, gone.Sent) {
-			want := "release " + gone.ID
-			// What was offered while it was on its way was refused. If it got lost,
-			// that is wanted again; who refuses it several times means it.
-			if due := gone.Sent.Add(settleTime); d.now.Before(due) {
-				d.wakeAt(due)
-			} else if gone.Times > 0 && gone.Times < 4 {
-				want += fmt.Sprint(" again ", gone.Times)
-			}
-			wants = append(wants, want)
-			d.wakeAt(gone.Sent.Add(releaseTime))
-		}
-	}
+	wants = append(wants, d.toRelease()...)
 	d.do(scheduler.Want{Role: d.role(), Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})
 }

@@ -308,14 +308,15 @@ func (m *Master) adoptTask(f *framework, a *agent, reported Task) *task {
 	if err != nil {
 		rs = nil
 	}
-	t := m.addTask(f, a, reported.Info, rs, roleOf(rs, f))
-	t.state = reported.State
+	held := rs
+	if terminal(reported.State) {
+		held = nil // its resources may be another's by now
+	}
+	t := m.addTask(f, a, reported.Info, held, roleOf(rs, f))
+	t.resources, t.state = rs, reported.State
 	t.sent = reported.Unacknowledged
 	if reported.Status != nil {
 		t.statuses = []mesos.TaskStatus{*reported.Status}
-	}
-	if terminal(t.state) {
-		m.release(t)
 	}
 	return t
 }

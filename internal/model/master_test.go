@@ -253,6 +253,39 @@ func TestMasterRestartKeepsTasks(t *testing.T) {
 	want(t, "id of agents", w.agents[0].agent.ID(), "M0-S0")
 }
 
+// A task that has ended, and that nobody has acknowledged yet, takes nothing
+// from the one that came after it in the same place.
+func TestMasterRestartBooksWhatHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	c := w.subscribe("*")
+	port := mesos.Resource{Name: "ports", Type: mesos.RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: 31000, End: 31000}}}}
+	for _, id := range []string{"t2", "t1"} { // the one that runs is told of first
+		w.sleep(2 * time.Second)
+		o := c.offers()[0]
+		task := commandTask(id, o.AgentID.Value, 1, 128)
+		task.Resources = append(task.Resources, port)
+		c.accept(o, 0, launchOp(task))
+		w.settle()
+		if id == "t2" {
+			c.updates(true)
+			w.settle()
+			c.call(&scheduler.Call{Type: scheduler.Call_KILL, Kill: &scheduler.Call_Kill{TaskID: mesos.TaskID{Value: id}}})
+			w.settle()
+		}
+	}
+	w.restartMaster()
+	w.agents[0].connect()
+	w.settle()
+	c.connect()
+	if err := w.master.Check(); err != nil {
+		t.Error(err)
+	}
+	w.sleep(2 * time.Second)
+	rest, _ := NewResources(c.offers()[0].Resources)
+	want(t, "the rest", strings.Contains(rest.String(), "[31001-31099]"), true)
+}
+
 func (w *world) restartMaster() {
 	w.restarts++
 	w.cfg.Info.ID = fmt.Sprintf("M%d", w.restarts)

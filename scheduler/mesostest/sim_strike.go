@@ -214,9 +214,9 @@ func (w *World) operate(a *simAgent, requests []model.OperatorRequest, pause tim
 		w.say("operator: %T of %s: %d %s", requests[0], a.cfg.Hostname, r.Status, r.Text)
 	}
 	// The leader may die of the request; the next may not know the agent yet, or
-	// it is not empty.
+	// it is not empty. It may also know nothing of what is to be undone.
 	d, ok := requests[0].(model.Deactivate)
-	early := r.Status != 200 && ok && d.On && d.ID == a.model.ID()
+	early := r.Status != 200 && ok && d.On && d.ID == a.model.ID() && w.master != nil && w.master.Registry().Deactivated[d.ID]
 	if r.Status == 503 || r.Status == 0 || early {
 		w.after(5*time.Second, func() { w.operate(a, requests, pause, then) })
 		return
