@@ -1,0 +1,263 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// ring asks the nodes of a ring.
+type ring struct {
+	reach func(d frameworks.Deployment, n frameworks.Node) server
+}
+
+// look asks nodes how they are, all at once. The first error in the order of
+// the nodes is who does not answer; there may be views nevertheless.
+func (r ring) look(ctx context.Context, d frameworks.Deployment, nodes []frameworks.Node) (views, error) {
+	seen, failed := make([]view, len(nodes)), make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() { seen[i], failed[i] = r.reach(d, n).look(ctx) })
+	}
+	all.Wait()
+	out := views{}
+	var first error
+	for i, n := range nodes {
+		if failed[i] == nil {
+			out[n.Name] = seen[i]
+		} else if first == nil {
+			first = fmt.Errorf("%s does not answer: %w", n.Name, failed[i])
+		}
+	}
+	return out, first
+}
+
+// others are nodes without some of them.
+func others(nodes []frameworks.Node, without ...frameworks.Node) []frameworks.Node {
+	var out []frameworks.Node
+	for _, n := range nodes {
+		if !named(without, n.Name) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func named(nodes []frameworks.Node, name string) bool {
+	return slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return n.Name == name })
+}
+
+// ready lets a node pass that serves, and that those who serve count on, as it
+// counts on them. One that has passed does not fail because a peer does.
+func (r ring) ready(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	mine, err := r.reach(d, n).look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := mine.serves(); err != nil && !(n.Goal == frameworks.GoalLeave && n.Ready) {
+		return err
+	}
+	if n.Ready {
+		return nil
+	}
+	var serving []frameworks.Node
+	for _, m := range others(members(d), n) {
+		if m.Ready && m.Goal != frameworks.GoalLeave {
+			serving = append(serving, m)
+		}
+	}
+	all, err := r.look(ctx, d, serving)
+	if err != nil {
+		return err
+	}
+	for _, m := range serving {
+		if err := all[m.Name].knows(mine.self()); err != nil {
+			return fmt.Errorf("%s %w", m.Name, err)
+		}
+		if err := mine.knows(all[m.Name].self()); err != nil {
+			return err
+		}
+	}
+	// Rarely, and only where ring_delay_ms was set too low, a node joins before it
+	// has heard of its peers, and takes over nothing from them.
+	if !member(n) && len(serving) > 0 && mine.Received == 0 {
+		return errors.New("joined without any data: have it stream what it owns (nodetool rebuild), or remove it and add another")
+	}
+	all[n.Name] = mine
+	return all.oneSchema()
+}
+
+// join lets a node join, or take the place of its former self, when every member
+// serves, all agree about the ring, and nobody else is on the way: Cassandra
+// would give it ranges that another is about to take.
+func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	there := others(members(d), n)
+	if len(there) == 0 {
+		return nil // it founds the ring
+	}
+	all, err := r.look(ctx, d, there)
+	if err != nil {
+		return err
+	}
+	itself := n.Address(storagePort) // as an attempt that failed left it
+	if err := all.agree(itself); err != nil {
+		return err
+	}
+	if n.Former == "" {
+		if strangers := all.strangers(); len(strangers) > 0 {
+			return fmt.Errorf("%s has tokens of the ring, and is no node of this service: remove it (nodetool removenode)", strings.Join(strangers, ", "))
+		}
+		return nil
+	}
+	former := endpoint(n.Former, n.Place.Ports[storagePort])
+	for name, v := range all {
+		switch {
+		case !slices.Contains(v.Owners, former) && !slices.Contains(v.Owners, itself):
+			return fmt.Errorf("%s does not know %s any more, whose part %s is to take: remove %[3]s and add another", name, former, n.Name)
+		case former != itself && slices.Contains(v.Live, former):
+			return fmt.Errorf("%s still sees %s alive, whose part %s is to take", name, former, n.Name)
+		}
+	}
+	return nil
+}
+
+// spare asks whether the ring can do without nodes at once: the others agree
+// about the ring, and have a quorum of the replicas of each part of each keyspace.
+func (r ring) spare(ctx context.Context, d frameworks.Deployment, nodes []frameworks.Node) error {
+	rest := others(members(d), nodes...)
+	if len(rest) == 0 {
+		if slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return n.Replace }) {
+			return errors.New("nobody else has its data")
+		}
+		return nil
+	}
+	all, err := r.look(ctx, d, rest)
+	if err != nil {
+		return err
+	}
+	var emptied []string
+	for _, n := range nodes {
+		if n.Replace {
+			emptied = append(emptied, endpoint(n.Place.Address, n.Place.Ports[storagePort]))
+		}
+	}
+	if err := all.agree(); err != nil {
+		return err
+	}
+	replicas, err := r.reach(d, rest[0]).replicas(ctx)
+	if err != nil {
+		return fmt.Errorf("ask %s for the replicas: %w", rest[0].Name, err)
+	}
+	var up []string
+	for _, v := range all {
+		up = append(up, v.self())
+	}
+	return unspared(replicas, up, emptied, len(nodes) == 1)
+}
+
+// leave has a node hand over its ranges and leave the ring, when nobody else is
+// on the way. A node that was lost with its agent is taken out by its peers.
+func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	rest := others(members(d), n)
+	self := r.reach(d, n)
+	mine, failed := self.look(ctx)
+	switch {
+	case failed != nil && (n.Gone || !n.Lost.IsZero()):
+		return r.removeLost(ctx, d, n, rest)
+	case failed != nil:
+		return fmt.Errorf("it has to run to hand over what it holds: %w", failed)
+	case mine.Mode == decommissioned:
+		return nil
+	case mine.Mode == leaving:
+		return errors.New("it streams its data to the others")
+	case mine.Mode != normal && mine.Mode != failedToLeave:
+		return fmt.Errorf("it is %s", mine.Mode)
+	case len(rest) == 0:
+		return nil // it is the last, and somebody has forced it
+	}
+	all, err := r.look(ctx, d, rest)
+	if err != nil {
+		return err
+	}
+	// An attempt that failed leaves it leaving for its peers.
+	if err := all.agree(mine.self()); err != nil {
+		return err
+	}
+	// Fewer than Cassandra itself allows can only be meant to be forced.
+	if err := self.decommission(ctx, len(rest) < leastNodes); err != nil {
+		return fmt.Errorf("decommission: %w", err)
+	}
+	return errors.New("it begins to hand over its data")
+}
+
+// removeLost takes a node out of the ring that cannot do so itself.
+func (r ring) removeLost(ctx context.Context, d frameworks.Deployment, n frameworks.Node, rest []frameworks.Node) error {
+	if len(rest) == 0 {
+		return nil
+	}
+	all, err := r.look(ctx, d, rest)
+	if err != nil {
+		return err
+	}
+	lost := endpoint(n.Place.Address, n.Place.Ports[storagePort])
+	if err := all.agree(lost); err != nil {
+		return err
+	}
+	v := all[rest[0].Name]
+	switch id := v.HostIDs[lost]; {
+	case !slices.Contains(v.Owners, lost):
+		return nil // it is out
+	case slices.Contains(v.Live, lost):
+		return fmt.Errorf("%s sees it alive, although its agent is lost", rest[0].Name)
+	default:
+		if err := r.reach(d, rest[0]).remove(ctx, id); err != nil {
+			return fmt.Errorf("have %s take it out of the ring: %w", rest[0].Name, err)
+		}
+	}
+	return errors.New("its peers take over its ranges")
+}
+
+// replaceable refuses to empty a second volume: while another node does not
+// serve, this one may have the only copy of what was acknowledged.
+func replaceable(d frameworks.Deployment, n frameworks.Node) error {
+	if !member(n) {
+		return nil
+	}
+	rest := 0
+	for _, peer := range d.Pod(pod) {
+		if peer.Name == n.Name {
+			continue
+		}
+		rest++
+		if !peer.Ready || peer.Replace {
+			return fmt.Errorf("%s is not ready, and what both of them hold could be lost", peer.Name)
+		}
+	}
+	if rest == 0 {
+		return errors.New("nobody else has its data")
+	}
+	return nil
+}
+
+// leastNodes is how many Cassandra's own keyspace system_distributed wants, which
+// has three replicas in every ring.
+const leastNodes = 3
+
+// removable refuses to let nodes leave where Cassandra would.
+func removable(d frameworks.Deployment, nodes []frameworks.Node) error {
+	remain := 0
+	for _, n := range d.Pod(pod) {
+		if n.Goal != frameworks.GoalLeave && !named(nodes, n.Name) {
+			remain++
+		}
+	}
+	if remain < leastNodes {
+		return fmt.Errorf("%d nodes would remain, and Cassandra's own keyspaces have %d replicas", remain, leastNodes)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/internal/jvm"
+)
+
+// The functions that the executor runs on the agent.
+const (
+	prepareStep = "cassandra-prepare"
+	refuseStep  = "cassandra-refuse-clients"
+	drainStep   = "cassandra-drain"
+)
+
+// markFile says whose volume it is.
+const markFile = volume + "/mesokit-node"
+
+// Steps are the functions that this framework's executor needs; give them to
+// executor.Main.
+func Steps() map[string]executor.StepFunc {
+	return map[string]executor.StepFunc{
+		prepareStep: prepare,
+		refuseStep: func(ctx context.Context, s executor.Sandbox) error {
+			return local(s).exec(ctx, "stopNativeTransport(boolean)", true)
+		},
+		drainStep: func(ctx context.Context, s executor.Sandbox) error { return local(s).exec(ctx, "drain()") },
+	}
+}
+
+// prepare sees that the volume is the node's own before Cassandra does. Cassandra
+// would start on any, and does so with harm: as a ring of its own on an emptied
+// one whose peers are down, beside the true owner on one of another node.
+func prepare(_ context.Context, s executor.Sandbox) error {
+	env := environment(s)
+	if err := jvm.CheckClasspath(s.Dir, env[envClasspath]); err != nil {
+		return fmt.Errorf("find the jars of Distribution.Classpath (--cassandra): %w", err)
+	}
+	if err := jvm.CheckClasspath(s.Dir, env[envJolokia]); err != nil {
+		return fmt.Errorf("find the jar of Distribution.Jolokia (--jolokia): %w", err)
+	}
+	found, err := inspect(s.Dir, env[envRing]+" "+env["NODE"], env[envMember] == "true")
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{temporaryDir, dataDir} {
+		if err := os.MkdirAll(filepath.Join(s.Dir, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	s.Report(found)
+	password, err := os.ReadFile(filepath.Join(s.Dir, secretFile))
+	if err != nil {
+		return err
+	}
+	config := fmt.Sprintf("host=%s\nport=%s\nuser=%s\npassword=%s\nagentContext=/jolokia\ndiscoveryEnabled=false\nexecutor=cached\n",
+		env["HOST"], env["PORT_ADMIN"], adminUser, password)
+	return os.WriteFile(filepath.Join(s.Dir, jolokiaFile), []byte(config), 0o600)
+}
+
+// inspect says what is on the volume, and refuses what is not the owner's.
+func inspect(dir, owner string, member bool) (string, error) {
+	const advice = "bring its own volume back, or replace the node"
+	mark, err := os.ReadFile(filepath.Join(dir, markFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	marked := err == nil
+	// A table that every node writes before it joins, and again at each start.
+	tables, err := filepath.Glob(filepath.Join(dir, dataDir, "data", "system", "local-*", "*-Data.db"))
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case marked && string(mark) != owner:
+		return "", fmt.Errorf("the volume belongs to %q, not to %q: %s", mark, owner, advice)
+	case !marked && member:
+		return "", fmt.Errorf("%s was emptied, or is not mounted: it held a node of the ring: %s", volume, advice)
+	case !marked && len(tables) > 0:
+		return "", fmt.Errorf("%s holds a node of nobody knows which ring: %s", dataDir, advice)
+	case len(tables) > 0:
+		return "own data found", nil
+	case member:
+		return "", fmt.Errorf("%s was emptied: it held a node of the ring, which must not come back as another: %s", dataDir, advice)
+	case marked:
+		return "prepared again", nil
+	}
+	return "prepared", write(filepath.Join(dir, markFile), owner)
+}
+
+// write makes a file that is there whole or not at all, also after a power cut.
+func write(path, text string) error {
+	f, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	return err
+}
+
+// local is the node that runs in the sandbox.
+func local(s executor.Sandbox) *jolokia {
+	env := environment(s)
+	password, err := os.ReadFile(filepath.Join(s.Dir, secretFile))
+	return &jolokia{address: env["HOST"] + ":" + env["PORT_ADMIN"], password: string(password), broken: err}
+}
+
+func environment(s executor.Sandbox) map[string]string {
+	env := map[string]string{}
+	for _, line := range s.Env {
+		key, value, _ := strings.Cut(line, "=")
+		env[key] = value
+	}
+	return env
+}
