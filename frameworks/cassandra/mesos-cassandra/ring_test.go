@@ -1,21 +1,193 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/cli/clitest"
 	"github.com/mesokit/mesokit/internal/dist/disttest"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
+// TestRing takes one ring of real nodes, under reads and writes at QUORUM without
+// a pause, through what happens to it over the years. The steps build on each
+// other, because nodes are dear.
 func TestRing(t *testing.T) {
 	server := disttest.Cassandra(t)
 	c := mesostest.New(t, clitest.QuickAgents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
-	s := clitest.New(t, c, onCassandra(t, server)...)
-	began := time.Now()
+	s := &saga{Scheduler: clitest.New(t, c, onCassandra(t, server)...), whole: t}
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *saga)
+	}{
+		{"deployed", deployed},
+		{"a node is killed", killed},
+		{"a node joins", joined},
+		{"a node leaves", left},
+		{"the configuration is rolled", rolled},
+		{"a seed is emptied, and replaced", replaced},
+		{"the power fails", powerFails},
+		{"nothing was lost", func(t *testing.T, s *saga) { assert.Empty(t, s.load.lost(t)) }},
+		{"all of it is uninstalled", uninstalled},
+	} {
+		if !t.Run(step.name, func(t *testing.T) {
+			s.In(t)
+			began := time.Now()
+			step.run(t, s)
+			t.Logf("it took %v", time.Since(began).Round(100*time.Millisecond))
+		}) {
+			return
+		}
+	}
+}
+
+// saga is what the steps hand on.
+type saga struct {
+	*clitest.Scheduler
+	whole *testing.T
+	load  *load
+}
+
+func deployed(t *testing.T, s *saga) {
 	s.Start()
-	s.AwaitReady(3)
-	t.Log(time.Since(began))
-	t.Log(s.Operate("status"))
+	status := s.AwaitReady(3)
+	for _, n := range status.Nodes {
+		assert.Equal(t, 1, n.Incarnation, "%s was started more than once", n.Name)
+	}
+	assert.Regexp(t, `(?m)^node-1  ready  127\.0\.\d+\.\d+ +127\.0\.\d+\.\d+:31001 +cassandra\.node-1\.1 +\d+s +0$`, s.Operate("status"))
+	s.load = newLoad(s.whole, status)
+	s.load.during(t, func() {})
+}
+
+// killed kills a node with SIGKILL; it comes back in its place.
+func killed(t *testing.T, s *saga) {
+	before := s.AwaitReady(3).Nodes[1]
+	s.load.during(t, func() {
+		s.signal(t, before, syscall.SIGKILL)
+		after := s.AwaitNode(before.Name, "is back", func(n frameworks.NodeStatus) bool {
+			return n.Ready && n.Incarnation > before.Incarnation
+		})
+		assert.Equal(t, clitest.Residence(before), clitest.Residence(after))
+		assert.Equal(t, 1, after.Failures)
+	})
+}
+
+// signal sends a signal to the server of a node.
+func (s *saga) signal(t *testing.T, n frameworks.NodeStatus, signal syscall.Signal) {
+	t.Helper()
+	pids := s.PIDs("cassandra", n.Name)[n.Incarnation]
+	require.Len(t, pids, 1)
+	require.NoError(t, syscall.Kill(pids[0], signal))
+}
+
+func joined(t *testing.T, s *saga) {
+	s.load.during(t, func() {
+		s.Operate("node", "add")
+		s.AwaitReady(4)
+	})
+}
+
+// left removes the node that was added; it hands over its data first.
+func left(t *testing.T, s *saga) {
+	before := s.AwaitReady(4).Nodes[3]
+	s.load.during(t, func() {
+		s.Operate("node", "remove", "3", "--wait")
+		s.AwaitReady(3)
+	})
+	s.Await("its volume destroyed", func(frameworks.Status) bool { return len(s.Volumes("cassandra")) == 3 })
+	assert.Contains(t, s.stdout(t, before), "DECOMMISSIONED")
+	_, complaint, status := clitest.Run(t, "node", "remove", "1", "--api", s.URL)
+	assert.Equal(t, 1, status)
+	assert.Contains(t, complaint, "2 nodes would remain")
+}
+
+// stdout is what the server of a node has written.
+func (s *saga) stdout(t *testing.T, n frameworks.NodeStatus) string {
+	t.Helper()
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(s.Agent(n).Sandbox(status.FrameworkID, n.Task), "stdout"))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// rolled changes an option of all nodes.
+func rolled(t *testing.T, s *saga) {
+	before := s.AwaitReady(3)
+	s.load.during(t, func() {
+		s.Kill()
+		s.Flags("--option", "concurrent_reads=17")
+		s.Start()
+		s.Await("rolled", func(st frameworks.Status) bool {
+			return st.Ready == 3 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
+				return n.Outdated() || n.Incarnation == before.Nodes[n.Index].Incarnation
+			})
+		})
+	})
+	for i, n := range s.AwaitReady(3).Nodes {
+		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(n))
+		assert.Equal(t, before.Nodes[i].Incarnation+1, n.Incarnation, "%s was restarted once", n.Name)
+		log := s.stdout(t, n)
+		assert.Contains(t, log, "concurrent_reads=17")
+	}
+}
+
+// replaced empties the volume of a seed while it is stopped. It must not come
+// back as another node; a replacement takes its part.
+func replaced(t *testing.T, s *saga) {
+	was := s.AwaitReady(3).Nodes[0]
+	s.load.during(t, func() {
+		s.Operate("node", "stop", "0", "--wait")
+		for id, path := range s.Volumes("cassandra") {
+			if strings.HasPrefix(id, "cassandra.node-0.") {
+				require.NoError(t, os.RemoveAll(filepath.Join(path, "cassandra", "data")))
+			}
+		}
+		s.Operate("node", "start", "0")
+		s.AwaitNode("node-0", "refused", func(n frameworks.NodeStatus) bool {
+			return strings.Contains(n.LastFailure, "was emptied: it held a node of the ring")
+		})
+		s.Operate("node", "replace", "0")
+		is := s.AwaitNode("node-0", "ready in a new place", func(n frameworks.NodeStatus) bool {
+			return n.Ready && n.Generation == was.Generation+1
+		})
+		assert.NotEqual(t, clitest.Residence(was), clitest.Residence(is))
+		s.AwaitReady(3)
+	})
+	s.Await("the old volume destroyed", func(frameworks.Status) bool { return len(s.Volumes("cassandra")) == 3 })
+}
+
+// powerFails kills all nodes at once. They come back to their data.
+func powerFails(t *testing.T, s *saga) {
+	before := s.AwaitReady(3)
+	for _, n := range before.Nodes {
+		s.signal(t, n, syscall.SIGKILL)
+	}
+	s.Await("all back", func(st frameworks.Status) bool {
+		return st.Ready == 3 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
+			return n.Incarnation == before.Nodes[n.Index].Incarnation
+		})
+	})
+	s.load.mu.Lock()
+	t.Logf("%d operations failed meanwhile", len(s.load.failed))
+	s.load.failed = nil
+	s.load.mu.Unlock()
+}
+
+// uninstalled: neither a process nor a volume is left.
+func uninstalled(t *testing.T, s *saga) {
+	s.load.session.Close()
+	s.Operate("uninstall", "cassandra", "--wait")
+	assert.Zero(t, s.Ended(), "the scheduler ends by itself")
+	assert.Empty(t, s.Volumes("cassandra"))
+	assert.Empty(t, s.Mesos.Tasks())
 }

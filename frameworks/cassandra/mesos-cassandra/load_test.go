@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli/clitest"
+)
+
+// patient is the driver's own retry policy, which tries again at the same node
+// what the node itself refused, and at the next what the connection broke.
+type patient struct{ gocql.ExponentialBackoffRetryPolicy }
+
+func (p *patient) GetRetryType(err error) gocql.RetryType {
+	if answered := gocql.RequestError(nil); errors.As(err, &answered) {
+		return gocql.Retry
+	}
+	return gocql.RetryNextHost
+}
+
+// connect opens a session with the nodes that are ready.
+func connect(st frameworks.Status) (*gocql.Session, error) {
+	cluster := gocql.NewCluster()
+	for _, n := range st.Nodes {
+		if n.Ready {
+			cluster.Hosts = append(cluster.Hosts, n.Address("cql"))
+		}
+	}
+	cluster.Consistency = gocql.Quorum
+	cluster.Timeout = 5 * time.Second
+	cluster.ConnectTimeout = 5 * time.Second
+	cluster.ReconnectInterval = time.Second
+	cluster.RetryPolicy = &patient{gocql.ExponentialBackoffRetryPolicy{NumRetries: 20, Min: 50 * time.Millisecond, Max: 2 * time.Second}}
+	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
+	cluster.DefaultIdempotence = true
+	cluster.Logger = gocql.NewLogger(gocql.LogLevelNone)
+	return cluster.CreateSession()
+}
+
+// load writes rows and reads them back at QUORUM without a pause, until it ends.
+type load struct {
+	session *gocql.Session
+	stop    context.CancelFunc
+	wait    sync.WaitGroup
+
+	mu           sync.Mutex
+	acknowledged []int
+	read         int
+	failed       []error
+	retried      int
+}
+
+// ObserveQuery counts what the driver tried again.
+func (l *load) ObserveQuery(_ context.Context, q gocql.ObservedQuery) {
+	if q.Attempt > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.retried++
+	}
+}
+
+const writers = 2
+
+// newLoad makes a table with three replicas, and begins.
+func newLoad(t *testing.T, st frameworks.Status) *load {
+	t.Helper()
+	session, err := connect(st)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	l := &load{session: session, stop: stop}
+	t.Cleanup(l.end)
+	for _, statement := range []string{
+		"CREATE KEYSPACE IF NOT EXISTS saga WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
+		"CREATE TABLE IF NOT EXISTS saga.numbers (n int PRIMARY KEY, text text)",
+	} {
+		require.NoError(t, session.Query(statement).ExecContext(ctx))
+	}
+	for w := range writers {
+		l.wait.Go(func() { l.run(ctx, w) })
+	}
+	return l
+}
+
+// run writes every row of a number that leaves the rest w, and reads one written
+// before after each.
+func (l *load) run(ctx context.Context, w int) {
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	var mine []int
+	for n := w; ; n += writers {
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return
+		}
+		err := l.session.Query("INSERT INTO saga.numbers (n, text) VALUES (?, ?)", n, strconv.Itoa(n)).Observer(l).ExecContext(ctx)
+		if err == nil {
+			mine = append(mine, n)
+		}
+		l.count(ctx, n, err)
+		if len(mine) == 0 {
+			continue
+		}
+		old := mine[n*7919%len(mine)]
+		var text string
+		err = l.session.Query("SELECT text FROM saga.numbers WHERE n = ?", old).Observer(l).ScanContext(ctx, &text)
+		if err == nil && text != strconv.Itoa(old) {
+			err = fmt.Errorf("row %d has %q", old, text)
+		}
+		l.count(ctx, -1, err)
+	}
+}
+
+// count takes in how the writing of a row, or a reading, ended.
+func (l *load) count(ctx context.Context, written int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case ctx.Err() != nil: // it was cut
+	case err != nil:
+		l.failed = append(l.failed, fmt.Errorf("row %d: %w", written, err))
+	case written >= 0:
+		l.acknowledged = append(l.acknowledged, written)
+	default:
+		l.read++
+	}
+}
+
+func (l *load) end() {
+	l.stop()
+	l.wait.Wait()
+	l.session.Close()
+}
+
+// during lets something happen, and has none of the operations meanwhile fail.
+func (l *load) during(t *testing.T, happens func()) {
+	t.Helper()
+	state := func() (int, int, int) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.acknowledged), l.read, l.retried
+	}
+	began := time.Now()
+	wrote, read, retried := state()
+	happens()
+	more, _, _ := state()
+	require.Eventually(t, func() bool { now, _, _ := state(); return now > more+20 }, clitest.Patience, 20*time.Millisecond, "nothing is written any more")
+	w, r, a := state()
+	l.mu.Lock()
+	assert.Empty(t, l.failed)
+	l.failed = nil
+	l.mu.Unlock()
+	t.Logf("%v: %d rows written and %d read at QUORUM, %d tries again, 0 failed", time.Since(began).Round(100*time.Millisecond), w-wrote, r-read, a-retried)
+}
+
+// lost ends the load, and names the rows that were acknowledged and are not there.
+func (l *load) lost(t *testing.T) (lost []int) {
+	t.Helper()
+	l.stop()
+	l.wait.Wait()
+	there := map[int]bool{}
+	require.Eventually(t, func() bool {
+		rows, n := l.session.Query("SELECT n FROM saga.numbers").Iter(), 0
+		for rows.Scan(&n) {
+			there[n] = true
+		}
+		return rows.Close() == nil
+	}, clitest.Patience, 100*time.Millisecond, "the table cannot be read")
+	for _, n := range l.acknowledged {
+		if !there[n] {
+			lost = append(lost, n)
+		}
+	}
+	t.Logf("acknowledged=%d read=%d lost=%d", len(l.acknowledged), len(there), len(lost))
+	return lost
+}
