@@ -19,7 +19,9 @@ import (
 
 // patient is the driver's own retry policy, which tries again at the same node
 // what the node itself refused, and at the next what the connection broke.
-type patient struct{ gocql.ExponentialBackoffRetryPolicy }
+type patient struct {
+	gocql.ExponentialBackoffRetryPolicy
+}
 
 func (p *patient) GetRetryType(err error) gocql.RetryType {
 	if answered := gocql.RequestError(nil); errors.As(err, &answered) {

@@ -1,0 +1,113 @@
+// Package cassandra runs a ring of Apache Cassandra 5.0 on Mesos: a [Cluster]
+// declares it, and package frameworks brings it about. The command
+// mesos-cassandra, in the folder below, is all of it in one binary; import the
+// package to run a ring from a program of your own.
+//
+// # For who knows Cassandra and not Mesos
+//
+// Mesos offers a framework what its agents (machines) have free: cpus, memory,
+// disk, ports. For each node the framework picks an agent that fits and reserves
+// there what [Cluster] asks for, with a persistent volume and three ports. From
+// then on that place is the node's alone, whether it runs or not: a node that
+// ends, for whatever reason, is started again in the same place, with the same
+// address and data. It moves only when an operator says so ("node replace"), or
+// after Cluster.ReplaceAfter; it then begins with an empty volume, and takes over
+// the tokens of its former self.
+//
+// The scheduler is the process that decides all this. Nodes do not need it to
+// run: it may be stopped, killed and started again at any time.
+//
+// Which agents will do is said by rules over what the agents call themselves:
+// "hostname:UNIQUE", the default, for at most one node on a machine;
+// "rack:GROUP_BY:3" to spread them over the values of an agent attribute. With
+// RackAttribute the same attribute becomes the node's rack, by which
+// NetworkTopologyStrategy spreads replicas. Agents have to offer the ports: the
+// ring talks on 7000 and clients on 9042 unless StoragePort and CQLPort say
+// otherwise, and a stock Mesos agent offers 31000 to 32000 only.
+//
+// # Who manages a node
+//
+// A third port is for this framework: Jolokia, an agent within the node's JVM,
+// serves its JMX there over HTTP, so that a question costs a millisecond and not
+// the start of a nodetool. It wants a password, which the framework makes once
+// and which is in no task, log or status. For nodetool itself give each node a
+// local JMX port: --jvm-flag -Dcassandra.jmx.local.port=7199.
+//
+// # How a ring is founded, and grows
+//
+// Nodes join one at a time. The first founds the ring: it alone, and only as long
+// as there is no ring, is its own seed. Every other begins with the first three
+// members by their index, streams its part of the data, and is a member when it
+// serves, all members who serve see it alive, with its tokens, and it sees them
+// so. Before it starts, every member was asked: all have to serve, to agree about
+// the ring and its schema, and nobody may be joining, leaving or moving. What a
+// node waits for is in the status.
+//
+// A seed is only where others begin. When it is lost, the next member takes its
+// part; when it was replaced, it gets it back.
+//
+// Cassandra's own roles get three replicas at the founding, one where the ring has
+// one node (system_auth; one would be lost with any node).
+//
+// # What nodes stop for
+//
+// A changed option, a restart, a replace and a machine's maintenance stop nodes
+// on purpose. Before one stops the ring itself is asked whether it can be spared:
+// the others must agree as above, and of each part of each keyspace a quorum of
+// the replicas must remain up. What no order of restarts could avoid, as for a
+// keyspace with one or two replicas, does not stand against it; but a node that
+// holds the only copy of something is not replaced, unless by force. Statements
+// that are idempotent and tried again by the driver (RetryPolicy) do not fail.
+//
+// To stop, a node closes its clients' connections, drains, and gets SIGTERM.
+//
+// A node that leaves ("node remove") is decommissioned: it streams what it holds
+// to the others, and stops when it is out of the ring. One whose agent is lost is
+// taken out by its peers (removenode). Fewer than three nodes want --force,
+// because Cassandra's own keyspaces have three replicas.
+//
+// # What is noticed before it does harm
+//
+// A volume carries whose it is. One of another ring or node is refused before
+// Cassandra sees it, and so is one that is empty although it held a node: while
+// its peers are down Cassandra would start on it as a ring of its own, and serve
+// nothing where there was data. The status says what to do: bring the volume
+// back, or replace the node.
+//
+// # What is safe when a node is killed
+//
+// Cassandra's own configuration syncs the commit log every ten seconds, so a node
+// that is killed forgets what it acknowledged last. Here it is synced before the
+// acknowledgement (commitlog_sync: batch). Where losing some milliseconds on one
+// of three replicas does no harm, this is faster:
+//
+//	--option commitlog_sync=periodic --option commitlog_sync_period=10s
+//
+// # What the framework sets
+//
+// Addresses, ports, directories, snitch, tokens, seeds and names are the
+// framework's; an option that would change one of them is refused, and the error
+// says what to use instead. So is a key that Cassandra does not know, of which it
+// would die at the next start.
+//
+// # What can be changed while it runs
+//
+// Everything but names and user, datacenter, rack attribute, number of tokens and
+// storage port: "mesos-cassandra options" prints it, "mesos-cassandra update"
+// takes it changed. A program that is started with another Cluster does the same.
+// The volume does not become smaller.
+//
+// # Memory
+//
+// Mem is what Mesos reserves, Heap what the JVM may use for objects. The rest, at
+// least 160 MiB, is for the JVM itself and what Cassandra keeps outside the heap;
+// a node under load wants as much page cache as it can get, so leave it as much
+// again as the heap, which is the default.
+//
+// # What it does not do
+//
+// After a node was added the others keep what they no longer own until somebody
+// runs cleanup, and replicas drift apart unless somebody runs repair: neither is
+// scheduled yet. There are no backups. Nodes and clients talk in plain text unless
+// the options say otherwise. A ring has one datacenter.
+package cassandra
