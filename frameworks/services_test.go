@@ -287,6 +287,7 @@ func TestAnUpdateOfAnAddedServiceStays(t *testing.T) {
 	w := newWorldOf(t, several, 4, agentResources)
 	first := optionsOf(t, settings{Nodes: 1, Version: "1", Disk: 1000, Role: "gamma"})
 	next := optionsOf(t, settings{Nodes: 1, Version: "2", Disk: 1000, Role: "gamma"})
+	w.until(5*time.Minute, "subscribed before it is added", w.readyAre(1))
 	_, err := w.send(AddService{"gamma", first})
 	require.NoError(t, err)
 	w.until(5*time.Minute, "ready", w.readyAre(1, 1))
