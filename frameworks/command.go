@@ -60,6 +60,9 @@ func (d *decision) command(c any) error {
 	if err := d.whileUninstalling(c); err != nil {
 		return err
 	}
+	if err := d.heldBack(c); err != nil {
+		return err
+	}
 	if mine, err := d.planCommand(c); mine {
 		return err
 	}

@@ -17,6 +17,7 @@ type decision struct {
 	*Service // as its options have it
 	*ledger
 	base    *Service // as the program declares it
+	heldFor string   // why only a stand-in can be decided with; empty: it is not
 	now     time.Time
 	actions []scheduler.Action
 	wake    time.Time
@@ -28,23 +29,22 @@ type decision struct {
 // then compares every node with its goal and takes the next step for each: a
 // decision depends on the state reached, never on which event led to it.
 func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
-	current, err := s.current(v)
+	d, err := s.open(v, ev)
 	if err != nil {
 		return s.refuse(ev, err)
 	}
-	l, err := current.open(v, s.memory())
-	if err != nil {
-		return s.refuse(ev, err)
-	}
-	d := &decision{Service: current, base: s, ledger: l, now: v.Now()}
 	err = d.react(ev)
-	d.routines(ev)
-	d.advance(ev)
-	d.settle()
+	if d.heldFor == "" {
+		d.routines(ev)
+		d.advance(ev)
+		d.settle()
+	} else {
+		d.hold()
+	}
 	if c, ok := ev.(scheduler.Command); ok {
 		d.answer(c, err)
 	}
-	changes, err := l.changes()
+	changes, err := d.changes()
 	if err != nil {
 		return s.refuse(ev, err)
 	}
@@ -53,6 +53,30 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 		d.do(scheduler.WakeAt{Time: d.wake})
 	}
 	return append(changes, d.actions...)
+}
+
+// open reads the ledger, and finds out with which declaration to decide.
+func (s *Service) open(v scheduler.View, ev scheduler.Event) (*decision, error) {
+	l, err := s.read(v, s.memory())
+	if err != nil {
+		return nil, err
+	}
+	_, subscribed := ev.(scheduler.Subscribed)
+	_, removed := ev.(scheduler.Removed)
+	anew := subscribed || removed || ev != nil && !v.Connected()
+	current, held := s.agreed(l, anew)
+	l.populate(current)
+	d := &decision{Service: current, base: s, ledger: l, heldFor: held, now: v.Now()}
+	switch {
+	case held == "":
+		l.service.Role = d.role()
+	case anew && d.role() != s.role(): // else its own offers would not come
+		d.do(scheduler.Register{Framework: mesos.FrameworkInfo{Roles: []string{d.role()}}})
+	}
+	if held != "" && subscribed {
+		d.do(scheduler.Note{Text: "held", Attrs: []slog.Attr{slog.String("why", held)}})
+	}
+	return d, nil
 }
 
 // refuse does nothing but say why: a store that cannot be read is never
@@ -172,7 +196,7 @@ func (d *decision) updated(status mesos.TaskStatus) {
 		} else {
 			kill := scheduler.Kill{Task: status.TaskID.Value, Reason: "no node of this service runs it"}
 			if n != nil {
-				kill.Grace = d.pod(n.Pod).grace()
+				kill.Grace = d.grace(n)
 			}
 			d.do(kill)
 		}
@@ -274,6 +298,21 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.strained(n)
 }
 
+// hold takes those steps that need no declaration.
+func (d *decision) hold() {
+	d.maintain()
+	if d.uninstalling() {
+		d.leave()
+	}
+	for _, n := range d.nodes {
+		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
+		d.end(n)
+		d.lease(n)
+	}
+	d.place()
+	d.finish()
+}
+
 // settle takes the next step for every node, as far as the offers held allow.
 func (d *decision) settle() {
 	d.maintain()
@@ -282,6 +321,7 @@ func (d *decision) settle() {
 	d.compare()
 	d.approve()
 	d.spare()
+	d.leave()
 	for _, n := range d.nodes {
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
@@ -289,7 +329,6 @@ func (d *decision) settle() {
 		d.check(n)
 		d.steady(n)
 	}
-	d.leave()
 	d.admit()
 	d.place()
 	d.finish()
@@ -319,14 +358,14 @@ func (d *decision) end(n *Node) {
 		if n.Goal == GoalRun {
 			n.Out = d.now
 		}
-		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.pod(n.Pod).grace(), Reason: reason})
+		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.grace(n), Reason: reason})
 		d.note(n, "stopping", slog.String("reason", reason))
 	}
 	if !live {
 		n.Restart, n.Spared, n.Forced = false, false, n.Forced && n.Replace
 	}
 	unreachable := live && task.Status.GetState() == mesos.TASK_UNREACHABLE
-	if n.Replace && (!live || unreachable) && d.freed(n) {
+	if n.Replace && d.heldFor == "" && (!live || unreachable) && d.freed(n) {
 		if live {
 			n.Left = append(n.Left, d.taskID(n))
 		}
@@ -341,6 +380,14 @@ func (d *decision) end(n *Node) {
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
 		n.Alive, n.Releasing, n.Spared, n.Forced = false, false, false, false
 	}
+}
+
+// grace is how long a node may take to stop; zero: as long as its task says.
+func (d *decision) grace(n *Node) time.Duration {
+	if d.heldFor != "" {
+		return 0
+	}
+	return d.pod(n.Pod).grace()
 }
 
 // check asks the gate of a node that runs: until it has passed, and then now

@@ -1,6 +1,7 @@
 package frameworks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -225,9 +226,18 @@ func TestRefusesAStoreItCannotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, quorum(1), 1, agentResources)
 	w.until(time.Minute, "ready", w.allReady(1))
-	w.service.Pods[0].Name = "other"
+	records := w.records()
+	for i, r := range records {
+		if strings.HasSuffix(r.Key, "db/node/node-0") {
+			records[i].Value = bytes.Replace(r.Value, []byte(`"version":1`), []byte(`"version":9`), 1)
+		}
+	}
+	require.NoError(t, w.store.Save(t.Context(), records))
+	w.crash()
+	w.deliver()
 	_, err := w.command(AskStatus{})
-	require.ErrorContains(t, err, "pod node is deployed and no longer declared")
+	require.ErrorContains(t, err, "record db/node/node-0: format version 9")
+	assert.Contains(t, strings.Join(w.notes, "\n"), "cannot decide")
 }
 
 func TestRunRefusesAWrongDeclaration(t *testing.T) {

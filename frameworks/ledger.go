@@ -50,6 +50,8 @@ const formatVersion = 1
 type podRecord struct {
 	First int `json:"first"` // at the first deployment
 	Count int `json:"count"`
+	// Declared is how many the declaration named when it was last taken over.
+	Declared int `json:"declared,omitempty"`
 	// Deployed: all first nodes had their places at once, so that those of a
 	// pod with Together may start, now and after every restart.
 	Deployed bool `json:"deployed"`
@@ -71,6 +73,10 @@ type serviceRecord struct {
 	Comparison comparison    `json:"comparison,omitzero"`
 	Options    optionsRecord `json:"options,omitzero"`
 	Uninstall  Uninstalling  `json:"uninstall,omitzero"`
+	// Held is what of the declaration does not fit the places of the nodes.
+	Held string `json:"held,omitempty"`
+	// Role is that of the reservations.
+	Role string `json:"role,omitempty"`
 	// Subscribed is when the last subscription began.
 	Subscribed time.Time `json:"subscribed,omitzero"`
 	// Paused are the engine's own plans that an operator paused.
@@ -92,9 +98,8 @@ type versioned struct {
 	Value   json.RawMessage `json:"value"`
 }
 
-// open reads the ledger, and adds what the declaration has and the store does
-// not yet.
-func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
+// read reads the ledger.
+func (s *Service) read(v scheduler.View, m *memo) (*ledger, error) {
 	l := &ledger{
 		prefix:  s.Name + "/",
 		memo:    m,
@@ -109,7 +114,6 @@ func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
 		quarters: map[string]*quarter{},
 		plans:    map[string]*planRecord{},
 	}
-	nodes := map[string]*Node{}
 	for key, value := range v.Records(l.prefix) {
 		kind, id, _ := strings.Cut(strings.TrimPrefix(key, l.prefix), "/")
 		var err error
@@ -119,7 +123,9 @@ func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
 		case "pod":
 			l.pods[id], err = decode[podRecord](value)
 		case "node":
-			nodes[id], err = l.memo.read(s, id, value)
+			var n *Node
+			n, err = l.memo.read(s, id, value)
+			l.nodes = append(l.nodes, n)
 		case "discard":
 			var d *discard
 			d, err = decode[discard](value)
@@ -141,37 +147,33 @@ func (s *Service) open(v scheduler.View, m *memo) (*ledger, error) {
 			return nil, fmt.Errorf("record %s: %w", key, err)
 		}
 	}
-	return l, l.populate(s, nodes)
+	return l, nil
 }
 
-// populate puts the nodes into their order, and begins the pods that the store
-// does not have yet.
-func (l *ledger) populate(s *Service, nodes map[string]*Node) error {
-	for _, name := range sortedKeys(nodes) {
-		if s.pod(nodes[name].Pod) == nil {
-			return fmt.Errorf("pod %s is deployed and no longer declared: declare it, and remove its nodes first", nodes[name].Pod)
-		}
-	}
+// populate puts the nodes into their order, begins the pods that the store does
+// not have yet, and ends those that are no longer declared and have no nodes.
+func (l *ledger) populate(s *Service) {
 	for _, pod := range sortedKeys(l.pods) {
 		if s.pod(pod) == nil {
 			l.dissolve(pod)
 		}
 	}
 	for _, p := range s.Pods {
-		if before := l.pods[p.Name]; before == nil || before.Ended {
+		switch before := l.pods[p.Name]; {
+		case before == nil || before.Ended:
 			l.begin(&p, before)
+		case before.Declared == 0:
+			before.Declared = p.Count // an earlier Mesokit began it
 		}
 	}
-	l.nodes = slices.AppendSeq(l.nodes, maps.Values(nodes))
 	l.sort(s)
 	s.makeSecrets(l, l.view)
-	return nil
 }
 
 // begin adds a pod and its first nodes. If it was there before, they count on
 // from where those ended.
 func (l *ledger) begin(p *Pod, before *podRecord) *podRecord {
-	begun := &podRecord{First: p.Count, Count: p.Count}
+	begun := &podRecord{First: p.Count, Count: p.Count, Declared: p.Count}
 	if before != nil {
 		begun.Gone = before.Gone
 	}

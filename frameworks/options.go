@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
-	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 )
 
@@ -40,16 +38,18 @@ type optionsRecord struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// revision is a service made of options. It only saves making it again.
+// revision is a service made of options, or why it cannot be. It only saves
+// making it again.
 type revision struct {
 	options json.RawMessage
 	service *Service
+	err     error
 }
 
 // of is the service that its Revise makes of options.
 func (s *Service) of(options json.RawMessage) (*Service, error) {
 	if s.Revise == nil || len(options) == 0 || bytes.Equal(options, s.Options) {
-		return s, nil
+		return s, s.unmade
 	}
 	made, err := s.Revise(options)
 	if err != nil {
@@ -63,28 +63,23 @@ func (s *Service) of(options json.RawMessage) (*Service, error) {
 	return &out, nil
 }
 
-// current is the service as the options in the store have it.
-func (s *Service) current(v scheduler.View) (*Service, error) {
-	value, ok := v.Record(s.Name + "/service")
-	if s.Revise == nil || !ok {
-		return s, nil
-	}
-	record, err := decode[serviceRecord](value)
-	if err != nil {
-		return nil, fmt.Errorf("record of the service: %w", err)
-	}
-	target := record.Options.Target
-	if len(target) == 0 {
-		return s, nil
+// current is the service as the options in force have it, or why the program
+// does not make it.
+func (s *Service) current(target json.RawMessage) (*Service, error) {
+	if s.Revise == nil || len(target) == 0 {
+		return s, s.unmade
 	}
 	if s.revised == nil || !bytes.Equal(s.revised.options, target) {
 		made, err := s.of(target)
-		if err != nil {
-			return nil, fmt.Errorf("options in the store: %w", err)
+		if err == nil {
+			err = made.Validate()
 		}
-		s.revised = &revision{target, made}
+		if err != nil {
+			err = fmt.Errorf("the options in force: %w", err)
+		}
+		s.revised = &revision{target, made, err}
 	}
-	return s.revised.service, nil
+	return s.revised.service, s.revised.err
 }
 
 // adopt takes the options that the program was started with, where they are
@@ -130,6 +125,7 @@ func (d *decision) update(options json.RawMessage) error {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
 	d.service.Options.Target, d.service.Options.Since = text.Bytes(), d.now
+	d.heldFor, d.service.Held = "", ""
 	d.revise(next)
 	d.do(scheduler.Note{Text: "options changed"})
 	return nil
@@ -145,9 +141,10 @@ func (d *decision) revise(next *Service) {
 		if record == nil {
 			record = d.begin(p, d.former[p.Name])
 		}
-		if was := old.pod(p.Name); was != nil && was.Count != p.Count && p.Count != record.Count {
+		if record.Declared != p.Count && p.Count != record.Count {
 			_ = d.scale(ScalePod{Pod: p.Name, Count: p.Count, Force: true}) // acceptable has asked
 		}
+		record.Declared = p.Count
 		record.Rollout = rolloutRecord{Since: record.Rollout.Since}
 	}
 	for _, p := range old.Pods {
@@ -233,12 +230,10 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 	count := d.pods[p.Name].Count
 	then := next.pod(p.Name)
 	if then == nil {
-		if slices.ContainsFunc(d.nodes, func(n *Node) bool { return n.Pod == p.Name }) {
-			refusals.add("Pod", p.Name, fmt.Sprintf("it has %d nodes: let them leave first", count))
-		}
+		d.undeclared(p.Name, refusals)
 		return
 	}
-	if then.Count < count && then.Count != p.Count && then.Removable != nil {
+	if then.Count < count && then.Count != d.pods[p.Name].Declared && then.Removable != nil {
 		var leaving []Node
 		for _, n := range d.dispensable(p.Name, count-then.Count) {
 			leaving = append(leaving, *n)
@@ -247,42 +242,7 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
 		}
 	}
-	if d.hasPlaces(p.Name) {
-		d.acceptablePlaces(p, then, refusals)
-	}
-}
-
-// acceptablePlaces says why the places of a pod's nodes cannot be changed.
-func (d *decision) acceptablePlaces(p, then *Pod, refusals *refusals) {
-	if !slices.Equal(p.Ports, then.Ports) {
-		refusals.add("Pod "+p.Name+": Ports", then.Ports, fmt.Sprintf("its nodes keep theirs: %v", p.Ports))
-	}
-	for _, w := range then.Volumes {
-		if !slices.ContainsFunc(p.Volumes, func(v Volume) bool { return v.Name == w.Name }) {
-			refusals.add("Pod "+p.Name+": Volume "+w.Name, w.Size, "its nodes have no such volume, and get none in the places that they have")
-		}
-	}
-	for _, v := range p.Volumes {
-		field := "Pod " + p.Name + ": Volume " + v.Name
-		i := slices.IndexFunc(then.Volumes, func(w Volume) bool { return w.Name == v.Name })
-		switch {
-		case i < 0:
-			refusals.add(field, v.Size, "it holds data, and cannot be left out")
-		case then.Volumes[i].Size < v.Size:
-			refusals.add(field, then.Volumes[i].Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB", v.Size))
-		case then.Volumes[i].Disk != v.Disk || then.Volumes[i].Profile != v.Profile:
-			refusals.add(field, then.Volumes[i].Disk, "it is on a "+v.Disk.String()+" disk")
-		case then.Volumes[i].Size != v.Size && v.Disk == offers.MountDisk:
-			refusals.add(field, then.Volumes[i].Size, "it is a MOUNT disk, which has the size that it has")
-		case then.Volumes[i].Path != v.Path:
-			refusals.add(field, then.Volumes[i].Path, "its data is at "+v.Path)
-		}
-	}
-}
-
-// hasPlaces says whether a node of the pod has its place.
-func (d *decision) hasPlaces(pod string) bool {
-	return slices.ContainsFunc(d.nodes, func(n *Node) bool { return n.Pod == pod && n.Place != nil })
+	d.fits(then, true, refusals)
 }
 
 // renderable tries the new declaration on every node that has a place.

@@ -31,7 +31,7 @@ func (d *decision) place() {
 	used := map[string]bool{}
 	free := func(yield func(*mesos.Offer) bool) {
 		for o := range d.view.Offers() {
-			if !used[o.AgentID.Value] && d.offered(o) && !yield(o) {
+			if !used[o.AgentID.Value] && offered(o, d.role()) && !yield(o) {
 				return
 			}
 		}
@@ -64,7 +64,7 @@ func (d *decision) idle(yield func(*Node) bool) {
 
 func (d *decision) idles(n *Node) bool {
 	_, live := d.live(n)
-	return !live && !n.Replace && (n.Goal != GoalStop || !d.together(n)) &&
+	return !live && !n.Replace && d.heldFor == "" && (n.Goal != GoalStop || !d.together(n)) &&
 		(n.Goal != GoalLeave || !n.Departed && n.arrived() && !d.uninstalling())
 }
 

@@ -57,6 +57,8 @@ type Service struct {
 	// which this service was made; Validate reports it.
 	Invalid error
 
+	// unmade is why the program does not make this service; it has only a name.
+	unmade  error
 	revised *revision
 	memo    *memo
 }

@@ -1,7 +1,6 @@
 package frameworks
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +21,10 @@ import (
 // is a scheduler.Handler; events go to the service that they concern, so that
 // a decision costs what its service costs, however many there are.
 //
-// Declared services are there as long as the program declares them. With New,
-// operators add others while it runs, each from options, and each is gone when
-// its own uninstall has freed what it had.
+// Declared services are there as long as the program declares them; one that it
+// declares no more is held: its servers run on, and it waits to be uninstalled,
+// or declared again. With New, operators add others while it runs, each from
+// options. Each is gone when its own uninstall has freed what it had.
 type Services struct {
 	Declared []*Service
 	// New makes a service of the options with which an operator adds it; the
@@ -34,17 +34,12 @@ type Services struct {
 	// Binary is that of services that New makes and that name none.
 	Binary Binary
 
-	// added holds the services that were made of records. It only saves making
+	// made holds the services that were made of records. It only saves making
 	// them again, and is shared with jobs.
-	mu    sync.Mutex
-	added map[string]*addition
-}
-
-// addition is a service made of a record, or why it cannot be made.
-type addition struct {
-	record  []byte
-	service *Service
-	err     error
+	mu   sync.Mutex
+	made map[string]*addition
+	// roles are those of the services' reservations, by service.
+	roles map[string]reservedRole
 }
 
 // The commands for several services: values for a scheduler.Mailbox, each
@@ -54,7 +49,9 @@ type (
 	// ListServices changes nothing.
 	ListServices struct{}
 	// AddService has New make a service of options. One that is there already
-	// is left as it is, where its options are the same.
+	// is left as it is, where its options are the same. A declared one that was
+	// uninstalled begins again; options of its own are those of its program,
+	// where there are none.
 	AddService struct {
 		Name    string
 		Options json.RawMessage
@@ -85,20 +82,9 @@ type ServiceSummary struct {
 	Ready   int    `json:"ready"`
 	// Added: an operator added it; else the program declares it.
 	Added bool `json:"added,omitempty"`
-	// Trouble is why it is not looked after: what it had runs on meanwhile.
+	// Trouble is why it is held (Status.Held): what it had runs on meanwhile.
 	Trouble string `json:"trouble,omitempty"`
 }
-
-// memberRecord is an added service, or a declared one that has ended.
-type memberRecord struct {
-	Options json.RawMessage `json:"options,omitempty"`
-	// Ended: a declared service was uninstalled; it is not begun again until
-	// an operator adds it.
-	Ended bool `json:"ended,omitempty"`
-}
-
-// prefixServices is no service's own: their names have no underscore.
-const prefixServices = "_services/"
 
 // Validate says what of the declarations cannot be.
 func (s *Services) Validate() error {
@@ -146,12 +132,12 @@ func (s *Services) Work(ctx context.Context, job scheduler.Job) ([]byte, error) 
 		}
 	}
 	s.mu.Lock()
-	added := s.added[name]
+	made := s.made[name]
 	s.mu.Unlock()
-	if added == nil || added.service == nil {
+	if made == nil || made.service == nil {
 		return nil, fmt.Errorf("job %s: there is no service %q", job.Name, name)
 	}
-	return added.service.Work(ctx, job)
+	return made.service.Work(ctx, job)
 }
 
 // jobOwner is the service in a job's name, "<kind>/<service>.<whatever>".
@@ -166,86 +152,6 @@ func taskOwner(task string) string {
 	return service
 }
 
-// make makes the service of a record, or finds it made.
-func (s *Services) make(name string, record []byte) *addition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known := s.added[name]; known != nil && bytes.Equal(known.record, record) {
-		return known
-	}
-	made := &addition{record: record}
-	made.service, made.err = s.fromRecord(name, record)
-	if s.added == nil {
-		s.added = map[string]*addition{}
-	}
-	s.added[name] = made
-	return made
-}
-
-func (s *Services) fromRecord(name string, record []byte) (*Service, error) {
-	r, err := decode[memberRecord](record)
-	if err != nil {
-		return nil, fmt.Errorf("record of service %s: %w", name, err)
-	}
-	return s.fromOptions(name, r.Options)
-}
-
-func (s *Services) fromOptions(name string, options json.RawMessage) (*Service, error) {
-	if s.New == nil {
-		return nil, fmt.Errorf("service %s: this program adds none", name)
-	}
-	service, err := s.New(name, options)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("service %s: %w", name, err)
-	case service.Name != name:
-		return nil, fmt.Errorf("service %s: Service.Name: %q: wants the name that it was added by", name, service.Name)
-	}
-	if service.Binary == (Binary{}) {
-		service.Binary = s.Binary
-	}
-	if service.Revise == nil { // so that an Update can change it
-		service.Options = options
-		service.Revise = func(options json.RawMessage) (*Service, error) { return s.New(name, options) }
-	}
-	if err := service.Validate(); err != nil {
-		return nil, err
-	}
-	return service, nil
-}
-
-// member is a service in a decision.
-type member struct {
-	*Service
-	name  string
-	added bool
-	err   error // why it is not looked after; then it has no Service
-}
-
-// members are the services that there are, in the order of declaration and
-// then of their names.
-func (s *Services) members(v scheduler.View) []member {
-	var out []member
-	ended := map[string]bool{}
-	var added []member
-	for key, record := range v.Records(prefixServices) {
-		name := strings.TrimPrefix(key, prefixServices)
-		if slices.ContainsFunc(s.Declared, func(d *Service) bool { return d.Name == name }) {
-			r, err := decode[memberRecord](record)
-			ended[name] = err == nil && r.Ended
-			continue
-		}
-		made := s.make(name, record)
-		added = append(added, member{Service: made.service, name: name, added: true, err: made.err})
-	}
-	for _, service := range s.Declared {
-		if !ended[service.Name] {
-			out = append(out, member{Service: service, name: service.Name})
-		}
-	}
-	return append(out, added...)
-}
-
 // Handle implements scheduler.Handler.
 func (s *Services) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
 	all := s.members(v)
@@ -255,11 +161,11 @@ func (s *Services) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Acti
 	var out []scheduler.Action
 	_, subscribed := ev.(scheduler.Subscribed)
 	if subscribed || !v.Connected() {
-		out = append(out, register(all)) // also before the first subscription
+		out = append(s.unmarked(v), register(all)) // also before the first subscription
 	}
 	out = append(out, stray(all, ev)...)
 	for _, m := range all {
-		if m.Service != nil && concerns(v, ev, m) {
+		if concerns(v, ev, m) {
 			out = append(out, s.ask(v, ev, m, all)...)
 		}
 	}
@@ -280,7 +186,7 @@ func concerns(v scheduler.View, ev scheduler.Event, m member) bool {
 	case scheduler.JobProgress:
 		return jobOwner(ev.Name) == m.name
 	case scheduler.Offered:
-		return slices.ContainsFunc(ev.Offers, func(o mesos.Offer) bool { return m.offered(&o) })
+		return slices.ContainsFunc(ev.Offers, func(o mesos.Offer) bool { return offered(&o, m.reserves) })
 	case scheduler.Rescinded:
 		return false
 	case scheduler.Tick:
@@ -304,7 +210,10 @@ func (s *Services) ask(v scheduler.View, ev scheduler.Event, m member, all []mem
 			return s.forget(v, m, all, actions)
 		}
 	}
-	return actions
+	return slices.DeleteFunc(actions, func(a scheduler.Action) bool {
+		_, alone := a.(scheduler.Register)
+		return alone // one for all is made above
+	})
 }
 
 // forget ends a service that has freed all it had: where it is alone that is
@@ -330,11 +239,11 @@ func (s *Services) forget(v scheduler.View, m member, all []member, actions []sc
 	}
 	mark := scheduler.Remember{Key: prefixServices + m.name}
 	if !m.added {
-		mark.Value, _ = encode(memberRecord{Ended: true})
+		mark.Value, _ = encode(memberRecord{Ended: true}) // has no field that can fail
 	}
 	rest := slices.DeleteFunc(slices.Clone(all), func(other member) bool { return other.name == m.name })
 	return append(out, mark,
-		scheduler.Want{Role: m.role()}, register(rest),
+		scheduler.Want{Role: m.reserves}, register(rest),
 		scheduler.Note{Text: "service ended", Attrs: []slog.Attr{slog.String("service", m.name)}},
 	)
 }
@@ -359,9 +268,7 @@ func stray(all []member, ev scheduler.Event) []scheduler.Action {
 func register(all []member) scheduler.Action {
 	var info mesos.FrameworkInfo
 	for _, m := range all {
-		if m.Service != nil {
-			info.Roles = append(info.Roles, m.role())
-		}
+		info.Roles = append(info.Roles, m.reserves)
 	}
 	return scheduler.Register{Framework: info}
 }
@@ -374,20 +281,16 @@ func (s *Services) command(v scheduler.View, all []member, c scheduler.Command) 
 	case ListServices:
 		return answer(nil)
 	case AddService:
-		m, mark, err := s.add(v, all, wish)
+		m, actions, err := s.add(v, all, wish)
 		if err != nil || m.Service == nil {
 			return answer(err)
 		}
 		all = append(all, m)
-		begun := append([]scheduler.Action{mark, register(all)}, s.ask(v, scheduler.Tick{}, m, all)...)
-		return append(begun, answer(nil)...)
+		return append(append(actions, register(all)), answer(nil)...)
 	case ToService:
 		i := slices.IndexFunc(all, func(m member) bool { return m.name == wish.Service })
 		if i < 0 {
 			return answer(fmt.Errorf("service %q: %w; there are %s", wish.Service, ErrUnknown, names(all)))
-		}
-		if all[i].Service == nil {
-			return answer(fmt.Errorf("service %s: %w: %w", wish.Service, ErrRefused, all[i].err))
 		}
 		return s.ask(v, scheduler.Command{ID: c.ID, Value: wish.Command}, all[i], all)
 	}
@@ -402,45 +305,6 @@ func names(all []member) string {
 	return strings.Join(out, ", ")
 }
 
-// add makes the service that an operator adds, and the record of it. There is
-// none where it is there already.
-func (s *Services) add(v scheduler.View, all []member, c AddService) (m member, mark scheduler.Remember, err error) {
-	mark.Key = prefixServices + c.Name
-	if !name.MatchString(c.Name) {
-		return m, mark, fmt.Errorf("service %q: %w: wants lower case letters, digits and hyphens, such as \"kafka\"", c.Name, ErrRefused)
-	}
-	if i := slices.IndexFunc(s.Declared, func(d *Service) bool { return d.Name == c.Name }); i >= 0 {
-		if slices.ContainsFunc(all, func(other member) bool { return other.name == c.Name }) {
-			return m, mark, fmt.Errorf("service %s: %w: the program declares it already", c.Name, ErrRefused)
-		}
-		return member{Service: s.Declared[i], name: c.Name}, mark, nil // it had ended
-	}
-	options := c.Options
-	if len(options) == 0 {
-		options = json.RawMessage("{}")
-	}
-	if mark.Value, err = encode(memberRecord{Options: options}); err != nil {
-		return m, mark, fmt.Errorf("service %s: options: %w", c.Name, err)
-	}
-	if known, ok := v.Record(mark.Key); ok {
-		if bytes.Equal(known, mark.Value) {
-			return m, mark, nil
-		}
-		return m, mark, fmt.Errorf("service %s: %w: it is there already, with other options", c.Name, ErrRefused)
-	}
-	service, err := s.fromOptions(c.Name, options)
-	if err != nil {
-		return m, mark, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	for _, other := range all {
-		if other.Service != nil && other.role() == service.role() {
-			return m, mark, fmt.Errorf("service %s: %w: Role: %q: service %s has it", c.Name, ErrRefused, service.role(), other.name)
-		}
-	}
-	made := s.make(c.Name, mark.Value) // for its jobs
-	return member{Service: made.service, name: c.Name, added: true}, mark, made.err
-}
-
 func overview(v scheduler.View, all []member) Overview {
 	out := Overview{
 		FrameworkID: v.FrameworkID(), Connected: v.Connected(), Reconciled: v.Reconciled(),
@@ -453,20 +317,14 @@ func overview(v scheduler.View, all []member) Overview {
 }
 
 func (m member) summary(v scheduler.View) ServiceSummary {
-	out := ServiceSummary{Service: m.name, Added: m.added}
-	if m.Service == nil {
-		out.Trouble = m.err.Error()
-		return out
-	}
-	out.Role = m.role()
-	l, err := m.open(v, m.memory())
+	out := ServiceSummary{Service: m.name, Role: m.reserves, Added: m.added}
+	d, err := m.open(v, nil)
 	if err != nil {
 		out.Trouble = err.Error()
 		return out
 	}
-	out.Nodes = len(l.nodes)
-	d := &decision{Service: m.Service, ledger: l, now: v.Now()}
-	for _, n := range l.nodes {
+	out.Nodes, out.Trouble = len(d.nodes), d.heldFor
+	for _, n := range d.nodes {
 		if d.phase(n) == Ready {
 			out.Ready++
 		}
@@ -474,9 +332,9 @@ func (m member) summary(v scheduler.View) ServiceSummary {
 	return out
 }
 
-// offered says whether an offer is for this service's role. One that names no
-// role is for the only one that the framework has.
-func (s *Service) offered(o *mesos.Offer) bool {
-	role := o.AllocationInfo.GetRole()
-	return role == "" || role == s.role()
+// offered says whether an offer is for a role. One that names none is for the
+// only one that the framework has.
+func offered(o *mesos.Offer, role string) bool {
+	is := o.AllocationInfo.GetRole()
+	return is == "" || is == role
 }

@@ -136,15 +136,19 @@ func TestServicesAreAddedAndEnd(t *testing.T) {
 	// A program that cannot make it any more leaves it alone, and says so.
 	making := several.New
 	several.New = func(string, json.RawMessage) (*Service, error) { return nil, errors.New("no longer sold") }
-	several.added = nil
+	several.made = nil
 	w.crash()
-	w.until(5*time.Minute, "the others are found", w.readyAre(3, 2, 0))
-	assert.Equal(t, "service gamma: no longer sold", w.overview().Services[2].Trouble)
+	w.pass(5 * time.Minute)
+	require.True(t, w.readyAre(3, 2, 2)())
+	assert.Equal(t, "the options in force: service gamma: no longer sold", w.overview().Services[2].Trouble)
 	_, err = w.send(ToService{"gamma", AskStatus{}})
+	require.NoError(t, err)
+	_, err = w.send(ToService{"gamma", RestartNode{Node: "node-0"}})
 	require.ErrorIs(t, err, ErrRefused)
-	several.New, several.added = making, nil
+	several.New, several.made = making, nil
 	w.crash()
-	w.until(5*time.Minute, "it is there again", w.readyAre(3, 2, 2))
+	w.until(5*time.Minute, "it is looked after again", func() bool { return w.overview().Services[2].Trouble == "" })
+	w.pass(time.Minute)
 	assert.Len(t, w.started, started, "its servers ran on")
 }
 

@@ -39,6 +39,8 @@ func (d *decision) reason(n *Node) string {
 		return "stop"
 	case n.Goal == GoalLeave && n.Departed:
 		return "leave"
+	case d.heldFor != "":
+		return ""
 	case n.Replace:
 		return "replace"
 	case n.Restart:

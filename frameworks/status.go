@@ -17,6 +17,9 @@ type Status struct {
 	Reconciled bool         `json:"reconciled"`
 	Ready      int          `json:"ready"`
 	Nodes      []NodeStatus `json:"nodes"`
+	// Held is why the program cannot look after the service as it stands: its
+	// servers run on, and none is launched, updated or moved.
+	Held string `json:"held,omitempty"`
 	// Options are in force; nil: the service is as its program declares it.
 	Options *OptionsStatus `json:"options,omitempty"`
 	// Uninstall is nil unless somebody asked for it.
@@ -67,11 +70,14 @@ func (d *decision) status() Status {
 		FrameworkID: d.view.FrameworkID(),
 		Connected:   d.view.Connected(),
 		Reconciled:  d.view.Reconciled(),
+		Held:        d.heldFor,
 	}
 	refusals := d.refusals()
 	for _, n := range d.nodes {
 		s := NodeStatus{Node: *n, Phase: d.phase(n), Refused: refusals[n.Name]}
 		switch {
+		case d.heldFor != "" && s.Phase != Ready && n.Goal != GoalStop:
+			s.Waits = "the service is held: " + d.heldFor
 		case s.Phase == Reserved && d.held(n) != "":
 			s.Waits = d.held(n)
 		case s.Phase == Reserved && n.Place.Used && n.Waits == "":

@@ -178,7 +178,7 @@ func madeFor(v *Volume, p *part) bool {
 		return v.Disk == RootDisk
 	}
 	on := p.of
-	disk, ok := diskTypeOf(on)
+	disk, ok := DiskTypeOf(on)
 	return ok && disk == v.Disk && on.Revocable == nil && on.GetDisk().GetSource().GetProfile() == v.Profile
 }
 

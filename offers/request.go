@@ -146,7 +146,8 @@ func (t DiskType) String() string {
 	return names[t]
 }
 
-func diskTypeOf(r *mesos.Resource) (DiskType, bool) {
+// DiskTypeOf is the disk that a resource is on; false: one of another kind.
+func DiskTypeOf(r *mesos.Resource) (DiskType, bool) {
 	source := r.GetDisk().GetSource()
 	if source == nil {
 		return RootDisk, true
