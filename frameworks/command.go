@@ -118,6 +118,10 @@ func (d *decision) replace(n *Node, force bool) error {
 			return fmt.Errorf("replace %s: %w: %w; force it if that is meant", n.Name, ErrRefused, err)
 		}
 	}
+	if n.Home != "" && !n.Lost.IsZero() {
+		d.vacate(n, "its agent is given up")
+		return nil
+	}
 	n.Replace, n.Forced = true, n.Forced || force
 	return nil
 }

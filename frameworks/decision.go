@@ -140,6 +140,7 @@ func (d *decision) react(ev scheduler.Event) error {
 	case scheduler.Subscribed, scheduler.Removed:
 		if _, ok := ev.(scheduler.Subscribed); ok {
 			d.subscribed()
+			d.homeless("")
 		}
 		d.service.Comparison.Done = 0 // the program may be another one
 		d.adopt()
@@ -161,6 +162,7 @@ func (d *decision) agentLost(agent string) {
 		d.note(n, "lost its place before it was used", slog.String("agent", n.Place.Hostname))
 		d.giveUp(n)
 	}
+	d.homeless(agent)
 }
 
 // recount takes in what became of tasks while nobody was told.

@@ -125,6 +125,9 @@ func (l *ledger) undeclared(pod string, refusals *refusals) {
 func (l *ledger) fits(p *Pod, update bool, refusals *refusals) {
 	before := len(*refusals)
 	for _, n := range l.nodes {
+		if n.Pod == p.Name && (n.Home != "") != p.Everywhere && len(*refusals) == before {
+			refusals.add("Pod "+p.Name+": Everywhere", p.Everywhere, "its nodes were made otherwise: let them leave first")
+		}
 		if n.Pod == p.Name && n.Place != nil && len(*refusals) == before {
 			n.Place.fits(p, update, refusals)
 		}

@@ -65,6 +65,9 @@ type podRecord struct {
 	// Restored is when a lost node was last replaced by itself.
 	Restored time.Time `json:"restored,omitzero"`
 
+	// Rules are those by which the agents of a pod that is Everywhere were chosen.
+	Rules string `json:"rules,omitempty"`
+
 	Rollout rolloutRecord `json:"rollout,omitzero"`
 }
 
@@ -173,7 +176,7 @@ func (l *ledger) populate(s *Service) {
 // begin adds a pod and its first nodes. If it was there before, they count on
 // from where those ended.
 func (l *ledger) begin(p *Pod, before *podRecord) *podRecord {
-	begun := &podRecord{First: p.Count, Count: p.Count, Declared: p.Count}
+	begun := &podRecord{First: p.Count, Count: p.Count, Declared: p.Count, Deployed: p.Everywhere}
 	if before != nil {
 		begun.Gone = before.Gone
 	}

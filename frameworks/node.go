@@ -34,6 +34,10 @@ type Node struct {
 	Index int    `json:"index"`
 	Goal  Goal   `json:"goal"`
 
+	// Home is the id of the agent that the node belongs to, where its pod is
+	// Everywhere.
+	Home string `json:"home,omitempty"`
+
 	// Generation counts the node's places, from 1. It is part of the ids of
 	// reservations and volumes, so that those of an old place are never taken
 	// for those of the new one.

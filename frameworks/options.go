@@ -234,12 +234,15 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 		return
 	}
 	if then.Count < count && then.Count != d.pods[p.Name].Declared && then.Removable != nil {
-		var leaving []Node
-		for _, n := range d.dispensable(p.Name, count-then.Count) {
-			leaving = append(leaving, *n)
-		}
-		if err := then.Removable(d.deployment(), leaving); err != nil {
+		if err := then.Removable(d.deployment(), values(d.dispensable(p.Name, count-then.Count))); err != nil {
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
+		}
+	}
+	if then.Everywhere && then.Removable != nil {
+		if leaving := d.strangers(then); len(leaving) > 0 {
+			if err := then.Removable(d.deployment(), values(leaving)); err != nil {
+				refusals.add("Pod "+p.Name+": Place", then.Place.String(), err.Error())
+			}
 		}
 	}
 	d.fits(then, true, refusals)

@@ -42,6 +42,9 @@ func (d *decision) held(n *Node) string {
 func (d *decision) before(n *Node) string {
 	pod := d.pod(n.Pod)
 	for _, name := range pod.After {
+		if p := d.pod(name); p.Everywhere && d.pods[name].Count == 0 {
+			return fmt.Sprintf("the first agent of pod %s (pod %s comes after it)", name, n.Pod)
+		}
 		for _, m := range d.nodes {
 			if m.Pod == name && m.Arrived == 0 && m.Goal != GoalLeave && !m.Excused {
 				return fmt.Sprintf("%s to arrive (pod %s comes after pod %s)", m.Name, n.Pod, name)

@@ -42,6 +42,7 @@ func (d *decision) place() {
 	d.refit(claims, free, used)
 	d.trim(free, used)
 	d.launch(claims, used)
+	d.spread(free)
 	d.reserve(free, used)
 	d.decline(free)
 	d.want()
@@ -235,7 +236,7 @@ func (d *decision) requests() []offers.Request {
 		pod := d.pod(n.Pod)
 		r := offers.Request{
 			Node: n.Name, Pod: n.Pod, Instances: d.pods[n.Pod].Count, Role: d.role(), Principal: d.Principal, Labels: d.labels(n),
-			Needs: pod.Needs, Place: pod.Place, Placed: d.placed(n.Pod), Others: d.others(n.Pod),
+			Agent: n.Home, Needs: pod.Needs, Place: pod.Place, Placed: d.placed(n.Pod), Others: d.others(n.Pod),
 		}
 		for _, p := range pod.Ports {
 			r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})
@@ -385,5 +386,6 @@ func (d *decision) want() {
 		wants = append(wants, want)
 	}
 	wants = append(wants, d.toRelease()...)
+	wants = append(wants, d.toSpread()...)
 	d.do(scheduler.Want{Role: d.role(), Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})
 }

@@ -154,7 +154,7 @@ func (d *decision) lossOf(p *Pod, n *Node) (why string, due time.Time) {
 	case !n.Gone && p.Recovery.After > 0:
 		why, due = "it was lost for "+p.Recovery.After.String(), n.Lost.Add(p.Recovery.After)
 	}
-	if last := d.pods[p.Name].Restored; !last.IsZero() {
+	if last := d.pods[p.Name].Restored; !last.IsZero() && !(p.Everywhere && n.Gone) {
 		if next := last.Add(cmp.Or(p.Recovery.Gap, 10*time.Minute)); next.After(due) {
 			due = next
 		}
@@ -166,6 +166,9 @@ func (d *decision) replaceLost(n *Node, why string) bool {
 	if err := d.replace(n, false); err != nil {
 		n.Waits = err.Error()
 		d.wakeAt(d.now.Add(gatePause))
+		return false
+	}
+	if n.Goal == GoalLeave {
 		return false
 	}
 	n.Forced = true // it serves nobody

@@ -11,6 +11,11 @@ import (
 // scale adds nodes at the lowest indexes that are free, or lets nodes leave.
 func (d *decision) scale(c ScalePod) error {
 	record, ok := d.pods[c.Pod]
+	if ok {
+		if err := d.bound("scale", d.pod(c.Pod)); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !ok:
 		return fmt.Errorf("pod %q: %w; there are %s", c.Pod, ErrUnknown, strings.Join(sortedKeys(d.pods), ", "))
@@ -30,19 +35,22 @@ func (d *decision) scale(c ScalePod) error {
 }
 
 func (d *decision) remove(c RemoveNode) error {
-	return d.operate("remove", c.Node, func(n *Node) error { return d.dismiss([]*Node{n}, c.Force) })
+	return d.operate("remove", c.Node, func(n *Node) error {
+		if n.Place != nil && n.Lost.IsZero() && !c.Force {
+			if err := d.bound("remove "+n.Name, d.pod(n.Pod)); err != nil {
+				return err
+			}
+		}
+		return d.dismiss([]*Node{n}, c.Force)
+	})
 }
 
 // dismiss lets nodes of one pod leave, unless the pod says that it cannot do
 // without them.
 func (d *decision) dismiss(nodes []*Node, force bool) error {
 	pod := d.pod(nodes[0].Pod)
-	var gone []Node
-	for _, n := range nodes {
-		gone = append(gone, *n)
-	}
 	if pod.Removable != nil && !force {
-		if err := pod.Removable(d.deployment(), gone); err != nil {
+		if err := pod.Removable(d.deployment(), values(nodes)); err != nil {
 			return fmt.Errorf("remove %s: %w: %w; force it if that is meant", nodeNames(nodes), ErrRefused, err)
 		}
 	}
@@ -82,6 +90,15 @@ func (d *decision) dispensable(pod string, count int) []*Node {
 	}
 	for _, i := range chosen {
 		out = append(out, placed[i])
+	}
+	return out
+}
+
+// values are the nodes as functions of the domain get them.
+func values(nodes []*Node) []Node {
+	var out []Node
+	for _, n := range nodes {
+		out = append(out, *n)
 	}
 	return out
 }

@@ -78,6 +78,12 @@ type Pod struct {
 	// Count is how many nodes there are at the first deployment; from then on
 	// the store knows, and ScalePod changes it. At most 1000.
 	Count int
+	// Everywhere: in place of Count, one node on every agent that Place allows. It
+	// comes when the agent is first offered, and leaves when the agent is gone for
+	// good, as Recovery has it, or matches no more. Pods that come After it wait
+	// for its first node, and for those that there are. Where Spare is nil, as
+	// many nodes stop at once as Rollout.Parallel says: each serves its own agent.
+	Everywhere bool
 	// Needs are the scalars of each node, such as "cpus:1;mem:2048" (MiB).
 	Needs   offers.Resources
 	Ports   []Port
@@ -276,6 +282,9 @@ func (p Pod) validate(field string) []error {
 	}
 	if p.Count < 0 || p.Count > maxNodes {
 		bad("Count", p.Count, fmt.Sprintf("wants 0 to %d", maxNodes))
+	}
+	if p.Everywhere && (p.Count != 0 || p.Together) {
+		bad("Everywhere", p.Everywhere, "wants a Count of 0 and no Together: the agents decide how many nodes there are")
 	}
 	if (p.Command == "") == (p.Task == nil) {
 		bad("Command", p.Command, "wants either Command or Task, not both and not neither")

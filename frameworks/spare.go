@@ -72,6 +72,8 @@ func (d *decision) spare() {
 		case len(batch) == 0:
 			d.withdraw(asked)
 			*asked = asking{}
+		case p.Spare == nil && p.Everywhere:
+			d.agree(batch)
 		case p.Spare == nil:
 			if asked.Refused = d.unready(batch[0]); asked.Refused == "" {
 				d.agree(batch[:1])
@@ -207,10 +209,7 @@ func (d *decision) ordered(p *Pod, nodes []*Node) []*Node {
 	if p.Rollout.Order == nil || len(nodes) < 2 {
 		return nodes
 	}
-	var in []Node
-	for _, n := range nodes {
-		in = append(in, *n)
-	}
+	in := values(nodes)
 	rank := map[string]int{}
 	for i, n := range p.Rollout.Order(d.deployment(), in) {
 		rank[n.Name] = i + 1
