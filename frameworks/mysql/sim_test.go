@@ -1,0 +1,213 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// simulated is a set of three members under faults. All of the framework is
+// real but the servers, which are modelled at the level of their statements, and
+// the executor with its leases, which is the simulator's.
+func simulated(flavor string, change func(*set)) mesostest.SimConfig {
+	c := Cluster{
+		Name: "db", Flavor: flavor, AdminHash: Hash("secret"), Distribution: Distribution{Dir: "/opt/mysql"},
+		Binary: frameworks.Binary{Path: "/opt/mesos-mysql"},
+	}
+	s := c.service(func(s *set) {
+		s.dial = dialModel
+		change(s)
+	})
+	rates := mesostest.DefaultRates()
+	// A clock that is set forward shortens leases, as the documentation says.
+	delete(rates, mesostest.ClockStep)
+	for _, often := range []mesostest.FaultKind{mesostest.TaskHangs, mesostest.TaskDies, mesostest.AgentCut} {
+		rates[often] = 60
+	}
+	return mesostest.SimConfig{
+		Frameworks: []mesostest.SimFramework{simulatedSet(s)},
+		Rates:      rates,
+		Model:      func(w *mesostest.World) mesostest.SimModel { return newReplicas(w, flavor) },
+		Rules: []mesostest.Rule{
+			{Name: "one member takes writes", Check: oneWritable},
+			{Name: "nothing that was acknowledged is lost", Check: nothingLost},
+		},
+	}
+}
+
+// modelOf is the model of a simulation, as of this moment.
+func modelOf(w *mesostest.World) *replicas {
+	m := w.Model().(*replicas)
+	m.refresh()
+	return m
+}
+
+func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
+	return mesostest.SimFramework{
+		Name: "db", Handler: s,
+		Node: func(task mesos.TaskInfo) string { return task.Name },
+		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+			return mesostest.TaskPlan{
+				Start: time.Duration(luck%6000) * time.Millisecond, Ready: 500 * time.Millisecond, Stop: time.Duration(luck%3000) * time.Millisecond,
+			}
+		},
+		Work: func(w *mesostest.World, job scheduler.Job) ([]byte, error) {
+			return s.Work(context.WithValue(context.Background(), modelKey{}, modelOf(w)), job)
+		},
+		Lapse: func(w *mesostest.World, task mesostest.SimTask) bool {
+			server := modelOf(w).servers[task.Info.TaskID.Value]
+			return server != nil && server.readOnly
+		},
+		Operator: func(pick uint16) any {
+			node := fmt.Sprint("member-", pick%4)
+			switch pick >> 4 % 8 {
+			case 0:
+				return frameworks.ReplaceNode{Node: node}
+			case 1:
+				return frameworks.ScalePod{Pod: pod, Count: 4}
+			case 2:
+				return frameworks.StopNode{Node: node}
+			case 3:
+				return frameworks.StartNode{Node: node}
+			}
+			return frameworks.RestartNode{Node: node}
+		},
+		Goal: func(v scheduler.View, w *mesostest.World) error { return healed(s, v, w) },
+		Settle: func(v scheduler.View, w *mesostest.World) (out []any) {
+			status, _ := status(s, v) // its error is in the way of the goal
+			for _, n := range status.Nodes {
+				switch {
+				case n.Goal == frameworks.GoalStop:
+					out = append(out, frameworks.StartNode{Node: n.Name})
+				case n.Place != nil && !n.Replace && !w.HasAgent(n.Place.Agent):
+					out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
+				}
+			}
+			return out
+		},
+	}
+}
+
+// status asks as an operator would, which changes nothing.
+func status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) {
+	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
+		if answer, ok := a.(scheduler.Answer); ok {
+			status, _ := answer.Value.(frameworks.Status)
+			return status, answer.Err
+		}
+	}
+	return frameworks.Status{}, errors.New("the status was not answered")
+}
+
+func oneWritable(w *mesostest.World) error {
+	first := ""
+	m := w.Model().(*replicas)
+	for _, name := range sortedKeys(m.servers) {
+		switch {
+		case m.servers[name].readOnly:
+		case first != "":
+			return fmt.Errorf("%s and %s", first, name)
+		default:
+			first = name
+		}
+	}
+	return nil
+}
+
+func nothingLost(w *mesostest.World) error {
+	if m := w.Model().(*replicas); m.lost != "" {
+		return errors.New(m.lost)
+	}
+	return nil
+}
+
+// healed: all members are ready, and one takes writes that has all that was ever
+// acknowledged. Where so much was taken away that this cannot be, nobody may.
+func healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
+	m := modelOf(w)
+	status, err := status(s, v)
+	if err != nil {
+		return err
+	}
+	for _, n := range status.Nodes {
+		if n.Phase != frameworks.Ready {
+			return fmt.Errorf("%s is %s (waits %q, failed %q); %s", n.Name, n.Phase, n.Waits, n.LastFailure, status.Routines[0].Memory)
+		}
+	}
+	for _, server := range m.servers {
+		if !server.readOnly {
+			return nil
+		}
+	}
+	return errors.New("nobody takes writes")
+}
+
+var flavored = []string{"mysql", "mariadb"}
+
+func TestSimulated(t *testing.T) {
+	t.Parallel()
+	for _, flavor := range flavored {
+		t.Run(flavor, func(t *testing.T) {
+			t.Parallel()
+			seen := mesostest.Simulate(t, 20_000, simulated(flavor, func(*set) {}))
+			assert.NotZero(t, seen.Tasks)
+		})
+	}
+}
+
+func TestSimulatedForLong(t *testing.T) {
+	for _, flavor := range flavored {
+		t.Run(flavor, func(t *testing.T) {
+			mesostest.SoakTest(t, func() mesostest.SimConfig { return simulated(flavor, func(*set) {}) })
+		})
+	}
+}
+
+// The rules find what they are for: an election that takes the shortest history.
+func TestSimulatedFindsABadElection(t *testing.T) {
+	t.Parallel()
+	for _, flavor := range flavored {
+		t.Run(flavor, func(t *testing.T) {
+			t.Parallel()
+			c := simulated(flavor, func(s *set) { s.elect = shortest })
+			c.Shrink = -1
+			var steps uint64
+			for seed := uint64(1); steps < 500_000; seed++ {
+				s := mesostest.NewSim(seed, c)
+				err := s.Run()
+				steps += s.Coverage().Steps
+				var found *mesostest.Finding
+				if errors.As(err, &found) {
+					assert.Equal(t, "nothing that was acknowledged is lost", found.Rule, found.Detail)
+					t.Logf("found with seed %d after %d steps: %s", seed, steps, found.Detail)
+					return
+				}
+				require.NoError(t, err)
+			}
+			t.Error("it is not found")
+		})
+	}
+}
+
+func shortest(candidates []candidate) (string, error) {
+	if len(candidates) == 0 {
+		return "", errors.New("no member answers")
+	}
+	least := candidates[0]
+	for _, c := range candidates[1:] {
+		if least.has.contains(c.has) {
+			least = c
+		}
+	}
+	return least.node, nil
+}
