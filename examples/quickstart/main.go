@@ -44,6 +44,10 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 		return nil, err
 	}
 	s.Say("kafka %s is in %s", server.Version, server.Dir)
+	return cluster(server).Service(), nil
+}
+
+func cluster(server dist.Distribution) kafka.Cluster {
 	flags := []string{"-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 	if server.ClassArchive != "" {
 		flags = append(flags, "-XX:SharedArchiveFile="+server.ClassArchive)
@@ -59,7 +63,7 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 			"broker.heartbeat.interval.ms":     "500",
 			"group.initial.rebalance.delay.ms": "0",
 		},
-	}.Service(), nil
+	}
 }
 
 // work produces messages while a broker dies, and counts what came back.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
@@ -82,31 +83,9 @@ func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
 			}
 			return frameworks.RestartNode{Node: node}
 		},
-		Goal: func(v scheduler.View, w *mesostest.World) error { return healed(s, v, w) },
-		Settle: func(v scheduler.View, w *mesostest.World) (out []any) {
-			status, _ := status(s, v) // its error is in the way of the goal
-			for _, n := range status.Nodes {
-				switch {
-				case n.Goal == frameworks.GoalStop:
-					out = append(out, frameworks.StartNode{Node: n.Name})
-				case n.Place != nil && !n.Replace && !w.HasAgent(n.Place.Agent):
-					out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
-				}
-			}
-			return out
-		},
+		Goal:   func(v scheduler.View, w *mesostest.World) error { return healed(s, v, w) },
+		Settle: func(v scheduler.View, w *mesostest.World) []any { return simtest.Settle(s, v, w) },
 	}
-}
-
-// status asks as an operator would, which changes nothing.
-func status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) {
-	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
-		if answer, ok := a.(scheduler.Answer); ok {
-			status, _ := answer.Value.(frameworks.Status)
-			return status, answer.Err
-		}
-	}
-	return frameworks.Status{}, errors.New("the status was not answered")
 }
 
 func oneWritable(w *mesostest.World) error {
@@ -135,14 +114,8 @@ func nothingLost(w *mesostest.World) error {
 // acknowledged. Where so much was taken away that this cannot be, nobody may.
 func healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
 	m := modelOf(w)
-	status, err := status(s, v)
-	if err != nil {
+	if err := simtest.Healed(s, v, w); err != nil {
 		return err
-	}
-	for _, n := range status.Nodes {
-		if n.Phase != frameworks.Ready {
-			return fmt.Errorf("%s is %s (waits %q, failed %q); %s", n.Name, n.Phase, n.Waits, n.LastFailure, status.Routines[0].Memory)
-		}
 	}
 	for _, server := range m.servers {
 		if !server.readOnly {

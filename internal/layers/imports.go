@@ -23,9 +23,10 @@ var layers = []layer{
 	{"scheduler", []string{"scheduler/state", "offers", "constraints"}},
 	{"scheduler/mesostest", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"frameworks/simtest", []string{"frameworks", "scheduler/mesostest", "scheduler"}},
 	{"frameworks/cli", []string{"frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
-	{"frameworks/*", []string{"frameworks/cli", "frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
-	{"examples", []string{"frameworks/*", "frameworks/cli", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"frameworks/*", []string{"frameworks/simtest", "frameworks/cli", "frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
+	{"examples", []string{"frameworks/*", "frameworks/simtest", "frameworks/cli", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 }
 
 // mayTestOn are the layers whose tests, and packages for tests, may start an

@@ -1,0 +1,176 @@
+package simtest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// Config is a simulation of a service, with all faults and with [Rules].
+func Config(s *frameworks.Service) mesostest.SimConfig {
+	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{Framework(s)}, Rules: Rules(s)}
+}
+
+// Framework is a service in a simulation. Its servers take up to four seconds to
+// start, and answer to gates while they run. Operators restart, replace, stop
+// and start nodes. Its goal is that all nodes are ready and nothing is reserved
+// beside their places; once the faults have stopped, an operator starts what
+// was stopped and replaces what lived on machines that are gone.
+func Framework(s *frameworks.Service) mesostest.SimFramework {
+	return mesostest.SimFramework{
+		Name: s.Name, Handler: s,
+		Node: func(task mesos.TaskInfo) string { return task.Name },
+		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+			return mesostest.TaskPlan{
+				Start: time.Duration(luck%4000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%900) * time.Millisecond,
+			}
+		},
+		Work:     func(w *mesostest.World, job scheduler.Job) ([]byte, error) { return nil, serves(s, w, job) },
+		Operator: func(pick uint16) any { return command(s, int(pick)) },
+		Goal:     func(v scheduler.View, w *mesostest.World) error { return Healed(s, v, w) },
+		Settle:   func(v scheduler.View, w *mesostest.World) []any { return Settle(s, v, w) },
+	}
+}
+
+// serves lets a gate pass while the task that it asks runs.
+func serves(s *frameworks.Service, w *mesostest.World, job scheduler.Job) error {
+	switch _, task, _ := strings.Cut(job.Name, "/"); {
+	case job.Kind != "gate" && job.Kind != "again":
+	case !w.Runs(s.Name, task):
+		return fmt.Errorf("%s does not serve", task)
+	}
+	return nil
+}
+
+func command(s *frameworks.Service, pick int) any {
+	pod := s.Pods[pick%len(s.Pods)]
+	pick /= len(s.Pods)
+	node := fmt.Sprintf("%s-%d", pod.Name, pick%(pod.Count+1))
+	switch pick / (pod.Count + 1) % 5 {
+	case 0:
+		return frameworks.RestartNode{Node: node}
+	case 1:
+		return frameworks.ReplaceNode{Node: node, Force: true}
+	case 2:
+		return frameworks.StopNode{Node: node}
+	case 3:
+		return frameworks.StartNode{Node: node}
+	}
+	return frameworks.AskStatus{}
+}
+
+// Status asks the service how it is, as an operator would. It changes nothing.
+func Status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) {
+	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
+		if answer, ok := a.(scheduler.Answer); ok {
+			status, _ := answer.Value.(frameworks.Status)
+			return status, answer.Err
+		}
+	}
+	return frameworks.Status{}, errors.New("the status was not answered")
+}
+
+// Healed says what is not as it should be: a node that is not ready, or
+// something reserved that is no node's place.
+func Healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
+	status, err := Status(s, v)
+	if err != nil {
+		return err
+	}
+	places := map[string]bool{}
+	for _, n := range status.Nodes {
+		if n.Phase != frameworks.Ready {
+			return fmt.Errorf("%s is %s (waits %q, failed %q, refused %q)", n.Name, n.Phase, n.Waits, n.LastFailure, n.Refused)
+		}
+		for _, r := range n.Place.Resources {
+			places[resourceID(r)] = true
+		}
+	}
+	for _, r := range w.Reserved(s.Framework().Roles[0]) {
+		if id := resourceID(r.Resource); !places[id] {
+			return fmt.Errorf("agent %s holds %s for %s, which is no node's place", r.Agent.Hostname, r.Resource.Name, id)
+		}
+	}
+	return nil
+}
+
+func resourceID(r mesos.Resource) string {
+	for _, reservation := range r.Reservations {
+		for _, l := range reservation.GetLabels().GetLabels() {
+			if l.Key == "resource_id" {
+				return l.GetValue()
+			}
+		}
+	}
+	return ""
+}
+
+// Settle is what an operator orders who wants the service whole: nodes that are
+// stopped are started, and those whose machine is gone for good replaced.
+func Settle(s *frameworks.Service, v scheduler.View, w *mesostest.World) []any {
+	status, err := Status(s, v)
+	if err != nil {
+		return nil // it is in the way of the goal as well
+	}
+	var out []any
+	for _, n := range status.Nodes {
+		switch {
+		case n.Goal == frameworks.GoalStop:
+			out = append(out, frameworks.StartNode{Node: n.Name})
+		case n.Place != nil && !n.Replace && !w.HasAgent(n.Place.Agent):
+			out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
+		}
+	}
+	return out
+}
+
+// Rules of services, beside those of the simulator: a volume is made once, and
+// one that was used is destroyed only by an operator's wish; and of a pod that
+// wants an agent for each node, no two nodes are on one.
+func Rules(s *frameworks.Service) []mesostest.Rule {
+	return []mesostest.Rule{
+		{Name: "volumes are destroyed by wish only", Check: func(w *mesostest.World) error { return volumes(s, w) }},
+		{Name: "nodes are apart", Check: func(w *mesostest.World) error { return apart(s, w) }},
+	}
+}
+
+func volumes(s *frameworks.Service, w *mesostest.World) error {
+	for _, v := range w.Volumes(s.Name) {
+		_, node, _ := strings.Cut(v.ID, ".")
+		node, _, _ = strings.Cut(node, ".")
+		switch {
+		case v.Made > 1:
+			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
+		case v.Destroyed > 0 && v.Used && !slices.ContainsFunc(w.Commands(s.Name), func(c *mesostest.SimCommand) bool {
+			replace, ok := c.Value.(frameworks.ReplaceNode)
+			return ok && replace.Node == node
+		}):
+			return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
+		}
+	}
+	return nil
+}
+
+func apart(s *frameworks.Service, w *mesostest.World) error {
+	at := map[string]string{}
+	for _, t := range w.Running() {
+		i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(t.Node, p.Name+"-") })
+		if i < 0 || t.Framework != s.Name || t.Stray || !slices.Contains(strings.Split(s.Pods[i].Place.String(), ","), "hostname:UNIQUE") {
+			continue
+		}
+		key := s.Pods[i].Name + " on " + t.Agent.Hostname
+		if other := at[key]; other != "" && other != t.Node {
+			return fmt.Errorf("%s and %s are both on %s", other, t.Node, t.Agent.Hostname)
+		}
+		at[key] = t.Node
+	}
+	return nil
+}
