@@ -132,7 +132,7 @@ func TestSimulated(t *testing.T) {
 	for _, flavor := range flavored {
 		t.Run(flavor, func(t *testing.T) {
 			t.Parallel()
-			seen := mesostest.Simulate(t, 20_000, simulated(flavor, func(*set) {}))
+			seen := mesostest.Simulate(t, 5_000, simulated(flavor, func(*set) {}))
 			assert.NotZero(t, seen.Tasks)
 		})
 	}
