@@ -81,6 +81,9 @@ func (d *decision) command(c any) error {
 			if n.Goal == GoalStop {
 				return fmt.Errorf("restart %s: %w: it is stopped; start it", n.Name, ErrRefused)
 			}
+			if err := d.again("restart", n, c.Force); err != nil {
+				return err
+			}
 			n.Restart, n.Forced, n.Failures, n.Retry = true, n.Forced || c.Force, 0, d.now
 			return nil
 		})
@@ -117,6 +120,9 @@ func (d *decision) replace(n *Node, force bool) error {
 		if err := may(d.deployment(), *n); err != nil {
 			return fmt.Errorf("replace %s: %w: %w; force it if that is meant", n.Name, ErrRefused, err)
 		}
+	}
+	if err := d.again("replace", n, force); err != nil {
+		return err
 	}
 	if n.Home != "" && !n.Lost.IsZero() {
 		d.vacate(n, "its agent is given up")

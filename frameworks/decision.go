@@ -287,6 +287,9 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		d.note(n, "stopped", attrs...)
 		return
 	}
+	if d.finished(n, status) {
+		return
+	}
 	if blameless(status) {
 		n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(1))
 		d.note(n, "ended through no fault of its own", attrs...)
@@ -395,7 +398,7 @@ func (d *decision) grace(n *Node) time.Duration {
 // check asks the gate of a node that runs: until it has passed, and then now
 // and again, for a server that hangs may look alive to its own probe.
 func (d *decision) check(n *Node) {
-	if !d.serving(n) {
+	if !d.serving(n) || d.aims(n) {
 		return
 	}
 	switch gate := d.pod(n.Pod).Ready; {

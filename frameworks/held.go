@@ -56,7 +56,7 @@ func (s *Service) standIn(l *ledger) *Service {
 	}
 	for _, name := range sortedKeys(l.pods) {
 		if !l.pods[name].Ended {
-			out.Pods = append(out.Pods, Pod{Name: name, Count: l.pods[name].Count, Secrets: sortedKeys(l.secrets)})
+			out.Pods = append(out.Pods, Pod{Name: name, Count: l.pods[name].Count, Aim: l.pods[name].Aim, Secrets: sortedKeys(l.secrets)})
 		}
 	}
 	return out

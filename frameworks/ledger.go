@@ -65,6 +65,8 @@ type podRecord struct {
 	// Restored is when a lost node was last replaced by itself.
 	Restored time.Time `json:"restored,omitzero"`
 
+	// Aim is that of the pod as it was last declared.
+	Aim Aim `json:"aim,omitempty"`
 	// Rules are those by which the agents of a pod that is Everywhere were chosen.
 	Rules string `json:"rules,omitempty"`
 
@@ -168,6 +170,7 @@ func (l *ledger) populate(s *Service) {
 		case before.Declared == 0:
 			before.Declared = p.Count // an earlier Mesokit began it
 		}
+		l.pods[p.Name].Aim = p.Aim
 	}
 	l.sort(s)
 	s.makeSecrets(l, l.view)

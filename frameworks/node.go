@@ -49,6 +49,9 @@ type Node struct {
 	// Equal to Generation: its volumes hold a member of the service, which is
 	// not to be formatted, bootstrapped or joined again.
 	Arrived int `json:"arrived,omitempty"`
+	// Finished is the configuration with which a task last ended well, where that
+	// is its pod's Aim; empty: none has in this place.
+	Finished string `json:"finished,omitempty"`
 	// Former is the address of the place that a member gave up by a replace,
 	// until it arrives anew: its peers may still know it by that.
 	Former string `json:"former,omitempty"`

@@ -195,7 +195,7 @@ func (d *decision) approve() {
 		return
 	}
 	for _, n := range d.nodes {
-		if n.Goal == GoalRun && (!n.Ready || n.Outdated()) || n.Goal == GoalLeave {
+		if n.Goal == GoalRun && !d.complete(n) && (!n.Ready || n.Outdated()) || n.Goal == GoalLeave {
 			return
 		}
 	}

@@ -20,7 +20,7 @@ func (d *decision) held(n *Node) string {
 		return "the maintenance of agent " + n.Place.Hostname + w.until()
 	}
 	if n.arrived() {
-		return ""
+		return d.rerun(n)
 	}
 	if d.paused("deploy") {
 		return "plan deploy to be resumed"
@@ -44,6 +44,9 @@ func (d *decision) before(n *Node) string {
 	for _, name := range pod.After {
 		if p := d.pod(name); p.Everywhere && d.pods[name].Count == 0 {
 			return fmt.Sprintf("the first agent of pod %s (pod %s comes after it)", name, n.Pod)
+		}
+		if why := d.unfinished(name); why != "" {
+			return fmt.Sprintf("%s (pod %s comes after pod %s)", why, n.Pod, name)
 		}
 		for _, m := range d.nodes {
 			if m.Pod == name && m.Arrived == 0 && m.Goal != GoalLeave && !m.Excused {

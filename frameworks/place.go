@@ -65,7 +65,7 @@ func (d *decision) idle(yield func(*Node) bool) {
 
 func (d *decision) idles(n *Node) bool {
 	_, live := d.live(n)
-	return !live && !n.Replace && d.heldFor == "" && (n.Goal != GoalStop || !d.together(n)) &&
+	return !live && !n.Replace && d.heldFor == "" && !d.complete(n) && (n.Goal != GoalStop || !d.together(n)) &&
 		(n.Goal != GoalLeave || !n.Departed && n.arrived() && !d.uninstalling())
 }
 

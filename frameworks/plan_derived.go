@@ -231,6 +231,8 @@ func (d *decision) deployStep(n NodeStatus) (StepState, bool) {
 func (d *decision) updateStep(n NodeStatus) (StepState, bool) {
 	_, live := d.live(&n.Node)
 	switch {
+	case d.aims(&n.Node) && n.Goal == GoalRun && n.Finished != "" && !d.complete(&n.Node):
+		return underWay(n), true
 	case d.pods[n.Pod].Rollout.Since.IsZero() || n.Goal != GoalRun:
 		return "", false
 	case n.Skip != "" && n.Skip == n.Wanted && n.Config != n.Wanted:
@@ -244,7 +246,7 @@ func (d *decision) updateStep(n NodeStatus) (StepState, bool) {
 }
 
 func (d *decision) recoveryStep(n NodeStatus) (StepState, bool) {
-	if n.Goal != GoalRun || n.Arrived == 0 || n.Ready && !n.Replace || !n.Out.IsZero() && !n.Replace {
+	if n.Goal != GoalRun || n.Arrived == 0 || d.aims(&n.Node) && n.arrived() || n.Ready && !n.Replace || !n.Out.IsZero() && !n.Replace {
 		return "", false
 	}
 	return underWay(n), true

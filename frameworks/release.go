@@ -57,7 +57,7 @@ func (d *decision) giveUp(n *Node) {
 		d.discards = append(d.discards, &discard{ID: d.resourceID(n), Agent: n.Place.Agent, Since: d.now})
 	}
 	n.found()
-	n.Place = nil
+	n.Place, n.Finished = nil, ""
 	n.Generation++
 }
 

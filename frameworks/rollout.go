@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,6 +107,9 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 		return
 	}
 	n.Wanted = wanted
+	if d.pod(n.Pod).Aim == AimOnce && n.Finished != "" {
+		n.Config, n.Finished = wanted, wanted
+	}
 	if !n.Outdated() {
 		return
 	}
@@ -153,6 +157,9 @@ func (d *decision) updates(n *Node) bool {
 	}
 	r := d.pods[n.Pod].Rollout
 	if r.Since.IsZero() || r.Paused != "" && !n.fixable() {
+		return false
+	}
+	if slices.ContainsFunc(d.pod(n.Pod).After, func(pod string) bool { return d.unfinished(pod) != "" }) {
 		return false
 	}
 	for i := range d.Pods {

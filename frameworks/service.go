@@ -90,6 +90,8 @@ type Pod struct {
 	Volumes []Volume
 	// Place says which agents will do, counting the pod's other nodes.
 	Place constraints.Rules
+	// Aim is what the tasks come to; AimRun: they serve.
+	Aim Aim
 	// Together reserves the places of all nodes before the first is launched:
 	// for servers whose configuration names every peer.
 	Together bool
@@ -286,6 +288,7 @@ func (p Pod) validate(field string) []error {
 	if p.Everywhere && (p.Count != 0 || p.Together) {
 		bad("Everywhere", p.Everywhere, "wants a Count of 0 and no Together: the agents decide how many nodes there are")
 	}
+	p.validateAim(bad)
 	if (p.Command == "") == (p.Task == nil) {
 		bad("Command", p.Command, "wants either Command or Task, not both and not neither")
 	}

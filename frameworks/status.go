@@ -14,9 +14,10 @@ type Status struct {
 	Connected bool `json:"connected"`
 	// Reconciled: the master has answered for every task since the last
 	// subscription.
-	Reconciled bool         `json:"reconciled"`
-	Ready      int          `json:"ready"`
-	Nodes      []NodeStatus `json:"nodes"`
+	Reconciled bool `json:"reconciled"`
+	// Ready counts the nodes that are ready or finished.
+	Ready int          `json:"ready"`
+	Nodes []NodeStatus `json:"nodes"`
 	// Held is why the program cannot look after the service as it stands: its
 	// servers run on, and none is launched, updated or moved.
 	Held string `json:"held,omitempty"`
@@ -59,9 +60,10 @@ const (
 	Ready       Phase = "ready"
 	Unreachable Phase = "unreachable" // its agent does not answer the master
 	Stopping    Phase = "stopping"
-	Stopped     Phase = "stopped" // and is to be
-	Fenced      Phase = "fenced"  // a routine lets nothing of it run
-	Leased      Phase = "leased"  // its last task may run, out of reach, until its lease is over
+	Stopped     Phase = "stopped"  // and is to be
+	Finished    Phase = "finished" // it has done what it is there for; see Aim
+	Fenced      Phase = "fenced"   // a routine lets nothing of it run
+	Leased      Phase = "leased"   // its last task may run, out of reach, until its lease is over
 )
 
 func (d *decision) status() Status {
@@ -94,7 +96,7 @@ func (d *decision) status() Status {
 				s.Since = t.Since
 			}
 		}
-		if s.Phase == Ready {
+		if s.Phase == Ready || s.Phase == Finished {
 			out.Ready++
 		}
 		out.Nodes = append(out.Nodes, s)
@@ -129,6 +131,8 @@ func (d *decision) phase(n *Node) Phase {
 		return Fenced
 	case n.Goal == GoalStop:
 		return Stopped
+	case d.complete(n):
+		return Finished
 	case n.Place == nil:
 		return Placing
 	case !n.Place.Reserved:
