@@ -75,6 +75,7 @@ type Distribution struct {
 const (
 	pod            = "member"
 	port           = "mysql"
+	copiesPort     = "copies" // where the server itself hands out none
 	volume         = "data"
 	operatorSecret = "operator"
 	copySecret     = "replication"
@@ -226,6 +227,10 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
 	s := set{Cluster: c, flavor: flavors[c.Flavor]}
 	change(&s)
+	ports := []frameworks.Port{c.Port}
+	if invalid == nil && s.flavor.handsOut() {
+		ports = append(ports, frameworks.Port{Name: copiesPort})
+	}
 	return &frameworks.Service{
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
 		Invalid:  errors.Join(invalid, err),
@@ -234,7 +239,7 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 			Name:        pod,
 			Count:       c.Members,
 			Needs:       needs,
-			Ports:       []frameworks.Port{c.Port},
+			Ports:       ports,
 			Volumes:     []frameworks.Volume{{Name: volume, Path: volume, Size: offers.Amount(c.Disk) * 1000}},
 			Place:       c.Place,
 			Secrets:     []string{operatorSecret, copySecret},

@@ -75,6 +75,8 @@ type memory struct {
 	Silent time.Time `json:"silent,omitzero"` // since when the primary is
 	Failed int       `json:"failed,omitempty"`
 	Retry  time.Time `json:"retry,omitzero"` // no work before
+	// Rebuilt is when a member was last made anew.
+	Rebuilt time.Time `json:"rebuilt,omitzero"`
 	// Admin is the hash that the administrator's account has.
 	Admin string `json:"admin,omitempty"`
 	// Why it goes on no further.

@@ -17,6 +17,10 @@ type flavor interface {
 	// initialise makes the data directory dir; what is in sql is done in it, one
 	// statement a line.
 	initialise(ctx context.Context, s executor.Sandbox, base, dir, sql string) error
+	// copy makes the data directory dir a copy of what a member has that serves.
+	copy(ctx context.Context, m maker, from donor, dir string) error
+	// handsOut says whether members hand out copies beside their servers.
+	handsOut() bool
 
 	// parse reads a set of transactions.
 	parse(text string) (gtids, error)

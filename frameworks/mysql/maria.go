@@ -2,8 +2,10 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mesokit/mesokit/executor"
@@ -31,16 +33,43 @@ rpl_semi_sync_master_wait_no_slave=ON
 `
 }
 
-func (maria) initialise(ctx context.Context, s executor.Sandbox, base, dir, sql string) error {
+func (maria) initialise(ctx context.Context, s executor.Sandbox, base, dir, statements string) error {
 	// It runs without privileges, until they are loaded.
-	sql = "FLUSH PRIVILEGES;\nDELETE FROM mysql.global_priv WHERE User='root' AND Host<>'localhost';\nFLUSH PRIVILEGES;\n" + sql
+	statements = "FLUSH PRIVILEGES;\nDELETE FROM mysql.global_priv WHERE User='root' AND Host<>'localhost';\nFLUSH PRIVILEGES;\n" + statements
 	file := dir + ".sql"
-	if err := os.WriteFile(file, []byte(sql), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(statements), 0o600); err != nil {
 		return err
 	}
 	defer os.Remove(file)
 	return s.Run(ctx, base+"/bin/mariadb-install-db", "--defaults-file="+s.Dir+"/"+configFile, "--basedir="+base,
 		"--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db", "--extra-file="+file)
+}
+
+func (maria) handsOut() bool { return true }
+
+// copy takes what the donor's executor hands out. A new binary log begins where
+// the copy ends, as its state says: so that the member is known to have all
+// before, and can be a primary.
+func (maria) copy(ctx context.Context, m maker, from donor, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := fetchCopy(ctx, m, from, dir); err != nil {
+		return err
+	}
+	if err := m.Run(ctx, m.base()+"/bin/mariadb-backup", "--prepare", "--target-dir="+dir); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "xtrabackup_binlog_info"))
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(string(text)) // file, offset, position
+	if len(fields) < 2 {
+		return fmt.Errorf("xtrabackup_binlog_info: %q: wants a file, an offset and a position", text)
+	}
+	state := strings.ReplaceAll(strings.Join(fields[2:], ""), ",", "\n")
+	return os.WriteFile(filepath.Join(dir, "binlog.state"), []byte(state+"\n"), 0o600)
 }
 
 func (maria) parse(text string) (gtids, error) { return parseDomains(text) }
@@ -61,6 +90,17 @@ func (maria) look(ctx context.Context, s *session) (member, error) {
 	}
 	m.replication(status, "Slave", "Master")
 	m.Received = status["Gtid_IO_Pos"]
+	logs, err := s.table(ctx, "SHOW BINARY LOGS") // the first
+	if err != nil {
+		return member{}, err
+	}
+	if first := logs["Log_name"]; first != "" {
+		var before sql.NullString // null: it has just been purged
+		if err := s.row(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS('%s', 4)", first), &before); err != nil {
+			return member{}, err
+		}
+		m.Purged = before.String
+	}
 	// Of what lies in its relay log a replica that was started anew knows
 	// nothing, and the next START SLAVE throws it away.
 	m.Unsure = m.Source != "" && !m.Applying

@@ -3,8 +3,10 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/mesokit/mesokit/executor"
 )
@@ -29,6 +31,7 @@ relay_log_recovery=OFF
 replica_net_timeout=4
 plugin-load-add=semisync_source.so
 plugin-load-add=semisync_replica.so
+plugin-load-add=mysql_clone.so
 loose_rpl_semi_sync_replica_enabled=ON
 loose_rpl_semi_sync_source_wait_point=AFTER_SYNC
 loose_rpl_semi_sync_source_timeout=4294967295
@@ -46,6 +49,68 @@ func (o oracle) initialise(ctx context.Context, s executor.Sandbox, base, dir, s
 	defer os.Remove(file)
 	return s.Run(ctx, base+"/"+o.server(), "--defaults-file="+s.Dir+"/"+configFile, "--initialize-insecure",
 		"--datadir="+dir, "--init-file="+file)
+}
+
+func (oracle) handsOut() bool { return false }
+
+// copy clones the donor, by a server that is there for that only.
+func (o oracle) copy(ctx context.Context, m maker, from donor, dir string) error {
+	password, err := secret(m.Sandbox, operatorSecret)
+	if err != nil {
+		return err
+	}
+	seed := dir + ".seed"
+	if err := m.initialise(ctx, seed); err != nil {
+		return err
+	}
+	defer os.RemoveAll(seed)
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- m.Run(running, m.base()+"/"+o.server(), "--defaults-file="+m.Dir+"/"+configFile, "--datadir="+seed,
+			"--report-host="+seedName, "--skip-log-bin", "--innodb-buffer-pool-size=16M")
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	server, err := m.dialSeed(ctx, password)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	host, port, err := net.SplitHostPort(from.address)
+	if err != nil {
+		return err
+	}
+	return server.do(ctx,
+		fmt.Sprintf("SET GLOBAL clone_valid_donor_list='%s'", from.address),
+		fmt.Sprintf("CLONE INSTANCE FROM '%s'@'%s':%s IDENTIFIED BY '%s' DATA DIRECTORY='%s'",
+			operator, host, port, password, dir))
+}
+
+// seedName is what a server calls itself that only fetches a copy: no member.
+const seedName = "seed"
+
+// seedWithin is how long its start may take.
+const seedWithin = time.Minute
+
+// dialSeed connects to the member's own address when its seed listens there.
+func (m maker) dialSeed(ctx context.Context, password string) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, seedWithin)
+	defer cancel()
+	for {
+		s, err := dial(ctx, net.JoinHostPort(m.env["HOST"], m.env["PORT_MYSQL"]), password)
+		if err == nil {
+			s.node = seedName
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("start a server to fetch the copy: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 func (oracle) parse(text string) (gtids, error) { return parseUUIDs(text) }
@@ -107,6 +172,7 @@ func (oracle) follow(m member, host, port, password string) []string {
 	return []string{
 		"SET GLOBAL rpl_semi_sync_source_enabled=OFF",
 		"STOP REPLICA",
+		"RESET REPLICA ALL", // a copy of a replica refers to relay logs that it does not have
 		fmt.Sprintf(`CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='%s', SOURCE_PASSWORD='%s',
 			SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1, SOURCE_HEARTBEAT_PERIOD=1`, host, port, copier, password),
 		"START REPLICA",

@@ -17,6 +17,7 @@ import (
 // The functions that the executor runs on the agent.
 const (
 	initialiseStep = "mysql-initialise"
+	copiesStep     = "mysql-copies"
 	harmlessStep   = "mysql-harmless"
 	endPrimaryStep = "mysql-end-primary"
 )
@@ -26,25 +27,37 @@ const (
 func Steps() map[string]executor.StepFunc {
 	return map[string]executor.StepFunc{
 		initialiseStep: initialise,
+		copiesStep:     offerCopies,
 		harmlessStep:   harmless,
 		endPrimaryStep: endPrimary,
 	}
 }
+
+// maker makes a data directory.
+type maker struct {
+	executor.Sandbox
+	flavor flavor
+	env    map[string]string
+}
+
+// base is where the server's programs are.
+func (m maker) base() string { return m.env[envBase] }
 
 // initialise makes the data directory, once: beside its place, and moved there
 // whole, so that what was cut leaves nothing that looks like one. A volume that
 // held a member and is empty now is refused: the member would come back without
 // what it has acknowledged.
 func initialise(ctx context.Context, s executor.Sandbox) error {
-	env := environment(s)
+	m := maker{Sandbox: s, env: environment(s)}
 	if err := os.MkdirAll(filepath.Join(s.Dir, temporaryDir), 0o700); err != nil {
 		return err
 	}
-	f, ok := flavors[env[envFlavor]]
+	f, ok := flavors[m.env[envFlavor]]
 	if !ok {
-		return fmt.Errorf("%s: %q: wants a flavor", envFlavor, env[envFlavor])
+		return fmt.Errorf("%s: %q: wants a flavor", envFlavor, m.env[envFlavor])
 	}
-	if _, err := os.Stat(filepath.Join(env[envBase], f.server())); err != nil {
+	m.flavor = f
+	if _, err := os.Stat(filepath.Join(m.base(), f.server())); err != nil {
 		return fmt.Errorf("find the server of Distribution.Dir (--server): %w", err)
 	}
 	dir := filepath.Join(s.Dir, dataDir)
@@ -54,20 +67,28 @@ func initialise(ctx context.Context, s executor.Sandbox) error {
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
-	case env[envMember] == "true":
+	case m.env[envMember] == "true":
 		return fmt.Errorf("%s was emptied, or is not mounted: it held a member; bring it back, or replace the member", dataDir)
 	}
-	sql, err := accounts(s)
+	if err := m.provision(ctx, dir+".new"); err != nil {
+		return err
+	}
+	return os.Rename(dir+".new", dir)
+}
+
+// initialise makes an empty data directory with the framework's accounts.
+func (m maker) initialise(ctx context.Context, dir string) error {
+	sql, err := accounts(m.Sandbox)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir + ".new"); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := f.initialise(ctx, s, env[envBase], dir+".new", sql); err != nil {
+	if err := m.flavor.initialise(ctx, m.Sandbox, m.base(), dir, sql); err != nil {
 		return fmt.Errorf("initialise %s: %w", dataDir, err)
 	}
-	return os.Rename(dir+".new", dir)
+	return nil
 }
 
 // accounts are the statements that make the framework's own accounts. The

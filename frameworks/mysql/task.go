@@ -26,10 +26,13 @@ const (
 	envFlavor = "MYSQL_FLAVOR"
 	envBase   = "MYSQL_BASE"
 	envMember = "MYSQL_MEMBER" // "true": the volume holds a member that has been in the set
+	// "true": somebody has been a member, so that a new one is a copy of it.
+	envFounded = "MYSQL_FOUNDED"
+	envDonors  = "MYSQL_DONORS" // of whom
 )
 
 const (
-	initialiseWithin = 5 * time.Minute
+	initialiseWithin = 24 * time.Hour // it may be a copy of very much
 	harmlessWithin   = 2 * time.Second
 	probeInterval    = 300 * time.Millisecond
 )
@@ -37,7 +40,7 @@ const (
 // task renders how a member runs: a pure function of the cluster, the
 // deployment and the node. Every member is rendered alike and starts read-only;
 // who is the primary is said over connections, never in a file.
-func (s set) task(_ frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
+func (s set) task(d frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
 	config, err := s.config(n)
 	if err != nil {
 		return executor.Task{}, err
@@ -46,6 +49,13 @@ func (s set) task(_ frameworks.Deployment, n frameworks.Node) (executor.Task, er
 		envFlavor: s.Flavor,
 		envBase:   literal(s.Distribution.Dir),
 		envMember: strconv.FormatBool(n.Arrived == n.Generation),
+	}
+	if list, founded := donors(d, n); founded && n.Arrived != n.Generation {
+		env[envFounded], env[envDonors] = "true", writeDonors(list)
+	}
+	steps := []executor.Step{{Name: "initialise", Done: "initialised", Func: initialiseStep, Timeout: initialiseWithin}}
+	if s.flavor.handsOut() {
+		steps = append(steps, executor.Step{Name: "hand out copies", Done: "hands out copies", Func: copiesStep})
 	}
 	if s.Distribution.Libraries != "" {
 		env["LD_LIBRARY_PATH"] = literal(s.Distribution.Libraries)
@@ -57,7 +67,7 @@ func (s set) task(_ frameworks.Deployment, n frameworks.Node) (executor.Task, er
 			{Name: copySecret, Path: secretsDir + copySecret},
 		},
 		Env:  env,
-		Init: []executor.Step{{Name: "initialise", Done: "initialised", Func: initialiseStep, Timeout: initialiseWithin}},
+		Init: steps,
 		Command: []string{literal(s.Distribution.Dir) + "/" + s.flavor.server(),
 			"--defaults-file=$MESOS_SANDBOX/" + configFile},
 		Lease: &executor.Lease{

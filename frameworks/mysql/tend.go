@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/mesokit/mesokit/frameworks"
 )
@@ -11,6 +12,9 @@ import (
 // rebuild is what a follow says of a member that the primary cannot bring up to
 // date.
 const rebuild = "rebuild"
+
+// rebuildPause lies between two rebuilds.
+const rebuildPause = 30 * time.Second
 
 // tend looks after the others while the primary serves.
 func (c *decision) tend(v view, primary member) {
@@ -46,7 +50,7 @@ func (c *decision) tend(v view, primary member) {
 			c.follow(n)
 		}
 	}
-	c.Members = members
+	c.drop(members)
 	c.settle(v, primary, source)
 	if primary.Replicas == 0 {
 		c.Why = "no replica acknowledges what " + c.Primary + " writes: every write waits until one does"
@@ -56,6 +60,22 @@ func (c *decision) tend(v view, primary member) {
 		c.work(frameworks.Do{Name: admin, Node: c.Primary})
 	}
 	c.handOver(v, node)
+}
+
+// drop forgets members that are none any more: they were removed, or made anew.
+// What only they had acknowledged besides the primary is safe again when another
+// has caught up.
+func (c *decision) drop(members map[string]int) {
+	for name, generation := range c.Members {
+		if members[name] == generation {
+			continue
+		}
+		if c.Settled {
+			c.Former, c.FormerGeneration = "", 0
+		}
+		c.Settled, c.Base = false, ""
+	}
+	c.Members = members
 }
 
 // settle notices that a replica has what the primary had in an earlier look.
@@ -91,12 +111,17 @@ func (c *decision) name(n frameworks.Node, role string) {
 }
 
 // rebuild empties a member that has what the primary does not have, or lacks
-// what the primary does not have any more: one at a time.
+// what the primary does not have any more: one at a time, and not again and
+// again.
 func (c *decision) rebuild(n frameworks.Node) {
-	busy := func(other frameworks.Node) bool { return other.Replace || other.Arrived != other.Generation }
-	if slices.ContainsFunc(c.d.Nodes, busy) {
+	busy := func(other frameworks.Node) bool {
+		return other.Replace || other.Arrived != other.Generation && other.Name != n.Name
+	}
+	if slices.ContainsFunc(c.d.Nodes, busy) || c.now.Before(c.Rebuilt.Add(rebuildPause)) {
+		c.Why = n.Name + " is to be made anew: its history is not that of " + c.Primary
 		return
 	}
+	c.Rebuilt = c.now
 	c.order(frameworks.Note{Node: n.Name, Text: "is made anew: its history is not that of " + c.Primary})
 	c.order(frameworks.Rebuild{Node: n.Name})
 }

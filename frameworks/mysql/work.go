@@ -180,7 +180,8 @@ func (s set) follow(ctx context.Context, d frameworks.Deployment, m memory, n fr
 	return "", replica.do(ctx, s.flavor.follow(mine, host, number, d.Secret(copySecret))...)
 }
 
-// apart says whether a replica has executed what its primary has not.
+// apart says whether a replica has executed what its primary has not, or lacks
+// what the primary's binary logs do not tell any more.
 func (s set) apart(replica, primary member) (bool, error) {
 	mine, err := s.flavor.parse(replica.Executed)
 	if err != nil {
@@ -190,5 +191,10 @@ func (s set) apart(replica, primary member) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return !theirs.contains(mine), nil
+	gone, err := s.flavor.parse(primary.Purged)
+	if err != nil {
+		return false, err
+	}
+	has, err := replica.has(s.flavor)
+	return !theirs.contains(mine) || !has.contains(gone), err
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,10 +19,14 @@ import (
 // TestCluster takes one set of real servers, under writes without a pause, from
 // fault to fault: nothing that was acknowledged is lost, and no two members ever
 // take writes. The steps build on each other, because servers are dear.
-func TestCluster(t *testing.T) {
-	server := disttest.MySQL(t)
+func TestCluster(t *testing.T) { take(t, onMySQL(t, disttest.MySQL(t))) }
+
+// TestClusterOfMariaDB is the same with the other flavor.
+func TestClusterOfMariaDB(t *testing.T) { take(t, onMariaDB(t, disttest.MariaDB(t))) }
+
+func take(t *testing.T, flags []string) {
 	c := mesostest.New(t, clitest.QuickAgents(4, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
-	s := &saga{Scheduler: clitest.New(t, c, onMySQL(t, server)...)}
+	s := &saga{Scheduler: clitest.New(t, c, flags...)}
 	s.Start()
 	s.AwaitReady(3)
 	s.writer = newWriter(t, s.Client)
@@ -35,6 +40,8 @@ func TestCluster(t *testing.T) {
 		{"the machine of the primary goes away and comes back", machineAway},
 		{"both replicas are stopped", alone},
 		{"the configuration is rolled", rolled},
+		{"binary logs are purged, and a member is replaced", purged},
+		{"a member is added, and one removed", addedAndRemoved},
 		{"nothing was lost", func(t *testing.T, s *saga) { s.end(t, s.AwaitReady(3)) }},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { s.In(t); step.run(t, s) }) {
@@ -147,4 +154,45 @@ func rolled(t *testing.T, s *saga) {
 	var connections int
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT @@max_connections").Scan(&connections))
 	assert.Equal(t, 123, connections)
+}
+
+// purged has no member's binary logs reach back to the beginning. A member that
+// is replaced then gets a copy of another.
+func purged(t *testing.T, s *saga) {
+	before := s.primary()
+	for _, n := range s.AwaitReady(3).Nodes {
+		db := open(n.Address("mysql"))
+		_, err := db.ExecContext(t.Context(), "FLUSH LOCAL BINARY LOGS")
+		require.NoError(t, err)
+		time.Sleep(100 * time.Millisecond)
+		_, err = db.ExecContext(t.Context(), "PURGE BINARY LOGS BEFORE NOW()")
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+	}
+	name := s.replica()
+	began := time.Now()
+	s.Operate("member", "replace", name, "--wait")
+	t.Logf("%s was replaced in %v", name, time.Since(began).Round(100*time.Millisecond))
+	assert.Equal(t, before.Name, s.primary().Name)
+	s.more(t, 50)
+}
+
+// replica is the last that is one.
+func (s *saga) replica() string {
+	primary, name := s.primary(), ""
+	for _, n := range s.AwaitReady(3).Nodes {
+		if n.Name != primary.Name {
+			name = n.Name
+		}
+	}
+	return name
+}
+
+func addedAndRemoved(t *testing.T, s *saga) {
+	s.Operate("member", "add", "--wait")
+	s.AwaitReady(4)
+	s.more(t, 50)
+	s.Operate("member", "remove", "member-3", "--wait")
+	s.AwaitReady(3)
+	s.more(t, 50)
 }

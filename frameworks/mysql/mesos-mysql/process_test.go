@@ -17,11 +17,20 @@ const password = "a password"
 
 // onMySQL are the flags for small members.
 func onMySQL(t *testing.T, d dist.Distribution) []string {
+	return append(small(t), "--server", d.Dir, "--option", "innodb_redo_log_capacity=32M")
+}
+
+func onMariaDB(t *testing.T, d dist.Distribution) []string {
+	usr := filepath.Join(d.Dir, "usr")
+	return append(small(t), "--flavor", "mariadb", "--server", usr, "--libraries", filepath.Join(usr, "lib", "x86_64-linux-gnu"),
+		"--option", "innodb_log_file_size=16M")
+}
+
+func small(t *testing.T) []string {
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
 	return []string{
-		"--server", d.Dir, "--admin-password-file", file, "--lease", "8s",
+		"--admin-password-file", file, "--lease", "8s",
 		"--cpus", "0.2", "--mem", "448", "--buffer", "48", "--disk", "768",
-		"--option", "innodb_redo_log_capacity=32M",
 	}
 }
