@@ -15,7 +15,8 @@ type Deployment struct {
 	First map[string]int `json:"first"`
 
 	seed   [16]byte
-	phases map[string]Phase // by node; nil where a task is rendered
+	phases map[string]Phase  // by node; nil where a task is rendered
+	under  map[string][]Step // by plan; nil but for decisions of routines
 	// secret is nil but for jobs. It is a function so that no print of a
 	// deployment shows one.
 	secret func(name string) string
@@ -54,6 +55,11 @@ func (d Deployment) Node(name string) (Node, bool) {
 // Phase says how far a node has come, for gates, routines and other jobs. It is
 // empty where a task is rendered, which must not depend on it.
 func (d Deployment) Phase(node string) Phase { return d.phases[node] }
+
+// Under returns the steps of a plan that are under way, for a routine whose
+// decisions carry them out: the step's Work only waits until it sees that. It is
+// nil everywhere but in a routine's Decide.
+func (d Deployment) Under(plan string) []Step { return d.under[plan] }
 
 // Secret returns the value of one of Pod.Secrets. Only jobs know it: gates,
 // looks, works and steps. It is empty elsewhere, where it would end up in a
@@ -110,6 +116,7 @@ func (d *decision) observed() Deployment {
 	for _, n := range d.nodes {
 		out.phases[n.Name] = d.phase(n)
 	}
+	out.under = d.underWay()
 	return out
 }
 

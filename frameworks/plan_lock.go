@@ -28,6 +28,26 @@ func (d *decision) locked(n *Node) string {
 	return d.locks[n.Name]
 }
 
+// underWay are the steps of each plan that hold their nodes now.
+func (d *decision) underWay() map[string][]Step {
+	out := map[string][]Step{}
+	for i := range d.Plans {
+		name := d.Plans[i].name
+		record := d.plans[name]
+		if record == nil || record.Run == nil {
+			continue
+		}
+		for _, stage := range record.Run.Stages {
+			for _, step := range stage.Steps {
+				if step.State == StepRunning {
+					out[name] = append(out[name], step.Step)
+				}
+			}
+		}
+	}
+	return out
+}
+
 func holder(plan string, step *stepRun) string {
 	return fmt.Sprintf("plan %s, step %s", plan, step.Name)
 }

@@ -378,6 +378,46 @@ func TestFenceAllowAndRebuild(t *testing.T) {
 	assert.JSONEq(t, "4", string(w.status().Routines[0].Memory))
 }
 
+// A routine sees which step of a plan is under way, and carries it out.
+func TestRoutineSeesStepsUnderWay(t *testing.T) {
+	t.Parallel()
+	s := quorum(1)
+	seen := map[string]bool{}
+	done := false
+	s.Plans = []Plan{PlanOf[struct{}]{
+		Name: "hand-over",
+		Layout: func(Deployment, struct{}) ([]Stage, error) {
+			return []Stage{{Name: "all", Steps: []Step{{Name: "one", Nodes: []string{"node-0"}}}}}, nil
+		},
+		Work: func(context.Context, Deployment, struct{}, Step) (string, error) {
+			if !done {
+				return "", errors.New("not yet")
+			}
+			return "done", nil
+		},
+	}.Plan()}
+	s.Routines = []Routine{RoutineOf[int, int]{
+		Name: "keeper", Every: time.Second,
+		Look: func(_ context.Context, d Deployment, _ int) (int, error) {
+			assert.Nil(t, d.Under("hand-over"))
+			return 0, nil
+		},
+		Decide: func(_ time.Time, d Deployment, n int, _ News[int]) (int, []Order) {
+			for _, step := range d.Under("hand-over") {
+				seen[step.Name], done = true, true
+			}
+			return n, nil
+		},
+	}.Routine()}
+	w := newWorld(t, s, 1, agentResources)
+	w.until(time.Minute, "ready", w.allReady(1))
+	w.pass(time.Minute)
+	assert.Empty(t, seen)
+	w.do(StartPlan{Plan: "hand-over"})
+	w.until(5*time.Minute, "complete", func() bool { return len(seen) > 0 })
+	assert.Equal(t, map[string]bool{"one": true}, seen)
+}
+
 func TestRoutineThatCannotLook(t *testing.T) {
 	t.Parallel()
 	s := quorum(1)

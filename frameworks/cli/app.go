@@ -94,7 +94,7 @@ func (a App) Command() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return UsageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
 	})
-	c.AddCommand(a.schedulerCommand(), a.statusCommand(), a.optionsCommand(), a.updateCommand(),
+	c.AddCommand(a.schedulerCommand(), a.statusCommand(), a.endpointsCommand(), a.optionsCommand(), a.updateCommand(),
 		a.rollbackCommand(), a.planCommand(), a.uninstallCommand(), statecmd.Command(statecmd.Config{}))
 	for _, p := range a.Pods {
 		c.AddCommand(a.podCommand(p))

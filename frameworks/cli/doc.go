@@ -17,6 +17,7 @@
 //
 //	mesos-kafka scheduler                   run the scheduler until it is told to stop
 //	mesos-kafka status                      every node, and what keeps one from being ready
+//	mesos-kafka endpoints [role]            where clients reach the nodes that are ready
 //	mesos-kafka broker list
 //	mesos-kafka broker add [count]
 //	mesos-kafka broker start|stop|restart|replace|remove 0 2
