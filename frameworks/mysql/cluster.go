@@ -235,6 +235,7 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
 		Invalid:  errors.Join(invalid, err),
 		Routines: []frameworks.Routine{s.failover().Routine()},
+		Plans:    []frameworks.Plan{s.switchover().Plan()},
 		Pods: []frameworks.Pod{{
 			Name:        pod,
 			Count:       c.Members,

@@ -138,15 +138,16 @@ func (c *decision) followed(node string, done frameworks.Done) {
 	}
 }
 
-// handOver has a primary yield that is wanted to stop and cannot be spared, to
-// the first replica that is not.
+// handOver has a primary yield that is wanted to stop, or to be a replica, to the
+// one that is named or else the first that is not wanted to stop itself.
 func (c *decision) handOver(v view, primary frameworks.Node) {
-	if !unwanted(primary) || len(c.Following) > 0 {
+	heir, wanted := c.heir(primary)
+	if !wanted || len(c.Following) > 0 || c.now.Before(c.Retry) {
 		return
 	}
 	for _, n := range c.d.Pod(pod) {
 		m, ok := v.of(n.Name)
-		if n.Name == primary.Name || !ok || !n.Ready || !m.follows(primary.Address(port)) || unwanted(n) {
+		if heir != "" && n.Name != heir || n.Name == primary.Name || !ok || !n.Ready || !m.follows(primary.Address(port)) || unwanted(n) {
 			continue
 		}
 		c.Stage, c.Next = yielding, n.Name

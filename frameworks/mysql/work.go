@@ -102,15 +102,15 @@ func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.
 	return session.do(ctx, s.flavor.promote(m)...)
 }
 
-// yield has the primary take no more writes, and waits until the next one has
-// them all. If that fails, the primary is promoted again; not here, so that a
+// yield has the primary take no more writes, when the next one is close behind,
+// and waits until that has them all. If that fails, the primary is promoted again; not here, so that a
 // yield that nobody waits for any more makes nobody writable.
 func (s set) yield(ctx context.Context, d frameworks.Deployment, m memory, n frameworks.Node) error {
 	next, ok := d.Node(m.Next)
 	if !ok {
 		return fmt.Errorf("node %q: %w", m.Next, frameworks.ErrUnknown)
 	}
-	session, _, err := s.reach(ctx, d, n)
+	session, now, err := s.reach(ctx, d, n)
 	if err != nil {
 		return err
 	}
@@ -120,6 +120,9 @@ func (s set) yield(ctx context.Context, d frameworks.Deployment, m memory, n fra
 		return err
 	}
 	defer to.close()
+	if err := s.flavor.await(ctx, to, now.Executed); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if err := session.do(ctx, s.flavor.readOnly()); err != nil {

@@ -6,6 +6,8 @@
 //	    --api 10.0.0.7:7000 --server /opt/mysql --admin-password-file /etc/mesos-mysql/admin
 //	mesos-mysql status
 //	mesos-mysql member restart 1 --wait
+//	mesos-mysql endpoints primary
+//	mesos-mysql switchover 2
 //
 // Package cli says what the commands and exit statuses are; here is what only
 // MySQL has.
@@ -16,6 +18,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mesokit/mesokit/executor"
@@ -35,6 +38,7 @@ func main() {
 			"Cluster.AdminHash":        "admin-password-file",
 			"Cluster.Options":          "option",
 		},
+		Commands: func(api *frameworks.Client) []*cobra.Command { return []*cobra.Command{switchover(api)} },
 		Pods: []cli.Pod{{
 			Name:    "member",
 			Port:    "mysql",

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli"
+	"github.com/mesokit/mesokit/frameworks/mysql"
+)
+
+// switchover is the command that makes a replica the primary.
+func switchover(api *frameworks.Client) *cobra.Command {
+	return &cobra.Command{
+		Use:   "switchover [member]",
+		Short: "Make a replica the primary, without loss of a write",
+		Long: `Make a replica the primary: the one that is named by its number or in full, or any.
+The primary takes no more writes, the replica applies the last of them and takes
+over; that takes about a second. It returns when that has happened; if it cannot, the
+old primary goes on. It is the plan "` + mysql.SwitchoverPlan + `".`,
+		Args: cli.Args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			var p mysql.Switchover
+			if len(args) > 0 {
+				p.To = args[0]
+				if _, err := strconv.ParseUint(p.To, 10, 32); err == nil {
+					p.To = "member-" + p.To
+				}
+			}
+			started, err := api.StartPlan(c.Context(), mysql.SwitchoverPlan, p)
+			if err != nil {
+				return fmt.Errorf("switchover: %w", err)
+			}
+			result, err := ended(c.Context(), api, started.Run)
+			if err != nil {
+				return fmt.Errorf("switchover: %w", err)
+			}
+			fmt.Fprintln(c.OutOrStdout(), result)
+			return nil
+		},
+	}
+}
+
+// ended waits for the end of a run, and cancels one that failed, so that another
+// can begin.
+func ended(ctx context.Context, api *frameworks.Client, number int) (string, error) {
+	again := time.NewTicker(250 * time.Millisecond)
+	defer again.Stop()
+	for {
+		status, err := api.Status(ctx)
+		for _, p := range status.Plans {
+			if err != nil || p.Name != mysql.SwitchoverPlan || p.Run != number || len(p.Stages) == 0 {
+				continue
+			}
+			switch step := p.Stages[0].Steps[0]; {
+			case p.State == frameworks.PlanPaused:
+				_, err := api.CancelPlan(ctx, p.Name)
+				return "", fmt.Errorf("%s (%v)", step.Error, err)
+			case step.State == frameworks.StepComplete:
+				return step.Result, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("interrupted; it goes on without this command: %w", ctx.Err())
+		case <-again.C:
+		}
+	}
+}
