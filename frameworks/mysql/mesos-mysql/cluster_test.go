@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,7 +43,9 @@ func take(t *testing.T, flags []string) {
 		{"the configuration is rolled", rolled},
 		{"binary logs are purged, and a member is replaced", purged},
 		{"a member is added, and one removed", addedAndRemoved},
+		{"a replica is made the primary", switched},
 		{"nothing was lost", func(t *testing.T, s *saga) { s.end(t, s.AwaitReady(3)) }},
+		{"it is uninstalled", uninstalled},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { s.In(t); step.run(t, s) }) {
 			return
@@ -161,13 +164,7 @@ func rolled(t *testing.T, s *saga) {
 func purged(t *testing.T, s *saga) {
 	before := s.primary()
 	for _, n := range s.AwaitReady(3).Nodes {
-		db := open(n.Address("mysql"))
-		_, err := db.ExecContext(t.Context(), "FLUSH LOCAL BINARY LOGS")
-		require.NoError(t, err)
-		time.Sleep(100 * time.Millisecond)
-		_, err = db.ExecContext(t.Context(), "PURGE BINARY LOGS BEFORE NOW()")
-		require.NoError(t, err)
-		require.NoError(t, db.Close())
+		purge(t, n.Address("mysql"))
 	}
 	name := s.replica()
 	began := time.Now()
@@ -175,6 +172,38 @@ func purged(t *testing.T, s *saga) {
 	t.Logf("%s was replaced in %v", name, time.Since(began).Round(100*time.Millisecond))
 	assert.Equal(t, before.Name, s.primary().Name)
 	s.more(t, 50)
+}
+
+// purge leaves of a server's binary logs only the one that it writes now.
+func purge(t *testing.T, address string) {
+	db := open(address)
+	defer db.Close()
+	_, err := db.ExecContext(t.Context(), "FLUSH LOCAL BINARY LOGS")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		logs := binaryLogs(t, db)
+		_, err := db.ExecContext(t.Context(), "PURGE BINARY LOGS TO '"+logs[len(logs)-1]+"'")
+		return err == nil && len(binaryLogs(t, db)) == 1 // a replica may still read the last
+	}, clitest.Patience, 100*time.Millisecond, "binary logs are not purged")
+}
+
+func binaryLogs(t *testing.T, db *sql.DB) (names []string) {
+	rows, err := db.QueryContext(t.Context(), "SHOW BINARY LOGS")
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		var name string
+		into := []any{&name}
+		for range columns[1:] {
+			into = append(into, new(any))
+		}
+		require.NoError(t, rows.Scan(into...))
+		names = append(names, name)
+	}
+	require.NoError(t, rows.Err())
+	return names
 }
 
 // replica is the last that is one.
@@ -195,4 +224,30 @@ func addedAndRemoved(t *testing.T, s *saga) {
 	s.Operate("member", "remove", "member-3", "--wait")
 	s.AwaitReady(3)
 	s.more(t, 50)
+}
+
+// switched hands over, to a replica that is named, and says where to find it.
+func switched(t *testing.T, s *saga) {
+	was, to := s.primary(), s.replica()
+	began := time.Now()
+	assert.Equal(t, to+" is the primary\n", s.Operate("switchover", to))
+	t.Logf("switched over from %s to %s in %v", was.Name, to, time.Since(began).Round(10*time.Millisecond))
+	s.more(t, 50)
+	assert.Equal(t, to, s.primary().Name)
+	assert.Equal(t, was.Incarnation, s.Node(was.Name).Incarnation, "it was restarted")
+	_, complaint, status := clitest.Run(t, "switchover", to, "--api", s.URL)
+	assert.Equal(t, 1, status)
+	assert.Contains(t, complaint, to+" is the primary")
+
+	listed := s.Operate("endpoints", "primary", "--wait")
+	assert.Contains(t, listed, to+"  primary  mysql")
+	assert.Contains(t, listed, s.primary().Address("mysql"))
+	s.AwaitReady(3)
+}
+
+// uninstalled leaves nothing behind.
+func uninstalled(t *testing.T, s *saga) {
+	s.Operate("uninstall", "mysql")
+	assert.Zero(t, s.Ended())
+	assert.Empty(t, s.Volumes("mysql"))
 }
