@@ -124,6 +124,11 @@ func (s *supervisor) prepareSteps(ctx context.Context) error {
 	if err := s.identify(); err != nil {
 		return err
 	}
+	for _, c := range s.task.Checksums {
+		if err := s.places.verify(ctx, c); err != nil {
+			return err
+		}
+	}
 	if err := s.places.give(s.user); err != nil {
 		return err
 	}

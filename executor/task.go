@@ -25,6 +25,8 @@ import (
 // set is an error. The environment is what the agent gave to the executor, without
 // what concerns only the executor, then Env; it always holds MESOS_SANDBOX.
 type Task struct {
+	// Checksums are those of files that were fetched. They are checked first.
+	Checksums []Checksum `json:"checksums,omitempty"`
 	// Files are written, in order, before anything is started.
 	Files []File `json:"files,omitempty"`
 	// Secrets are files that are written next, when the scheduler has sent what
@@ -266,6 +268,11 @@ func (t Task) Validate() error {
 	}
 	if err := validateSidecars(t.Sidecars); err != nil {
 		return err
+	}
+	for i, c := range t.Checksums {
+		if err := c.validate(); err != nil {
+			return fmt.Errorf("checksums[%d].%w", i, err)
+		}
 	}
 	for i, f := range t.Files {
 		if err := f.validate(); err != nil {

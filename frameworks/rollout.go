@@ -265,7 +265,11 @@ func (d *decision) config(standing Deployment, n *Node, shape string) (string, e
 	if err != nil {
 		return "", fmt.Errorf("task of %s: %w", n.Name, err)
 	}
-	sum := sha256.Sum256(append(text, shape...))
+	around, err := pod.surroundings()
+	if err != nil {
+		return "", fmt.Errorf("task of %s: %w", n.Name, err)
+	}
+	sum := sha256.Sum256(slices.Concat(text, []byte(shape), []byte(around)))
 	return hex.EncodeToString(sum[:8]), nil
 }
 

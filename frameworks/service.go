@@ -85,9 +85,19 @@ type Pod struct {
 	// many nodes stop at once as Rollout.Parallel says: each serves its own agent.
 	Everywhere bool
 	// Needs are the scalars of each node, such as "cpus:1;mem:2048" (MiB).
-	Needs   offers.Resources
+	Needs offers.Resources
+	// Limits are the most that a task may use beyond its needs: cpus and mem, such
+	// as "cpus:4;mem:4096". Agents know them since Mesos 1.10. Empty: its needs.
+	Limits  offers.Resources
 	Ports   []Port
 	Volumes []Volume
+	// Fetch is brought into the sandbox before the task starts.
+	Fetch []URI
+	// Container is what a task runs in; zero: the agent's own file system and
+	// network.
+	Container Container
+	// Discovery is what is published of each node besides its name and its ports.
+	Discovery Discovery
 	// Place says which agents will do, counting the pod's other nodes.
 	Place constraints.Rules
 	// Aim is what the tasks come to; AimRun: they serve.
@@ -159,6 +169,11 @@ type Pod struct {
 type Port struct {
 	Name       string
 	Begin, End uint64
+	// Container is the port inside of a Container.Network that it is mapped to,
+	// and that $PORT_… then says; zero: it is not mapped.
+	Container uint64
+	// Protocol is "tcp" or "udp", for that and for Discovery; empty: not said.
+	Protocol string
 }
 
 // Volume is a persistent directory of a node, kept until the node is replaced.
@@ -289,6 +304,8 @@ func (p Pod) validate(field string) []error {
 		bad("Everywhere", p.Everywhere, "wants a Count of 0 and no Together: the agents decide how many nodes there are")
 	}
 	p.validateAim(bad)
+	p.validateFetch(bad)
+	p.validateContainer(bad)
 	if (p.Command == "") == (p.Task == nil) {
 		bad("Command", p.Command, "wants either Command or Task, not both and not neither")
 	}

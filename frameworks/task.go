@@ -1,10 +1,12 @@
 package frameworks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,10 +26,16 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 		Labels:    &mesos.Labels{Labels: d.labels(n)},
 		Discovery: d.discovery(n),
 	}
-	env := environment(d.Name, n)
+	env := environment(d.Name, pod, n)
+	limits, err := pod.Limits.Limits(pod.Needs)
+	if err != nil {
+		return info, fmt.Errorf("task of %s: limits: %w", n.Name, err)
+	}
+	info.Limits = limits
+	container := pod.Container.info(pod, n)
 	if pod.Command != "" {
-		command := mesos.CommandInfo{Value: &pod.Command, Environment: variables(env)}
-		info.Command = &command
+		command := mesos.CommandInfo{Value: &pod.Command, Environment: variables(env), URIs: pod.uris()}
+		info.Command, info.Container = &command, container
 		info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.grace().Nanoseconds()}}
 		return info, nil
 	}
@@ -40,12 +48,15 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	}
 	maps.Copy(env, spec.Env)
 	spec.Env = env
+	spec.Checksums = append(spec.Checksums, pod.checksums()...)
 	spec.Stop.Grace = pod.grace()
 	if info.Data, err = json.Marshal(spec); err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
 	n.Lease = spec.Lease
 	info.Executor = d.executor(info.TaskID.Value)
+	info.Executor.Container = container
+	info.Executor.Command.URIs = append(info.Executor.Command.URIs, pod.uris()...)
 	info.Executor.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: spec.ShutdownGrace().Nanoseconds()}
 	return info, nil
 }
@@ -78,8 +89,8 @@ func (d *decision) executor(taskID string) *mesos.ExecutorInfo {
 }
 
 // environment is what every task of a node finds: its names, and each port as
-// PORT_<NAME>.
-func environment(service string, n *Node) map[string]string {
+// PORT_<NAME>: the one to listen on, where a network maps it.
+func environment(service string, pod *Pod, n *Node) map[string]string {
 	env := map[string]string{
 		"SERVICE":    service,
 		"NODE":       n.Name,
@@ -87,6 +98,9 @@ func environment(service string, n *Node) map[string]string {
 		"HOST":       n.Place.Address,
 	}
 	for name, port := range n.Place.Ports {
+		if i := slices.IndexFunc(pod.Ports, func(p Port) bool { return p.Name == name }); i >= 0 {
+			port = cmp.Or(pod.Ports[i].Container, port)
+		}
 		name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		env["PORT_"+name] = strconv.FormatUint(port, 10)
 	}
@@ -100,18 +114,4 @@ func variables(env map[string]string) *mesos.Environment {
 		out.Variables = append(out.Variables, mesos.Environment_Variable{Name: name, Value: &value})
 	}
 	return out
-}
-
-// discovery publishes the node's ports under its name, for Mesos-DNS and the
-// like.
-func (d *decision) discovery(n *Node) *mesos.DiscoveryInfo {
-	host := n.Name + "." + d.Name
-	info := &mesos.DiscoveryInfo{Visibility: mesos.FRAMEWORK, Name: &host}
-	for _, name := range sortedKeys(n.Place.Ports) {
-		if info.Ports == nil {
-			info.Ports = &mesos.Ports{}
-		}
-		info.Ports.Ports = append(info.Ports.Ports, mesos.Port{Number: uint32(n.Place.Ports[name]), Name: &name})
-	}
-	return info
 }
