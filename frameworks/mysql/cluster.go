@@ -52,6 +52,10 @@ type Cluster struct {
 	// see; at least 3 seconds; zero: 20 seconds. A primary also stops when there
 	// is no scheduler for that long.
 	Lease time.Duration
+	// ReplaceAfter is how long a member that is lost with its agent is waited for
+	// before it is made anew on another; zero: for ever. One whose agent an operator
+	// declares gone is made anew at once, when all others are in good order.
+	ReplaceAfter time.Duration
 	// Grace is how long a server may take to stop; zero: 60 seconds.
 	Grace   time.Duration
 	Backoff frameworks.Backoff
@@ -162,6 +166,9 @@ func (c Cluster) Validate() error {
 	if c.Lease < leastLease {
 		bad("Lease", c.Lease, "wants 3s or more")
 	}
+	if c.ReplaceAfter < 0 {
+		bad("ReplaceAfter", c.ReplaceAfter, "wants 0 or more")
+	}
 	if c.Grace < 0 {
 		bad("Grace", c.Grace, "wants 0 or more")
 	}
@@ -250,6 +257,7 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 			Rollout:     frameworks.Rollout{Order: primaryLast},
 			Spare:       s.spare,
 			Removable:   removable,
+			Recovery:    frameworks.Recovery{After: c.ReplaceAfter},
 			Backoff:     c.Backoff,
 			Grace:       c.Grace,
 		}},

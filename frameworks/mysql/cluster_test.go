@@ -38,6 +38,7 @@ func TestValidate(t *testing.T) {
 		`Cluster.AdminHash: "secret": wants what Hash makes`:                     func(c *Cluster) { c.AdminHash = "secret" },
 		"Cluster.Lease: 1s: wants 3s or more":                                    func(c *Cluster) { c.Lease = time.Second },
 		"Cluster.Grace: -1s: wants 0 or more":                                    func(c *Cluster) { c.Grace = -time.Second },
+		"Cluster.ReplaceAfter: -1s: wants 0 or more":                             func(c *Cluster) { c.ReplaceAfter = -time.Second },
 		`Cluster.Distribution.Dir: "": wants the directory`:                      func(c *Cluster) { c.Distribution.Dir = "" },
 		"Cluster.Options: Max-Connections: wants the name of a system variable":  func(c *Cluster) { c.Options = map[string]string{"Max-Connections": "1"} },
 		"Cluster.Options: port: is set by the framework: use Cluster.Port":       func(c *Cluster) { c.Options = map[string]string{"port": "1"} },

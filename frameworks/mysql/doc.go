@@ -56,24 +56,42 @@
 // When a primary is to stop on purpose (restart, update, replace, leave), it
 // hands over first: it takes no more writes, a replica applies the last of them,
 // and is promoted. Clients that use the driver's rejectReadOnly, or its like, see
-// new connections and no lost writes.
+// new connections and no lost writes. "mesos-mysql switchover 2" does the same without stopping anybody. It is a plan:
+// the API starts it by POST /v1/plans/switchover/start, and tells how it ended.
 //
 // A primary whose scheduler is away for longer than the lease is ended by its
 // executor, for another scheduler might have promoted another; it serves again
 // when a scheduler is back. Replicas stay. So run a scheduler with standbys, or
 // choose a longer lease and wait longer for agents that cannot be reached.
 //
+// # New members
+//
+// A member that is added, replaced, or made anew is a copy of another that is
+// made while that serves, of a replica rather than of the primary: by MySQL's
+// clone plugin, or by mariadb-backup, which the executor of each member hands out
+// over a second port (encrypted, to none but members). It then follows the
+// primary from where the copy ends, so binary logs may be purged as one likes.
+// Tables other than InnoDB's arrive empty in MySQL. A member that was away for
+// longer than the primary's binary logs reach back is made anew, one at a time.
+//
+// A copy needs a moment in which no write waits for an acknowledgement. Where
+// both replicas are lost for good, and writes wait therefore, the new members
+// replay the primary's binary logs from their beginning instead; only if these
+// were purged the clients have to be stopped, and the primary restarted, first.
+//
 // # Finding the primary
 //
-// The status (GET /v1/status, or mesos-mysql status) names each member's address
-// and its role, primary or replica. People and programs log in with
-// Cluster.Admin, an account that is made after the first promotion. The accounts
-// of the framework itself have passwords that it makes and tells nobody.
+// The status (GET /v1/status) names each member's address and its role, primary
+// or replica; "mesos-mysql endpoints primary" prints it for a script. A role
+// changes while the task goes on, and Mesos cannot change the DiscoveryInfo of a
+// task that runs; so that (member-0.mysql, port mysql) leads to the members, and
+// tells no roles. A client that finds its connection read-only asks again.
+// People and programs log in with Cluster.Admin, an account that is made after
+// the first promotion. The accounts of the framework itself have passwords that it
+// makes and tells nobody.
 //
 // # What it does not do
 //
-// A new member replays the primary's binary logs from their beginning, so these
-// must not be purged (binlog_expire_logs_seconds is 30 days in MySQL) while
-// members may have to be made anew. Connections are not encrypted unless the
-// client asks. There are no backups.
+// Connections of clients and of replication are not encrypted unless the client
+// asks, and certificates are the servers' own. There are no backups.
 package mysql

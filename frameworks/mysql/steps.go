@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/mesokit/mesokit/executor"
 )
@@ -131,16 +132,34 @@ func harmless(ctx context.Context, s executor.Sandbox) error {
 	defer server.close()
 	m, err := flavors[env[envFlavor]].look(ctx, server)
 	if err == nil && m.Writable {
-		err = errors.New("takes writes")
+		err = errWritable
 	}
 	return err
 }
 
-// endPrimary is for a stop that somebody asked for: a member that may take
-// writes is killed, because at SIGTERM it would acknowledge what no replica has.
+var errWritable = errors.New("takes writes")
+
+// endPrimary is for a stop that somebody asked for, perhaps not the framework but
+// an agent that is drained: a member that takes writes gets a little time in which
+// the failover may have it hand over. Then it is killed, because at SIGTERM it
+// would acknowledge what no replica has.
 func endPrimary(ctx context.Context, s executor.Sandbox) error {
-	if harmless(ctx, s) == nil {
-		return nil
+	patience, cancel := context.WithTimeout(ctx, handOverWithin)
+	defer cancel()
+	for {
+		short, cancel := context.WithTimeout(ctx, harmlessWithin)
+		err := harmless(short, s)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errWritable) || patience.Err() != nil {
+			break
+		}
+		select {
+		case <-patience.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(s.Dir, pidFile))
 	if err != nil {

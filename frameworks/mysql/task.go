@@ -34,6 +34,7 @@ const (
 const (
 	initialiseWithin = 24 * time.Hour // it may be a copy of very much
 	harmlessWithin   = 2 * time.Second
+	handOverWithin   = 8 * time.Second
 	probeInterval    = 300 * time.Millisecond
 )
 
@@ -76,7 +77,7 @@ func (s set) task(d frameworks.Deployment, n frameworks.Node) (executor.Task, er
 		},
 		Ready: &executor.Probe{TCP: n.Address(port), Interval: probeInterval},
 		Stop: executor.Stop{
-			Before: []executor.Step{{Name: "kill a primary", Done: "may end by itself", Func: endPrimaryStep, Timeout: harmlessWithin}},
+			Before: []executor.Step{{Name: "kill a primary", Done: "may end by itself", Func: endPrimaryStep, Timeout: handOverWithin + 2*harmlessWithin}},
 			Grace:  s.Grace,
 		},
 		Logs: executor.Logs{MaxBytes: 64 << 20, Keep: 2, Tail: 40},

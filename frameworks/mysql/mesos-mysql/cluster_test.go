@@ -44,6 +44,7 @@ func take(t *testing.T, flags []string) {
 		{"binary logs are purged, and a member is replaced", purged},
 		{"a member is added, and one removed", addedAndRemoved},
 		{"a replica is made the primary", switched},
+		{"the primary is stopped, and hands over first", stopped},
 		{"nothing was lost", func(t *testing.T, s *saga) { s.end(t, s.AwaitReady(3)) }},
 		{"it is uninstalled", uninstalled},
 	} {
@@ -242,6 +243,19 @@ func switched(t *testing.T, s *saga) {
 	listed := s.Operate("endpoints", "primary", "--wait")
 	assert.Contains(t, listed, to+"  primary  mysql")
 	assert.Contains(t, listed, s.primary().Address("mysql"))
+	s.AwaitReady(3)
+}
+
+// stopped stops the primary: it hands over while its executor waits for that.
+func stopped(t *testing.T, s *saga) {
+	was := s.primary()
+	said := len(s.Said())
+	began := time.Now()
+	s.Operate("member", "stop", was.Name)
+	s.another(t, was)
+	t.Logf("writes go on after %v", time.Since(began).Round(10*time.Millisecond))
+	s.AwaitLine(said, "hands over to")
+	s.Operate("member", "start", was.Name)
 	s.AwaitReady(3)
 }
 

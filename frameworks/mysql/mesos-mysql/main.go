@@ -64,6 +64,7 @@ func (d *declaration) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&d.Admin, "admin", "admin", "account for people and programs")
 	f.Var(passwordFile{&d.AdminHash}, "admin-password-file", "file with its password; only a hash of it is kept")
 	f.DurationVar(&d.Lease, "lease", 0, "how long a primary that cannot be reached may go on, at least 3s (default 20s)")
+	f.DurationVar(&d.ReplaceAfter, "replace-after", 0, "how long a member that is lost with its agent is waited for before it is made anew on another (default for ever)")
 	cli.PortVar(f, &d.Port, "port", `port of the clients, or a range "3306-3310" to choose from (default any that is offered)`)
 	cli.PairsVar(f, &d.Options, "option", `line of the server's configuration, such as "max_connections=500" (repeatable)`)
 }
