@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,11 +37,10 @@ old primary goes on. It is the plan "` + mysql.SwitchoverPlan + `".`,
 			if err != nil {
 				return fmt.Errorf("switchover: %w", err)
 			}
-			result, err := ended(c.Context(), api, started.Run)
-			if err != nil {
+			if err := ended(c.Context(), api, started.Run); err != nil {
 				return fmt.Errorf("switchover: %w", err)
 			}
-			fmt.Fprintln(c.OutOrStdout(), result)
+			fmt.Fprintln(c.OutOrStdout(), started.Stages[0].Steps[0].Name+" is the primary")
 			return nil
 		},
 	}
@@ -47,26 +48,29 @@ old primary goes on. It is the plan "` + mysql.SwitchoverPlan + `".`,
 
 // ended waits for the end of a run, and cancels one that failed, so that another
 // can begin.
-func ended(ctx context.Context, api *frameworks.Client, number int) (string, error) {
+func ended(ctx context.Context, api *frameworks.Client, number int) error {
 	again := time.NewTicker(250 * time.Millisecond)
 	defer again.Stop()
 	for {
 		status, err := api.Status(ctx)
 		for _, p := range status.Plans {
-			if err != nil || p.Name != mysql.SwitchoverPlan || p.Run != number || len(p.Stages) == 0 {
+			if err != nil || p.Name != mysql.SwitchoverPlan {
 				continue
 			}
-			switch step := p.Stages[0].Steps[0]; {
-			case p.State == frameworks.PlanPaused:
+			if i := slices.IndexFunc(p.History, func(h frameworks.PlanSummary) bool { return h.Run == number }); i >= 0 {
+				if state := p.History[i].State; state != frameworks.PlanComplete {
+					return fmt.Errorf("it was %s", state)
+				}
+				return nil
+			}
+			if p.Run == number && p.State == frameworks.PlanPaused {
 				_, err := api.CancelPlan(ctx, p.Name)
-				return "", fmt.Errorf("%s (%v)", step.Error, err)
-			case step.State == frameworks.StepComplete:
-				return step.Result, nil
+				return errors.Join(errors.New(p.Stages[0].Steps[0].Error), err)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("interrupted; it goes on without this command: %w", ctx.Err())
+			return fmt.Errorf("interrupted; it goes on without this command: %w", ctx.Err())
 		case <-again.C:
 		}
 	}
