@@ -23,6 +23,8 @@ quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C
 quickstart-%: tools
 	@$(call run,$@)
 
+quickstart-hdfs: ## A real HDFS: the active name node is killed while files are written.
+
 quickstart-mysql: ## A real MySQL primary is killed, and a replica takes over; FLAVOR=mariadb for MariaDB.
 
 # run,folder of examples: the process is the quickstart itself, so that Ctrl-C reaches it alone.

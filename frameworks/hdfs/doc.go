@@ -1,0 +1,113 @@
+// Package hdfs runs an HDFS cluster (Hadoop 3.4) on Mesos: journal nodes, name
+// nodes of which one is active and another takes over by itself, and data nodes. A
+// [Cluster] declares it, and package frameworks brings it about. The command
+// mesos-hdfs, in the folder below, is all of it in one binary; import the package
+// to run a cluster from a program of your own.
+//
+// # For who knows HDFS and not Mesos
+//
+// Mesos offers a framework what its agents (machines) have free: cpus, memory,
+// disk, ports. For each node the framework picks an agent that fits and reserves
+// there what [Cluster] asks for, with a persistent volume and ports. From then on
+// that place is the node's alone: a server that ends is started again in the same
+// place, with the same address and data. It moves only when an operator says so
+// ("name replace 1"), when its agent is declared gone, or, for data nodes, when it
+// was lost for Cluster.LostAfter.
+//
+// Nodes are called journal-0, name-1, data-2, and the ids of name nodes in the
+// configuration are these names. The name service is called as the service is:
+// hdfs://hdfs/. A ZooKeeper, in which the name nodes elect the active one, has to
+// be there; see [Cluster].
+//
+// Each name node's failover controller (ZKFC) runs beside it in the same task. A
+// name node that stops on purpose hands over first. One that dies is noticed by
+// its controller, which gives up its lock before it ends, so that another takes
+// over within a second or two; when the whole machine dies, that takes as long as
+// the controller's session with ZooKeeper (ha.zookeeper.session-timeout.ms).
+//
+// # How a cluster comes up
+//
+// Each step waits for proofs, never for time: the journal nodes serve an empty
+// journal; name-0 asks all of them, and makes the namespace; its controller has it
+// elected; it is active; name-1 copies the namespace from it, and stands by; data
+// nodes start when every name node has been ready once, and are ready when the
+// active name node lists them.
+//
+// # The namespace is made once
+//
+// The ids of the namespace (cluster, namespace, block pool) follow from a seed that
+// the scheduler keeps with the cluster, so every node knows them at all times, and a
+// volume with other ids is refused. A namespace without edits is made in one case
+// only: no name node has ever been ready, which the scheduler keeps in its store,
+// and no journal node holds an edit, which all of them are asked. A node whose
+// volume is empty never formats it. It is filled from a peer:
+//
+//   - A name node copies the image of another (bootstrapStandby). Only if no name
+//     node is left that holds it, because each was replaced, the first makes it
+//     anew of the journal: of every edit since the first. If the journal does not
+//     go back so far, it says so and waits.
+//   - A journal node begins with an empty journal when all others answer and each
+//     of them has every edit that any of them has. It has forgotten what it
+//     promised; the others then know it all. Hadoop copies the edits to it.
+//   - A data node is empty, and name nodes have others copy blocks to it.
+//
+// What is filled is made beside its place and moved there whole, so that a crash
+// at any moment leaves an empty volume or a full one.
+//
+// # What is lost, and what happens
+//
+// The tests are those of mesos-hdfs; TestCluster is part of make test, and
+// TestLosses of make soak (it takes several minutes more).
+//
+//	lost                                what happens                               test
+//	active name node (kill -9)          a standby is active, the other comes back  TestCluster
+//	standby name node (kill -9)         comes back in its place                    TestLosses
+//	name node with its volume           replace: copied from the other; data nodes
+//	                                    and the other learn its new address        TestCluster
+//	journal node with its volume        replace: filled from the others; name
+//	                                    nodes learn its new address                TestCluster
+//	journal node's volume emptied       filled from the others                     TestLosses
+//	data node with its volume           replace: blocks are copied                 TestCluster
+//	every process at once (power)       all come back to their volumes, no format  TestCluster
+//	two journal nodes, one after the    each filled from the others; the second
+//	  other                             replace waits for the first                TestLosses
+//	journal node and active name node   both as above                              TestLosses
+//	active name node and a data node    both as above                              TestLosses
+//	both name nodes with their volumes  replace both (--force): made of the
+//	                                    journal                                    TestLosses
+//	two of three journals at once       waits: name the third in Cluster.Trust     not tested
+//	                                    (--trust), once it is known to be whole
+//	all journals                        waits, see below                           not tested
+//
+// A replace while a machine cannot be reached is the operator's word that it is
+// gone: a journal node that writes on over there, with a name node that still knows
+// it, could make a majority that the new one is not in.
+//
+// # All journals are lost
+//
+// Only the name node that was active last holds the edits. Its journal nodes wait.
+// Stop the scheduler, run "hdfs namenode -initializeSharedEdits -nonInteractive"
+// with its configuration, from its sandbox, against journal nodes that are
+// formatted by hand; and start the scheduler again. This was not tried here.
+//
+// # Change
+//
+// Journal nodes are restarted one by one while all others take part in what is
+// written; data nodes while no block has too few replicas; name nodes while
+// another could take over, and the active one last. An address that changes (a
+// replaced journal or name node) restarts, in that way, who has it in its
+// configuration. Clients want a new configuration when a name node has moved:
+// "mesos-hdfs client-config DIR" writes core-site.xml and hdfs-site.xml, as does
+// [ClientConfig].
+//
+// A data node that is to leave ("data remove 3") is decommissioned first: the
+// framework keeps the list of those that leave in ZooKeeper (/mesokit/hdfs/<name>),
+// each name node's executor writes it down for its name node, and the node stops
+// when the active one calls it Decommissioned. Journal and name nodes stay.
+//
+// # What it does not do
+//
+// Upgrades of Hadoop, backups, racks, Kerberos and TLS are not known yet. Data nodes
+// are told apart by the address from which the name node sees them and their port:
+// several on one machine (as in tests) want ports that differ.
+package hdfs

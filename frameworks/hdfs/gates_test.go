@@ -1,0 +1,163 @@
+package hdfs
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// beans is a server of Hadoop that has these beans, by name.
+type beans map[string]map[string]any
+
+func (b beans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	found := []map[string]any{}
+	for name, attributes := range b {
+		if ok, _ := path.Match(r.URL.Query().Get("qry"), name); ok {
+			attributes["name"] = name
+			found = append(found, attributes)
+		}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"beans": found})
+}
+
+// serve has a node answer over HTTP.
+func serve(t *testing.T, d frameworks.Deployment, node string, b beans) {
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	number, err := strconv.ParseUint(port, 10, 16)
+	require.NoError(t, err)
+	for i, n := range d.Nodes {
+		if n.Name == node {
+			d.Nodes[i].Place.Address, d.Nodes[i].Place.Ports[httpPort] = host, number
+		}
+	}
+}
+
+// nameBeans are those of a name node.
+func nameBeans(d frameworks.Deployment, state, safeMode, live string) beans {
+	return beans{
+		"Hadoop:service=NameNode,name=NameNodeStatus": {"State": state},
+		"Hadoop:service=NameNode,name=NameNodeInfo": {
+			"ClusterId": identify(d).Cluster, "Safemode": safeMode, "LiveNodes": live, "DeadNodes": "{}",
+		},
+		"Hadoop:service=NameNode,name=FSNamesystem": {"MissingBlocks": 0, "CorruptBlocks": 0, "UnderReplicatedBlocks": 0, "PendingReplicationBlocks": 0},
+	}
+}
+
+// writes adds which journal nodes take part.
+func (b beans) writes(d frameworks.Deployment, inSync ...string) beans {
+	for _, n := range d.Pod(journalPod) {
+		host, port, _ := net.SplitHostPort(n.Address(rpcPort))
+		out := "true"
+		for _, name := range inSync {
+			if name == n.Name {
+				out = "false"
+			}
+		}
+		b["Hadoop:service=NameNode,name=IPCLoggerChannel-"+host+"-"+port] = map[string]any{"tag.IsOutOfSync": out}
+	}
+	return b
+}
+
+func named(t *testing.T, d frameworks.Deployment, name string) frameworks.Node {
+	n, ok := d.Node(name)
+	require.True(t, ok)
+	return n
+}
+
+const bothLive = `{"10.0.0.0:4000":{"xferaddr":"192.168.0.1:4000","adminState":"In Service"},"10.0.0.1:4000":{"xferaddr":"192.168.0.2:4000","adminState":"Decommission In Progress"}}`
+
+func TestNameGates(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	ctx := t.Context()
+	serve(t, d, "name-0", nameBeans(d, "active", "", bothLive).writes(d, "journal-0", "journal-1"))
+	serve(t, d, "name-1", nameBeans(d, "standby", "", bothLive))
+	assert.NoError(t, c.nameReady(ctx, d, named(t, d, "name-0")))
+	assert.NoError(t, c.nameReady(ctx, d, named(t, d, "name-1")))
+	assert.NoError(t, c.nameSpare(ctx, d, []frameworks.Node{named(t, d, "name-0")}), "the other takes over")
+	assert.ErrorContains(t, c.nameSpare(ctx, d, d.Pod(namePod)), "no other name node could take over")
+
+	serve(t, d, "name-1", nameBeans(d, "standby", "Safe mode is ON.", bothLive))
+	assert.ErrorContains(t, c.nameReady(ctx, d, named(t, d, "name-1")), "in safe mode")
+	assert.ErrorContains(t, c.nameSpare(ctx, d, []frameworks.Node{named(t, d, "name-0")}), "name-1: is in safe mode")
+
+	serve(t, d, "name-0", nameBeans(d, "standby", "", bothLive))
+	assert.ErrorContains(t, c.nameReady(ctx, d, named(t, d, "name-0")), "no name node is active")
+}
+
+func TestJournalGates(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	ctx := t.Context()
+	serve(t, d, "name-0", nameBeans(d, "active", "", bothLive).writes(d, "journal-0", "journal-1"))
+	one := func(name string) []frameworks.Node { return []frameworks.Node{named(t, d, name)} }
+	assert.NoError(t, c.journalSpare(ctx, d, one("journal-2")), "it takes no part")
+	assert.ErrorContains(t, c.journalSpare(ctx, d, one("journal-1")), "1 of the 2 other journal nodes take part")
+
+	serve(t, d, "journal-0", beans{"Hadoop:service=JournalNode,name=JournalNodeInfo": {"HostAndPort": "x", "JournalsStatus": `{"hdfs":{"Formatted":"true"}}`}})
+	assert.NoError(t, c.journalReady(ctx, d, named(t, d, "journal-0")))
+	serve(t, d, "journal-0", beans{"Hadoop:service=JournalNode,name=JournalNodeInfo": {"HostAndPort": "x", "JournalsStatus": `{"hdfs":{"Formatted":"false"}}`}})
+	assert.ErrorContains(t, c.journalReady(ctx, d, named(t, d, "journal-0")), "has no journal of hdfs")
+	assert.NoError(t, journalReplaceable(d, named(t, d, "journal-0")))
+	d.Nodes[2].Ready = false
+	assert.ErrorContains(t, journalReplaceable(d, named(t, d, "journal-0")), "journal-2 is not ready")
+}
+
+func TestDataGates(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	ctx := t.Context()
+	active := nameBeans(d, "active", "", bothLive)
+	serve(t, d, "name-0", active)
+	serve(t, d, "name-1", nameBeans(d, "standby", "", bothLive))
+	first, second := named(t, d, "data-0"), named(t, d, "data-1")
+	assert.NoError(t, c.dataSpare(ctx, d, []frameworks.Node{first}))
+	assert.ErrorContains(t, c.dataLeave(ctx, d, second), "Decommission In Progress: 0 blocks")
+	assert.ErrorContains(t, c.dataLeave(ctx, d, first), "name-0 is to be told that it leaves")
+	assert.ErrorContains(t, c.dataRemovable(d, []frameworks.Node{first}), "1 data nodes would remain, and blocks have 3 replicas")
+
+	active["Hadoop:service=NameNode,name=FSNamesystem"]["UnderReplicatedBlocks"] = 7
+	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "7 blocks have too few replicas")
+	active["Hadoop:service=NameNode,name=FSNamesystem"]["MissingBlocks"] = 1
+	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "1 blocks are missing or corrupt")
+	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = "{}"
+	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "data-1 is away too")
+}
+
+func TestKeep(t *testing.T) {
+	d := deployment()
+	seen := view{
+		Roles:     map[string]string{"name-0": activeRole, "name-1": standbyRole},
+		Addresses: map[string]string{"data-0": "192.168.0.1:4000", "data-1": "192.168.0.2:4000"},
+	}
+	decide := func(v view) (kept, []frameworks.Order) {
+		return keep(time.Time{}, d, kept{}, frameworks.News[view]{View: &v})
+	}
+	_, orders := decide(seen)
+	assert.Equal(t, []frameworks.Order{frameworks.Name{Node: "name-0", Role: activeRole}, frameworks.Name{Node: "name-1", Role: standbyRole}}, orders)
+
+	for i := range d.Nodes {
+		d.Nodes[i].Role = seen.Roles[d.Nodes[i].Name]
+		if d.Nodes[i].Name == "data-1" {
+			d.Nodes[i].Goal = frameworks.GoalLeave
+		}
+	}
+	_, orders = decide(seen)
+	assert.Equal(t, []frameworks.Order{frameworks.Do{Name: exclude, Input: "192.168.0.2:4000\n"}}, orders)
+	seen.Exclude = "192.168.0.2:4000\n"
+	_, orders = decide(seen)
+	assert.Empty(t, orders, "they know it")
+
+	memory, _ := keep(time.Time{}, deployment(), kept{}, frameworks.News[view]{View: &view{}})
+	assert.Contains(t, memory.Why, "no name node is active")
+}

@@ -1,0 +1,164 @@
+package hdfs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// jmx asks a server for its beans of a name, which may be a pattern, each as its
+// attributes. What Hadoop packs as JSON into a string is unpacked by whoever
+// wants it.
+func jmx(ctx context.Context, address, query string) ([]map[string]any, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/jmx?qry="+url.QueryEscape(query), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", request.URL, response.Status)
+	}
+	var answer struct {
+		Beans []map[string]any `json:"beans"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("GET %s: %w", request.URL, err)
+	}
+	return answer.Beans, nil
+}
+
+// bean asks for the one bean of a name.
+func bean(ctx context.Context, address, name string) (map[string]any, error) {
+	beans, err := jmx(ctx, address, name)
+	if err == nil && len(beans) != 1 {
+		err = fmt.Errorf("%s does not tell of itself yet (%s)", address, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return beans[0], nil
+}
+
+func text(b map[string]any, attribute string) string {
+	s, _ := b[attribute].(string)
+	return s
+}
+
+func number(b map[string]any, attribute string) int64 {
+	n, _ := b[attribute].(float64)
+	return int64(n)
+}
+
+// unpack reads an attribute that is JSON in a string.
+func unpack(b map[string]any, attribute string, into any) error {
+	if err := json.Unmarshal([]byte(text(b, attribute)), into); err != nil {
+		return fmt.Errorf("%s: %w", attribute, err)
+	}
+	return nil
+}
+
+// nameState is what a name node says of itself.
+type nameState struct {
+	Active   bool   `json:"active,omitempty"`
+	Cluster  string `json:"cluster,omitempty"`
+	SafeMode string `json:"safe_mode,omitempty"` // empty: it is off
+	// Live and Dead are the data nodes as "host:port".
+	Live map[string]dataState `json:"live,omitempty"`
+	Dead map[string]dataState `json:"dead,omitempty"`
+}
+
+// dataState is what a name node says of a data node.
+type dataState struct {
+	Address string `json:"xferaddr"` // as clients are told
+	State   string `json:"adminState"`
+}
+
+// The admin states of a data node.
+const (
+	inService      = "In Service"
+	decommissioned = "Decommissioned"
+)
+
+func askName(ctx context.Context, http string) (nameState, error) {
+	status, err := bean(ctx, http, "Hadoop:service=NameNode,name=NameNodeStatus")
+	if err != nil {
+		return nameState{}, err
+	}
+	info, err := bean(ctx, http, "Hadoop:service=NameNode,name=NameNodeInfo")
+	if err != nil {
+		return nameState{}, err
+	}
+	s := nameState{Active: text(status, "State") == "active", Cluster: text(info, "ClusterId"), SafeMode: text(info, "Safemode")}
+	if s.Cluster == "" {
+		return s, errors.New("has not read its namespace yet")
+	}
+	return s, errors.Join(unpack(info, "LiveNodes", &s.Live), unpack(info, "DeadNodes", &s.Dead))
+}
+
+// blocks says how well the blocks of an active name node are replicated.
+type blocks struct{ missing, corrupt, short, pending int64 }
+
+func askBlocks(ctx context.Context, http string) (blocks, error) {
+	b, err := bean(ctx, http, "Hadoop:service=NameNode,name=FSNamesystem")
+	return blocks{
+		missing: number(b, "MissingBlocks"), corrupt: number(b, "CorruptBlocks"),
+		short: number(b, "UnderReplicatedBlocks"), pending: number(b, "PendingReplicationBlocks"),
+	}, err
+}
+
+// askWriter asks an active name node which journal nodes, by address, take part
+// in what it writes.
+func askWriter(ctx context.Context, http string) (map[string]bool, error) {
+	beans, err := jmx(ctx, http, "Hadoop:service=NameNode,name=IPCLoggerChannel-*")
+	inSync := map[string]bool{}
+	for _, b := range beans {
+		_, at, _ := strings.Cut(text(b, "name"), "name=IPCLoggerChannel-")
+		host, port, ok := cutLast(at, "-")
+		if ok {
+			inSync[host+":"+port] = text(b, "tag.IsOutOfSync") == "false"
+		}
+	}
+	return inSync, err
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}
+
+// askJournal says whether a journal node serves, and holds the journal of a
+// name service of this identity.
+func askJournal(ctx context.Context, http, service string, id identity) error {
+	b, err := bean(ctx, http, "Hadoop:service=JournalNode,name=JournalNodeInfo")
+	if err != nil {
+		return err
+	}
+	if text(b, "HostAndPort") == "" {
+		return fmt.Errorf("%s does not serve yet", http)
+	}
+	var journals map[string]struct{ Formatted string }
+	if err := unpack(b, "JournalsStatus", &journals); err != nil {
+		return err
+	}
+	if journals[service].Formatted != "true" {
+		return fmt.Errorf("%s has no journal of %s", http, service)
+	}
+	// It reads what it holds when it is first asked for it.
+	if ids, _ := b["ClusterIds"].([]any); len(ids) > 0 && !slices.Contains(ids, any(id.Cluster)) {
+		return fmt.Errorf("%s has the journal of another cluster: %v", http, ids)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package hdfs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// exclude is the work that tells name nodes which data nodes leave.
+const exclude = "exclude"
+
+// kept is what the routine remembers: nothing that it could not see again.
+type kept struct {
+	// Why there is no active name node, or what else keeps the cluster from
+	// serving.
+	Why string `json:"why,omitempty"`
+}
+
+// view is what a look sees.
+type view struct {
+	Roles map[string]string `json:"roles"` // of the name nodes that answer
+	// Addresses are where clients are sent for a data node, by node.
+	Addresses map[string]string `json:"addresses,omitempty"`
+	Exclude   string            `json:"exclude"` // as ZooKeeper has it
+	Missing   int64             `json:"missing,omitempty"`
+}
+
+// keeping is what the framework does as long as the cluster lives: it names the
+// active name node, so that a rollout takes it last, and tells the name nodes,
+// through ZooKeeper and their executors, which data nodes leave.
+func (c Cluster) keeping() frameworks.RoutineOf[kept, view] {
+	return frameworks.RoutineOf[kept, view]{
+		Name:   "keeping",
+		Every:  2 * time.Second,
+		Look:   c.look,
+		Decide: keep,
+		Work: func(ctx context.Context, _ frameworks.Deployment, _ kept, do frameworks.Do) (string, error) {
+			return "", zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) error { return writeExclude(conn, c.Name, do.Input) })
+		},
+	}
+}
+
+func (c Cluster) look(ctx context.Context, d frameworks.Deployment, _ kept) (view, error) {
+	v := view{Roles: map[string]string{}, Addresses: map[string]string{}}
+	if !arrived(d) {
+		return v, nil
+	}
+	for _, n := range d.Pod(namePod) {
+		s, err := askName(ctx, n.Address(httpPort))
+		if err != nil {
+			continue
+		}
+		v.Roles[n.Name] = standbyRole
+		if !s.Active {
+			continue
+		}
+		v.Roles[n.Name] = activeRole
+		for _, data := range d.Pod(dataPod) {
+			state, ok := s.Live[dataKey(data)]
+			if !ok {
+				state = s.Dead[dataKey(data)]
+			}
+			v.Addresses[data.Name] = state.Address
+		}
+		b, err := askBlocks(ctx, n.Address(httpPort))
+		if err != nil {
+			return v, err
+		}
+		v.Missing = b.missing
+	}
+	err := zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) (err error) {
+		v.Exclude, err = readExclude(conn, c.Name)
+		return err
+	})
+	return v, err
+}
+
+func keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.News[view]) (kept, []frameworks.Order) {
+	v := news.View
+	if v == nil || !arrived(d) {
+		return memory, nil
+	}
+	var orders []frameworks.Order
+	actives := 0
+	for _, n := range d.Pod(namePod) {
+		role := v.Roles[n.Name]
+		if role == activeRole {
+			actives++
+		}
+		if n.Role != role {
+			orders = append(orders, frameworks.Name{Node: n.Name, Role: role})
+		}
+	}
+	memory.Why = ""
+	switch {
+	case actives == 0:
+		memory.Why = "no name node is active: " + strings.Join(unready(d), ", ")
+		return memory, orders
+	case v.Missing > 0:
+		memory.Why = fmt.Sprintf("%d blocks are missing", v.Missing)
+	}
+	var leaving []string
+	for _, n := range d.Pod(dataPod) {
+		if n.Goal != frameworks.GoalLeave {
+			continue
+		}
+		if v.Addresses[n.Name] == "" {
+			return memory, orders // nobody knows how to call it
+		}
+		leaving = append(leaving, v.Addresses[n.Name])
+	}
+	if list := lines(leaving); list != v.Exclude {
+		orders = append(orders, frameworks.Do{Name: exclude, Input: list})
+	}
+	return memory, orders
+}
+
+// unready names the journal and name nodes that are not ready.
+func unready(d frameworks.Deployment) []string {
+	var out []string
+	for _, n := range d.Nodes {
+		if n.Pod != dataPod && !n.Ready {
+			out = append(out, strings.TrimSuffix(n.Name+" is not ready: "+n.Waits, ": "))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
