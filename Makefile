@@ -46,8 +46,9 @@ test: tools compiler ## Run every test, with the race detector, in a new order e
 STEPS ?= 1000000
 SEED ?= $(shell date +%s)
 
-soak: ## Simulate under faults on all cores: make soak STEPS=10000000.
-	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*(Soak|ForLong)$$' ./scheduler/mesostest ./frameworks ./frameworks/kafka ./examples/batch
+soak: ## Simulate under faults on all cores, then lose what of HDFS can be lost: make soak STEPS=10000000.
+	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*(Soak|ForLong)$$' ./scheduler/mesostest ./frameworks ./frameworks/kafka ./frameworks/hdfs ./examples/batch
+	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestLosses$$' ./frameworks/hdfs/mesos-hdfs
 
 lint: ## Check formatting, vet and static analysis; show outdated idioms.
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi

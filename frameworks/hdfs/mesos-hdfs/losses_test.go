@@ -1,0 +1,109 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/cli/clitest"
+)
+
+// TestLosses are the losses, alone and in pairs, for which TestCluster has no
+// time: it is part of make soak.
+func TestLosses(t *testing.T) {
+	if os.Getenv("MESOKIT_SOAK") == "" {
+		t.Skip("runs in make soak")
+	}
+	run(t, []step{
+		{"deployed", deployed},
+		{"the standby is killed", standbyKilled},
+		{"a journal is emptied", journalEmptied},
+		{"two journal nodes are lost, one after the other", twoJournals},
+		{"a journal node and the active name node are lost", journalAndName},
+		{"the active name node and a data node are lost", nameAndData},
+		{"both name nodes are lost", bothNames},
+		{"the power fails", powerFails},
+		{"nothing was lost", nothingLost},
+	})
+}
+
+func standbyKilled(t *testing.T, s *saga) {
+	was := s.role("standby")
+	s.signal(t, was, syscall.SIGKILL)
+	s.AwaitNode(was.Name, "back", func(n frameworks.NodeStatus) bool { return n.Ready && n.Incarnation > was.Incarnation })
+	s.more(t, 10)
+}
+
+// replaced waits until a node is ready in its next place.
+func (s *saga) replaced(was frameworks.NodeStatus) {
+	s.AwaitNode(was.Name, "ready in a new place", func(n frameworks.NodeStatus) bool { return n.Ready && n.Generation > was.Generation })
+}
+
+// journalEmptied takes what is on a journal node's volume, which stays where it is.
+func journalEmptied(t *testing.T, s *saga) {
+	was := s.Node("journal-2")
+	s.Operate("journal", "stop", "2", "--wait")
+	require.NoError(t, os.RemoveAll(filepath.Join(s.Volumes("hdfs")[volume(was)], "journal")))
+	s.Operate("journal", "start", "2")
+	s.AwaitReady(8)
+	assert.Equal(t, s.identity, s.namespace(t, volume(was), "journal", "hdfs"))
+	s.more(t, 10)
+}
+
+// twoJournals replaces one, and the other as soon as that is granted.
+func twoJournals(t *testing.T, s *saga) {
+	first, second := s.Node("journal-0"), s.Node("journal-1")
+	s.Operate("journal", "replace", "0")
+	_, complaint, status := clitest.Run(t, "journal", "replace", "1", "--api", s.URL)
+	assert.Equal(t, 1, status, "both would be empty at once")
+	assert.Contains(t, complaint, "journal-0 is not ready")
+	s.replaced(first)
+	s.settled(8)
+	s.Operate("journal", "replace", "1")
+	s.replaced(second)
+	s.settled(8)
+	s.more(t, 10)
+}
+
+func journalAndName(t *testing.T, s *saga) {
+	journal, name := s.Node("journal-2"), s.role("active")
+	s.Operate("journal", "replace", "2", "--force")
+	s.Operate("name", "replace", name.Name, "--force")
+	s.replaced(journal)
+	s.replaced(name)
+	s.settled(8)
+	s.more(t, 10)
+}
+
+func nameAndData(t *testing.T, s *saga) {
+	name, data := s.role("active"), s.Node("data-2")
+	s.signal(t, name, syscall.SIGKILL)
+	s.Operate("data", "replace", "2", "--force")
+	s.replaced(data)
+	s.settled(8)
+	s.replicated(t, s.role("active"))
+	s.more(t, 10)
+}
+
+// bothNames loses every copy of the namespace's image: it is made of the journal.
+func bothNames(t *testing.T, s *saga) {
+	before := s.settled(8)
+	s.Operate("name", "replace", "0", "1", "--force")
+	for _, n := range before.Nodes {
+		if n.Pod == "name" {
+			s.replaced(n)
+		}
+	}
+	s.settled(8)
+	assert.True(t, slices.ContainsFunc(s.Said(), func(line string) bool {
+		return strings.Contains(line, "namespace made anew of all edits in the journal")
+	}))
+	s.more(t, 10)
+}
