@@ -125,8 +125,9 @@ func work(ctx context.Context, s *quickstart.Stage) (quickstart.Result, error) {
 		}
 		ledger.Acknowledge(i)
 	}
-	_, _, stall := files.Trouble()
-	s.Say("%d files acknowledged; one of them took %s", ledger.Acknowledged(), stall.Round(time.Millisecond))
+	trouble, stall, _ := files.Trouble()
+	s.Say("%d files acknowledged, after %d errors of the client that were tried again; the longest write took %s",
+		ledger.Acknowledged(), trouble, stall.Round(time.Millisecond))
 	if err := s.AwaitReturn(ctx, name); err != nil {
 		return ledger.Result(), err
 	}

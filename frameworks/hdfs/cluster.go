@@ -175,7 +175,7 @@ func (c Cluster) Validate() error {
 func (n Nodes) check(field string, beside int) error {
 	var errs []error
 	bad := func(name string, value any, want string) {
-		errs = append(errs, fmt.Errorf("Cluster.%s.%s: %v: %s", field, name, value, want))
+		errs = append(errs, fmt.Errorf("%s: %v: %s", "Cluster."+field+"."+name, value, want))
 	}
 	if n.CPUs <= 0 {
 		bad("CPUs", n.CPUs, "wants more than 0")

@@ -179,13 +179,6 @@ func refreshNodes(ctx context.Context, name string) error {
 	return err
 }
 
-// rollEdits has the active name node begin a new segment, in which every journal
-// node that answers takes part.
-func rollEdits(ctx context.Context, name string) error {
-	_, err := call(ctx, name, clientProtocol, "rollEdits", nil)
-	return err
-}
-
 // failOver has a failover controller make its name node the active one.
 func failOver(ctx context.Context, controller string) error {
 	_, err := call(ctx, controller, zkfcProtocol, "gracefulFailover", nil)

@@ -106,12 +106,12 @@ func (f *Files) Read(ctx context.Context, i int, want []byte) error {
 
 func path(i int) string { return fmt.Sprintf("%s/%d", folder, i) }
 
-// Trouble is how many errors the client has returned so far, the last of them, and
-// the longest that one write or read took.
-func (f *Files) Trouble() (count int, last error, stall time.Duration) {
+// Trouble is how many errors the client has returned so far, the longest that one
+// write or read took, and the last of the errors.
+func (f *Files) Trouble() (count int, stall time.Duration, last error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.errors, f.last, f.stall
+	return f.errors, f.stall, f.last
 }
 
 // silence is how long a server may be silent before it is given up.

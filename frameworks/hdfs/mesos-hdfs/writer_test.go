@@ -75,7 +75,7 @@ func (w *writer) more(t *testing.T, n int) {
 	t.Helper()
 	from := w.count()
 	require.Eventually(t, func() bool { return w.count() >= from+n }, clitest.Patience, 20*time.Millisecond, "no files are acknowledged")
-	errors, last, stall := w.files.Trouble()
+	errors, stall, last := w.files.Trouble()
 	t.Logf("%d files acknowledged; so far %d errors of the client, the last %v; the longest write took %v", w.count(), errors, last, stall.Round(time.Millisecond))
 }
 
