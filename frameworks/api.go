@@ -23,6 +23,7 @@ import (
 //	POST /v1/nodes/{node}/replace    } (restart, replace, remove with ?force=true:
 //	POST /v1/nodes/{node}/remove     } whatever is lost by it)
 //	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status; {"count": 2, "force": true}
+//	GET  /v1/options                 OptionsReport: those in force, and what they can be
 //	PUT  /v1/options                 the options themselves: 202 with the Status
 //	POST /v1/rollback                back to the last good options: 202 with the Status
 //	POST /v1/uninstall               202 with the Status; there is no way back
@@ -43,6 +44,7 @@ func newAPI(mail courier) *http.ServeMux {
 	mux.HandleFunc("GET /v1/nodes/{node}", a.node)
 	mux.HandleFunc("POST /v1/nodes/{node}/{wish}", a.operate)
 	mux.HandleFunc("PUT /v1/pods/{pod}", a.scale)
+	mux.HandleFunc("GET /v1/options", a.options)
 	mux.HandleFunc("PUT /v1/options", a.update)
 	mux.HandleFunc("POST /v1/rollback", a.wish(Rollback{}))
 	mux.HandleFunc("POST /v1/uninstall", a.wish(Uninstall{}))
@@ -56,13 +58,17 @@ type api struct{ mail courier }
 const answerTime = 10 * time.Second
 
 func (a api) ask(r *http.Request, command any) (Status, error) {
+	return answerTo[Status](a.mail, r, command)
+}
+
+func answerTo[T any](mail courier, r *http.Request, command any) (none T, _ error) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	answer, err := a.mail.Send(ctx, command)
+	answer, err := mail.Send(ctx, command)
 	if err != nil {
-		return Status{}, err
+		return none, err
 	}
-	return answer.(Status), nil
+	return answer.(T), nil
 }
 
 func (a api) status(w http.ResponseWriter, r *http.Request) {

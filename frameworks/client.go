@@ -41,6 +41,12 @@ func (c Client) Status(ctx context.Context) (Status, error) {
 	return status, c.do(ctx, http.MethodGet, "/v1/status", nil, &status)
 }
 
+// Options are the service's options, with what they can be.
+func (c Client) Options(ctx context.Context) (OptionsReport, error) {
+	var report OptionsReport
+	return report, c.do(ctx, http.MethodGet, "/v1/options", nil, &report)
+}
+
 // Start lets a node that was stopped run again.
 func (c Client) Start(ctx context.Context, node string) (NodeStatus, error) {
 	return c.operate(ctx, node, "start")

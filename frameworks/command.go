@@ -21,6 +21,8 @@ var (
 type (
 	// AskStatus changes nothing.
 	AskStatus struct{}
+	// AskOptions changes nothing. It is answered with an OptionsReport.
+	AskOptions struct{}
 	// StartNode lets a node that was stopped run again, at once.
 	StartNode struct{ Node string }
 	// StopNode ends a node's task and starts no other; its place is kept.
@@ -67,7 +69,7 @@ func (d *decision) command(c any) error {
 		return err
 	}
 	switch c := c.(type) {
-	case AskStatus:
+	case AskStatus, AskOptions:
 		return nil
 	case StartNode:
 		return d.operate("start", c.Node, func(n *Node) error {

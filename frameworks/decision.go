@@ -179,6 +179,11 @@ func (d *decision) answer(c scheduler.Command, err error) {
 		d.do(scheduler.Answer{Command: c.ID, Err: err})
 		return
 	}
+	if _, ok := c.Value.(AskOptions); ok {
+		report, err := d.optionsReport()
+		d.do(scheduler.Answer{Command: c.ID, Value: report, Err: err})
+		return
+	}
 	d.do(scheduler.Answer{Command: c.ID, Value: d.status()})
 }
 

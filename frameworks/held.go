@@ -190,7 +190,7 @@ func (p *Place) volumes() []Volume {
 // heldBack refuses commands that a service which is held cannot follow.
 func (d *decision) heldBack(c any) error {
 	switch c.(type) {
-	case AskStatus, StopNode, Update, Rollback, Uninstall, PausePlan, ResumePlan:
+	case AskStatus, AskOptions, StopNode, Update, Rollback, Uninstall, PausePlan, ResumePlan:
 		return nil
 	}
 	if d.heldFor != "" {

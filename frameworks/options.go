@@ -59,7 +59,7 @@ func (s *Service) of(options json.RawMessage) (*Service, error) {
 	if out.Binary == (Binary{}) {
 		out.Binary = s.Binary
 	}
-	out.Options, out.Revise, out.Change = options, s.Revise, s.Change
+	out.Options, out.Revise, out.Change, out.Schema = options, s.Revise, s.Change, s.Schema
 	return &out, nil
 }
 

@@ -11,6 +11,11 @@ import (
 // maxOptions bounds the body of a request that changes options, in bytes.
 const maxOptions = 1 << 20
 
+func (a api) options(w http.ResponseWriter, r *http.Request) {
+	report, err := answerTo[OptionsReport](a.mail, r, AskOptions{})
+	reply(w, http.StatusOK, report, err)
+}
+
 // update takes the body, whatever JSON it is, for options.
 func (a api) update(w http.ResponseWriter, r *http.Request) {
 	options, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOptions))

@@ -51,6 +51,9 @@ type Service struct {
 	// What would lose volumes or identities is refused without it. A pure
 	// function; nil: they always may.
 	Change func(d Deployment, from, to json.RawMessage) error
+	// Schema describes the options to operators; see OptionsOf, which makes Options,
+	// Revise, Change and this of a type.
+	Schema []Option
 	// Plans are what operators, or a time-table, start: backups, repairs.
 	Plans []Plan
 	// Invalid is what a framework found wrong with its own declaration, of

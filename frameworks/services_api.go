@@ -52,13 +52,7 @@ func (c toOne) Send(ctx context.Context, command any) (any, error) {
 type servicesAPI struct{ mail *scheduler.Mailbox }
 
 func (a servicesAPI) ask(r *http.Request, command any) (Overview, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
-	defer cancel()
-	answer, err := a.mail.Send(ctx, command)
-	if err != nil {
-		return Overview{}, err
-	}
-	return answer.(Overview), nil
+	return answerTo[Overview](a.mail, r, command)
 }
 
 func (a servicesAPI) list(w http.ResponseWriter, r *http.Request) {

@@ -57,7 +57,7 @@ func (d *decision) uninstalling() bool { return !d.service.Uninstall.Since.IsZer
 // whileUninstalling refuses commands that an uninstall has made pointless.
 func (d *decision) whileUninstalling(c any) error {
 	switch c.(type) {
-	case AskStatus, Uninstall, PausePlan, ResumePlan, ForceStep:
+	case AskStatus, AskOptions, Uninstall, PausePlan, ResumePlan, ForceStep:
 		return nil
 	}
 	if d.uninstalling() {

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -73,16 +72,8 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	fmt.Printf("API=http://%s\n", listener.Addr())
-	given, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	service, err := counter(given)
-	if err != nil {
-		return err
-	}
 	return frameworks.Run(ctx, frameworks.Config{
-		Service: service, Listener: listener, Scheduler: scheduler.Config{Master: *master, Store: store},
+		Service: counter(o), Listener: listener, Scheduler: scheduler.Config{Master: *master, Store: store},
 	})
 }
 

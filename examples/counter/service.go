@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,19 +13,20 @@ import (
 
 // options are what an operator may change while the service runs.
 type options struct {
-	Nodes    int    `json:"nodes"`
-	Greeting string `json:"greeting"`
-	Disk     int    `json:"disk"` // of each server, in MiB; it can only grow
+	Nodes    int    `json:"nodes" help:"servers"`
+	Greeting string `json:"greeting" help:"what they say"`
+	Disk     int    `json:"disk" help:"MiB of each server; it can only grow"`
 }
 
-// counter makes the service of its options.
-func counter(given json.RawMessage) (*frameworks.Service, error) {
-	var o options
-	decoder := json.NewDecoder(bytes.NewReader(given))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&o); err != nil {
-		return nil, err
-	}
+// counter is the service of the options that the program was started with.
+func counter(given options) *frameworks.Service {
+	return frameworks.OptionsOf[options]{
+		Given: given, Defaults: options{Nodes: 3, Greeting: "hello", Disk: 16}, Make: declare,
+	}.Service()
+}
+
+// declare makes the service of its options.
+func declare(o options) (*frameworks.Service, error) {
 	if o.Greeting == "" {
 		return nil, fmt.Errorf("greeting: %q: wants something to say", o.Greeting)
 	}
@@ -35,7 +34,7 @@ func counter(given json.RawMessage) (*frameworks.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &frameworks.Service{Name: "counter", Options: given, Revise: counter, Pods: []frameworks.Pod{{
+	return &frameworks.Service{Name: "counter", Pods: []frameworks.Pod{{
 		Name: "counter", Count: o.Nodes,
 		Needs:   offers.MustParse("cpus:0.1;mem:32"),
 		Ports:   []frameworks.Port{{Name: "http"}},

@@ -13,14 +13,7 @@ import (
 // simulated is the service under faults, whose operators change its options as
 // well: those that are good, and those that are refused.
 func simulated() mesostest.SimConfig {
-	given, err := json.Marshal(options{Nodes: 3, Greeting: "hello", Disk: 16})
-	if err != nil {
-		panic(err)
-	}
-	service, err := counter(given)
-	if err != nil {
-		panic(err)
-	}
+	service := counter(options{Nodes: 3, Greeting: "hello", Disk: 16})
 	service.Binary.Path = "/opt/counter"
 	c := simtest.Config(service)
 	orders := c.Frameworks[0].Operator

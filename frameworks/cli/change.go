@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +18,19 @@ func (a App) optionsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "options",
 		Short: "Print the options in force, as JSON",
-		Long:  "Print the options in force, as JSON: what update takes.",
+		Long:  "Print the options in force, as JSON: what update takes. --describe prints a table\nof what they can be.",
 		Args:  Args(cobra.NoArgs),
 	}
 	o := a.newOperator(c)
+	describe := c.Flags().Bool("describe", false, "print each option's type, value, default and what it is for")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *describe {
+			report, err := o.client.Options(c.Context())
+			if err != nil {
+				return err
+			}
+			return describeOptions(c.OutOrStdout(), report.Schema)
+		}
 		status, err := o.client.Status(c.Context())
 		if err != nil {
 			return err
@@ -32,6 +41,19 @@ func (a App) optionsCommand() *cobra.Command {
 		return printJSON(c.OutOrStdout(), status.Options.Target)
 	}
 	return c
+}
+
+// describeOptions prints a table of options.
+func describeOptions(w io.Writer, schema []frameworks.Option) error {
+	if len(schema) == 0 {
+		return fmt.Errorf("options: %w: the program does not describe its options", frameworks.ErrUnknown)
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "OPTION\tTYPE\tVALUE\tDEFAULT\t")
+	for _, o := range schema {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", o.Name, o.Type, o.Value, o.Default, o.Help)
+	}
+	return t.Flush()
 }
 
 func (a App) updateCommand() *cobra.Command {

@@ -40,6 +40,18 @@ func TestOptionsAreChanged(t *testing.T) {
 	assert.Equal(t, []string{"POST /v1/rollback"}, f.asked)
 }
 
+func TestOptionsAreDescribed(t *testing.T) {
+	t.Parallel()
+	f := &fake{statuses: []frameworks.Status{{}}, schema: []frameworks.Option{
+		{Name: "mem", Type: "a whole number", Help: "MiB", Default: json.RawMessage(`256`), Value: json.RawMessage(`512`)},
+	}}
+	out, _, err := operate(t.Context(), t, f, "options", "--describe")
+	require.NoError(t, err)
+	assert.Equal(t, "OPTION  TYPE            VALUE  DEFAULT  \nmem     a whole number  512    256      MiB\n", out)
+	_, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{{}}}, "options", "--describe")
+	require.EqualError(t, err, "options: not found: the program does not describe its options")
+}
+
 func TestUpdateOfWhatIsNone(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "options.json")

@@ -24,6 +24,7 @@ type fake struct {
 	statuses []frameworks.Status
 	asked    []string // all but statuses: "POST /v1/nodes/broker-1/stop"
 	refuse   string   // a request that is refused
+	schema   []frameworks.Option
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +32,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	status := f.statuses[0]
 	var answer any = status
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet && r.URL.Path == "/v1/options" {
+		answer = frameworks.OptionsReport{Schema: f.schema}
+	} else if r.Method == http.MethodGet {
 		if len(f.statuses) > 1 {
 			f.statuses = f.statuses[1:]
 		}

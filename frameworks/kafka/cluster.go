@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -182,9 +181,15 @@ func (c Cluster) checkOptions() []error {
 
 // Service is the cluster as the engine runs it.
 func (c Cluster) Service() *frameworks.Service {
-	declared, invalid := c, c.Validate()
-	options, err := json.Marshal(c.settings())
-	invalid = errors.Join(invalid, err)
+	return frameworks.OptionsOf[settings]{
+		Given: c.settings(), Defaults: Cluster{}.settings(),
+		Make: func(s settings) (*frameworks.Service, error) { return c.with(s).declare(), nil },
+	}.Service()
+}
+
+// declare is the service as it is with the cluster's settings.
+func (c Cluster) declare() *frameworks.Service {
+	invalid := c.Validate()
 	c = c.withDefaults()
 	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
 	return &frameworks.Service{
@@ -194,8 +199,6 @@ func (c Cluster) Service() *frameworks.Service {
 		User:      c.User,
 		Binary:    c.Binary,
 		Invalid:   errors.Join(invalid, err),
-		Options:   options,
-		Revise:    declared.revise,
 		Routines:  []frameworks.Routine{keeping.Routine()},
 		Pods: []frameworks.Pod{{
 			Name:        pod,

@@ -1,10 +1,7 @@
 package kafka
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/mesokit/mesokit/constraints"
@@ -14,23 +11,23 @@ import (
 // settings are what of a cluster can be changed while it runs, as JSON. What is
 // left out has its default.
 type settings struct {
-	Brokers        int               `json:"brokers"`
-	CPUs           float64           `json:"cpus"`
-	Mem            int               `json:"mem"`
-	Heap           int               `json:"heap,omitempty"` // half of mem, whatever that becomes
-	Disk           int               `json:"disk"`
-	Place          constraints.Rules `json:"constraints"`
-	RackAttribute  string            `json:"rack_attribute,omitempty"`
-	ClientPort     *ports            `json:"client_port,omitempty"`
-	ControllerPort *ports            `json:"controller_port,omitempty"`
-	Options        map[string]string `json:"options,omitempty"`
-	PluginOptions  map[string]string `json:"plugin_options,omitempty"`
-	Java           string            `json:"java"`
-	Kafka          string            `json:"kafka"` // directory or classpath
-	JVMFlags       []string          `json:"jvm_flags,omitempty"`
-	Grace          duration          `json:"grace,omitzero"`
-	BackoffFirst   duration          `json:"backoff_first,omitzero"`
-	BackoffMax     duration          `json:"backoff_max,omitzero"`
+	Brokers        int               `json:"brokers" help:"servers; controllers are the first of them"`
+	CPUs           float64           `json:"cpus" help:"of each broker"`
+	Mem            int               `json:"mem" help:"MiB of each broker"`
+	Heap           int               `json:"heap,omitempty" help:"MiB; half of mem where it is left out"`
+	Disk           int               `json:"disk" help:"MiB of each log volume; it can only grow"`
+	Place          constraints.Rules `json:"constraints" help:"which agents will do"`
+	RackAttribute  string            `json:"rack_attribute,omitempty" help:"the agents' attribute that is their rack"`
+	ClientPort     *ports            `json:"client_port,omitempty" help:"where clients connect; any, where it is left out"`
+	ControllerPort *ports            `json:"controller_port,omitempty" help:"where controllers and brokers connect"`
+	Options        map[string]string `json:"options,omitempty" help:"of server.properties"`
+	PluginOptions  map[string]string `json:"plugin_options,omitempty" help:"of server.properties, for plug-ins, unchecked"`
+	Java           string            `json:"java" help:"the program, as the agents have it"`
+	Kafka          string            `json:"kafka" help:"directory or classpath, as the agents have it"`
+	JVMFlags       []string          `json:"jvm_flags,omitempty" help:"further arguments of the JVM"`
+	Grace          duration          `json:"grace,omitzero" help:"how long a broker may take to stop"`
+	BackoffFirst   duration          `json:"backoff_first,omitzero" help:"pause after a first failure"`
+	BackoffMax     duration          `json:"backoff_max,omitzero" help:"the longest pause after failures"`
 }
 
 type ports struct {
@@ -86,15 +83,4 @@ func (c Cluster) with(s settings) Cluster {
 		Grace:        time.Duration(s.Grace),
 		Backoff:      frameworks.Backoff{First: time.Duration(s.BackoffFirst), Max: time.Duration(s.BackoffMax)},
 	}
-}
-
-// revise makes the service of changed settings.
-func (c Cluster) revise(options json.RawMessage) (*frameworks.Service, error) {
-	decoder := json.NewDecoder(bytes.NewReader(options))
-	decoder.DisallowUnknownFields()
-	var s settings
-	if err := decoder.Decode(&s); err != nil {
-		return nil, fmt.Errorf("settings of the cluster: %w", err)
-	}
-	return c.with(s).Service(), nil
 }
