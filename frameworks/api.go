@@ -22,6 +22,7 @@ import (
 //	POST /v1/nodes/{node}/restart    } ask again to see it happen
 //	POST /v1/nodes/{node}/replace    } (restart, replace, remove with ?force=true:
 //	POST /v1/nodes/{node}/remove     } whatever is lost by it)
+//	POST /v1/nodes/{node}/allow      } lifts what a routine holds against it
 //	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status; {"count": 2, "force": true}
 //	GET  /v1/options                 OptionsReport: those in force, and what they can be
 //	PUT  /v1/options                 the options themselves: 202 with the Status
@@ -103,10 +104,12 @@ func (a api) operate(w http.ResponseWriter, r *http.Request) {
 		command = RestartNode{Node: node, Force: force}
 	case "replace":
 		command = ReplaceNode{Node: node, Force: force}
+	case "allow":
+		command = AllowNode{node}
 	case "remove":
 		command = RemoveNode{Node: node, Force: force}
 	default:
-		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace, remove", r.PathValue("wish"), ErrUnknown))
+		reply(w, 0, nil, fmt.Errorf("wish %q: %w; there are start, stop, restart, replace, remove, allow", r.PathValue("wish"), ErrUnknown))
 		return
 	}
 	status, err := a.ask(r, command)

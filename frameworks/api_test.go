@@ -19,6 +19,8 @@ func TestAPIRefusals(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(quorum(3).API(&scheduler.Mailbox{}))
 	t.Cleanup(server.Close)
+	several := httptest.NewServer(twoServices().API(&scheduler.Mailbox{}))
+	t.Cleanup(several.Close)
 	for name, c := range map[string]struct {
 		method, path, body string
 		code               int
@@ -33,11 +35,17 @@ func TestAPIRefusals(t *testing.T) {
 		"no options":    {http.MethodPut, "/v1/options", "{", 400, `body: cannot be read: it is no JSON`},
 		"no such path":  {http.MethodGet, "/v1/nowhere", "", 404, "GET /v1/nowhere: Not Found"},
 		"wrong method":  {http.MethodDelete, "/v1/status", "", 405, "DELETE /v1/status: Method Not Allowed"},
+		"of no service": {http.MethodGet, "/v1/services/x/nowhere", "", 404, "GET /v1/nowhere: Not Found"},
+		"escaped step":  {http.MethodPost, "/v1/services/x/plans/p/stages/a/steps/b%2Fc/explode", "", 404, `wish "explode": not found; there are force`},
 		"unknown wish":  {http.MethodPost, "/v1/nodes/node-0/explode", "", 404, `wish "explode": not found; there are start, stop, restart, replace`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			request, err := http.NewRequest(c.method, server.URL+c.path, strings.NewReader(c.body))
+			url := server.URL
+			if strings.HasPrefix(c.path, "/v1/services") {
+				url = several.URL
+			}
+			request, err := http.NewRequest(c.method, url+c.path, strings.NewReader(c.body))
 			require.NoError(t, err)
 			answer, err := http.DefaultClient.Do(request)
 			require.NoError(t, err)

@@ -60,6 +60,7 @@ func (c *chaos) run(faults int) {
 		c.fault()
 		bound := c.now.Add(time.Duration(c.random.Intn(20_000)) * time.Millisecond)
 		c.until(time.Hour, "time passes", func() bool { return c.now.After(bound) })
+		c.explained()
 	}
 	c.quiet, c.dieAt = true, 0
 	for _, a := range c.agents {
@@ -96,6 +97,16 @@ func (c *chaos) run(faults int) {
 	for _, n := range c.status().Nodes {
 		id := volumeOf(n)
 		assert.Equal(c.t, 1, c.made[id], "volume %s", id)
+	}
+}
+
+// explained: every node that is not as it is wanted says what it waits for.
+func (c *chaos) explained() {
+	for _, n := range c.status().Nodes {
+		if n.Phase == Ready && !n.Outdated() && n.Goal == GoalRun || n.Phase == Stopped {
+			continue
+		}
+		assert.NotEmpty(c.t, n.Waits+n.Refused, "%s: %s, %s", n.Name, n.Phase, n.Goal)
 	}
 }
 

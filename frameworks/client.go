@@ -78,6 +78,11 @@ func (c Client) Remove(ctx context.Context, node string) (NodeStatus, error) {
 	return c.operate(ctx, node, "remove")
 }
 
+// Allow lifts what routines hold against a node: a fence, a withheld lease.
+func (c Client) Allow(ctx context.Context, node string) (NodeStatus, error) {
+	return c.operate(ctx, node, "allow")
+}
+
 // ForceRestart is Restart whether the service can spare the node or not.
 func (c Client) ForceRestart(ctx context.Context, node string) (NodeStatus, error) {
 	return c.operate(ctx, node, "restart?force=true")

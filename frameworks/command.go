@@ -3,6 +3,7 @@ package frameworks
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -41,6 +42,9 @@ type (
 		Node  string
 		Force bool
 	}
+	// AllowNode lifts what routines hold against a node, their Fence and their
+	// Withhold: where the routine cannot, such as one that the program has no more.
+	AllowNode struct{ Node string }
 	// ScalePod changes the number of nodes. Fewer: nodes leave, as with
 	// RemoveNode, first those that never became members, then as the pod's rules
 	// for places stay satisfied best, then those of the highest indexes.
@@ -89,6 +93,13 @@ func (d *decision) command(c any) error {
 			n.Restart, n.Forced, n.Failures, n.Retry = true, n.Forced || c.Force, 0, d.now
 			return nil
 		})
+	case AllowNode:
+		return d.operate("allow", c.Node, func(n *Node) error {
+			n.allow()
+			n.Withhold = false
+			d.note(n, "allowed", slog.String("by", "operator"))
+			return nil
+		})
 	case ReplaceNode:
 		return d.operate("replace", c.Node, func(n *Node) error { return d.replace(n, c.Force) })
 	case ScalePod:
@@ -115,6 +126,9 @@ func (d *decision) operate(wish, node string, change func(*Node) error) error {
 	}
 	return change(n)
 }
+
+// allow ends a fence.
+func (n *Node) allow() { n.Fenced, n.FencedBy, n.Failures, n.Retry = false, "", 0, time.Time{} }
 
 func (d *decision) replace(n *Node, force bool) error {
 	may := d.pod(n.Pod).Replaceable

@@ -21,6 +21,7 @@ type decision struct {
 	now     time.Time
 	actions []scheduler.Action
 	wake    time.Time
+	leads   time.Duration     // how long before its maintenance an agent is left; zero: not known
 	packed  *luggage          // for the jobs that are started; nil: there are none
 	locks   map[string]string // by node, which step holds it; nil: not known
 }
@@ -301,7 +302,7 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		return
 	}
 	n.Failures++
-	n.LastFailure = said(status, status.GetState().String())
+	d.failed(n, said(status, status.GetState().String()))
 	n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 	attrs = append(attrs, slog.Int("failures", n.Failures), slog.Time("retry", n.Retry))
 	d.note(n, "failed", attrs...)
@@ -337,6 +338,7 @@ func (d *decision) settle() {
 		d.end(n)
 		d.lease(n)
 		d.check(n)
+		d.hurry(n)
 		d.steady(n)
 	}
 	d.admit()
@@ -425,7 +427,7 @@ func (d *decision) serving(n *Node) bool {
 
 func (d *decision) ready(n *Node) {
 	n.Ready, n.ReadySince, n.Waits, n.Doubts, n.Progress = true, d.now, "", 0, "ready"
-	n.Arrived, n.Former, n.Out = n.Generation, "", time.Time{}
+	n.Arrived, n.Former, n.Out, n.Late = n.Generation, "", time.Time{}, time.Time{}
 	attrs := []slog.Attr{slog.String("agent", n.Place.Hostname)}
 	for _, p := range d.pod(n.Pod).Ports {
 		attrs = append(attrs, slog.String(p.Name, n.Address(p.Name)))

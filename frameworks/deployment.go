@@ -14,9 +14,11 @@ type Deployment struct {
 	// change when the pod grows: for quorums whose first members are special.
 	First map[string]int `json:"first"`
 
-	seed   [16]byte
-	phases map[string]Phase  // by node; nil where a task is rendered
-	under  map[string][]Step // by plan; nil but for decisions of routines
+	seed [16]byte
+	// phases and stopping are by node; nil where a task is rendered.
+	phases   map[string]Phase
+	stopping map[string]string
+	under    map[string][]Step // by plan; nil but for decisions of routines
 	// secret is nil but for jobs. It is a function so that no print of a
 	// deployment shows one.
 	secret func(name string) string
@@ -61,6 +63,13 @@ func (d Deployment) Phase(node string) Phase { return d.phases[node] }
 // nil everywhere but in a routine's Decide.
 func (d Deployment) Under(plan string) []Step { return d.under[plan] }
 
+// Stopping says why a running node is wanted to stop, for gates, routines and
+// other jobs: "drain" (Mesos empties its agent, and stops it now), "maintenance"
+// (its agent is asked back, and the node stops as soon as the service can spare
+// it), "stop", "leave", "restart", "replace", or "update" for those of the nodes
+// out of date whose turn has come. Empty: it is not, or a task is rendered.
+func (d Deployment) Stopping(node string) string { return d.stopping[node] }
+
 // Secret returns the value of one of Pod.Secrets. Only jobs know it: gates,
 // looks, works and steps. It is empty elsewhere, where it would end up in a
 // TaskInfo or a record, which others can read.
@@ -80,11 +89,13 @@ type luggage struct {
 	first   map[string]int
 	seed    [16]byte
 	phases  map[string]Phase
-	secrets map[string]*secret
+	// stopping says of nodes why they are wanted to stop.
+	stopping map[string]string
+	secrets  map[string]*secret
 }
 
 func (l *luggage) unpack() Deployment {
-	d := Deployment{Service: l.service.Name, First: l.first, seed: l.seed, phases: l.phases}
+	d := Deployment{Service: l.service.Name, First: l.first, seed: l.seed, phases: l.phases, stopping: l.stopping}
 	for _, n := range l.nodes {
 		d.Nodes = append(d.Nodes, *n)
 	}
@@ -112,9 +123,12 @@ func (d *decision) deployment() Deployment {
 // observed is what routines decide upon.
 func (d *decision) observed() Deployment {
 	out := d.deployment()
-	out.phases = map[string]Phase{}
+	out.phases, out.stopping = map[string]Phase{}, map[string]string{}
 	for _, n := range d.nodes {
 		out.phases[n.Name] = d.phase(n)
+		if wish := d.wish(n); wish != "" {
+			out.stopping[n.Name] = wish
+		}
 	}
 	out.under = d.underWay()
 	return out
@@ -134,5 +148,5 @@ func (d *decision) pack() {
 		return
 	}
 	out := d.observed()
-	*d.packed = luggage{service: d.Service, nodes: d.nodes, first: out.First, seed: out.seed, phases: out.phases, secrets: d.secrets}
+	*d.packed = luggage{service: d.Service, nodes: d.nodes, first: out.First, seed: out.seed, phases: out.phases, stopping: out.stopping, secrets: d.secrets}
 }

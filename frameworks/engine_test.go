@@ -111,6 +111,12 @@ func TestRestartsInPlaceWithBackoff(t *testing.T) {
 	n := w.status().Nodes[1]
 	assert.Equal(t, BackingOff, n.Phase)
 	assert.Contains(t, n.LastFailure, "ERROR number 3")
+	assert.Contains(t, n.Waits, "it failed 3 times in a row, the last time: exit status 1")
+	require.Len(t, n.Past, 3, "newest first")
+	for i, past := range n.Past {
+		assert.Equal(t, fmt.Sprintf("exit status 1\nERROR number %d", 3-i), past.Text)
+		assert.Equal(t, fmt.Sprintf("db.node-1.%d", 3-i), past.Task)
+	}
 	assert.Equal(t, 4*time.Second, n.Retry.Sub(w.now).Round(time.Second), "1 s, 2 s, 4 s")
 	place := n.Place.Agent
 	w.until(time.Minute, "it is ready in the end", w.allReady(3))

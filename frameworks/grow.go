@@ -33,7 +33,7 @@ func (d *decision) refit(claims map[*Node]offers.Claimed, free iter.Seq[*mesos.O
 	for n := range d.idle {
 		pod := d.pod(n.Pod)
 		_, ok := claims[n]
-		if !ok || n.Place.Shape == "" || n.Place.Shape == pod.shape() || n.Place.Unfit == pod.shape() ||
+		if !ok || n.Place.Shape == "" || n.Place.Shape == pod.shape() ||
 			used[n.Place.Agent] || n.Goal != GoalRun || d.held(n) != "" {
 			continue
 		}
@@ -48,6 +48,9 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	c := d.changeOf(n, pod)
 	claimed, ok := offers.Claim(free, n.Place.Agent, c.during)
 	if !ok && len(claimed.Operations) == 0 {
+		if n.Place.Unfit == pod.shape() {
+			return // as before; it is tried again when the node is next down
+		}
 		n.Place.Unfit = pod.shape()
 		d.note(n, "its agent has not enough left", slog.String("agent", n.Place.Hostname), slog.String("short", claimed.Short.String()))
 		return

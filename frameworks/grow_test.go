@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/offers"
 )
 
@@ -98,6 +99,28 @@ func TestNoRoomToGrow(t *testing.T) {
 	w.configure(func(p *Pod) { p.Volumes[0].Size = 2_000_000 })
 	w.until(10*time.Minute, "what fits is done", w.updated(2))
 	assert.EqualValues(t, 2000, heldBy(w.status().Nodes[0]).Amount("disk").Value())
+}
+
+// What an agent had no room for is tried again when the node is next down.
+func TestRoomToGrowComesLater(t *testing.T) {
+	t.Parallel()
+	s := versionedService(2)
+	s.Pods[0].Place = constraints.Rules{}
+	w := newWorld(t, s, 1, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	w.configure(func(p *Pod) { p.Volumes[0].Size = 6_000_000 })
+	w.until(10*time.Minute, "one has grown", func() bool {
+		n := w.status().Nodes
+		return n[1].Place.Unfit != "" && heldBy(n[0]).Amount("disk").Value() == 6000 && w.status().Ready == 2
+	})
+	w.do(RemoveNode{Node: "node-0"})
+	w.until(10*time.Minute, "its place is free", func() bool { return w.reserved("disk") == 1000 })
+	w.do(RestartNode{Node: "node-1"})
+	w.until(10*time.Minute, "so has the other", func() bool {
+		n := w.status().Nodes[0]
+		return n.Ready && heldBy(n).Amount("disk").Value() == 6000
+	})
+	assert.Empty(t, w.status().Nodes[0].Waits)
 }
 
 // The operations of a change are lost on their way: it goes back, and tries

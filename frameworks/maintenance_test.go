@@ -3,6 +3,8 @@ package frameworks
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +73,97 @@ func TestMaintenance(t *testing.T) {
 	assert.Equal(t, n.Place.Agent, after.Place.Agent)
 	assert.Equal(t, 2, after.Incarnation)
 	assert.Zero(t, after.Failures)
+	assert.Equal(t, 1, *agreed, "one answer holds for the whole window")
+}
+
+// Maintenance has a deadline: what the service can spare is not kept waiting by
+// Rollout.Parallel, nor by a node that is down for an update.
+func TestMaintenanceGoesAsFastAsTheServiceCanSpare(t *testing.T) {
+	t.Parallel()
+	s := versionedService(4)
+	s.Pods[0].Spare = func(context.Context, Deployment, []Node) error { return nil }
+	w := newWorld(t, s, 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(4))
+	n := w.status().Nodes
+	agreed := w.agreed()
+	w.schedule(time.Hour, time.Hour, w.agentOf(n[0]), w.agentOf(n[1]), w.agentOf(n[2]))
+	w.pass(time.Hour - 7*time.Minute)
+	assert.Equal(t, 4, w.status().Ready, "it is too early")
+	w.until(6*time.Minute, "all three are down in time", func() bool { return w.status().Ready == 1 && *agreed == 3 })
+	w.until(2*time.Hour, "they are back", w.allReady(4))
+	assert.Equal(t, 3, *agreed)
+}
+
+// A node that cannot be spared when its maintenance begins says so, and so does
+// the answer to the master.
+func TestMaintenanceThatIsMissed(t *testing.T) {
+	t.Parallel()
+	s := versionedService(2)
+	s.Pods[0].Spare = func(context.Context, Deployment, []Node) error { return nil }
+	w := newWorld(t, s, 2, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	held := true
+	w.gate = func(job scheduler.Job) error {
+		if job.Kind == spareKind && held {
+			return errors.New("it is the primary")
+		}
+		return nil
+	}
+	declined := 0
+	agreed := 0
+	w.before = func(c *sched.Call) {
+		switch c.Type {
+		case sched.Call_DECLINE_INVERSE_OFFERS:
+			declined++
+		case sched.Call_ACCEPT_INVERSE_OFFERS:
+			agreed++
+		}
+	}
+	w.schedule(30*time.Minute, time.Hour, w.agentOf(w.status().Nodes[0]))
+	w.pass(29 * time.Minute)
+	assert.Zero(t, declined)
+	assert.Contains(t, w.status().Nodes[0].Waits, "to be spared for maintenance at 2026-01-01T00:30")
+	w.pass(10 * time.Minute)
+	assert.Greater(t, declined, 1)
+	assert.Contains(t, strings.Join(w.notes, "\n"), "maintenance begins while it runs node=node-0")
+	held = false
+	w.until(5*time.Minute, "it is down after all", func() bool { return agreed == 1 && w.status().Ready == 1 })
+}
+
+// A routine is told that a node is wanted to stop before it does.
+func TestRoutinesAreToldWhoIsToStop(t *testing.T) {
+	t.Parallel()
+	s := versionedService(3)
+	s.Pods[0].Spare = func(context.Context, Deployment, []Node) error { return nil }
+	var seen []string
+	s.Routines = []Routine{RoutineOf[int, int]{
+		Name: "r", Look: func(context.Context, Deployment, int) (int, error) { return 0, nil },
+		Decide: func(_ time.Time, d Deployment, before int, _ News[int]) (int, []Order) {
+			for _, n := range d.Nodes {
+				if why := n.Name + " " + d.Stopping(n.Name); d.Stopping(n.Name) != "" && !slices.Contains(seen, why) {
+					seen = append(seen, why)
+				}
+			}
+			return before, nil
+		},
+	}.Routine()}
+	w := newWorld(t, s, 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	w.gate = func(job scheduler.Job) error {
+		if job.Kind == spareKind {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	w.schedule(0, time.Hour, w.agentOf(w.status().Nodes[1]))
+	w.pass(time.Minute)
+	assert.Equal(t, []string{"node-1 maintenance"}, seen)
+	w.mesos(model.Operate{Request: model.SetSchedule{}}) // it is called off
+	w.pass(5 * time.Minute)
+	assert.Empty(t, w.status().Nodes[1].Waits)
+	w.configure(version("2"))
+	w.pass(time.Minute)
+	assert.Equal(t, []string{"node-1 maintenance", "node-0 update"}, seen, "only the one whose turn it is")
 }
 
 // Two agents are asked for at once: what the service cannot spare is not given
@@ -83,7 +176,7 @@ func TestMaintenanceWaitsForWhatCannotBeSpared(t *testing.T) {
 	w.until(time.Minute, "ready", w.allReady(3))
 	under := true
 	w.gate = func(job scheduler.Job) error {
-		if job.Kind == spareKind && under {
+		if in, ok := job.Value.(gateInput); ok && job.Kind == spareKind && (under || len(in.Nodes) > 1) {
 			return errors.New("7 partitions are under-replicated")
 		}
 		return nil
@@ -95,7 +188,7 @@ func TestMaintenanceWaitsForWhatCannotBeSpared(t *testing.T) {
 	assert.Zero(t, *agreed)
 	assert.Contains(t, w.status().Nodes[1].Waits, "7 partitions are under-replicated")
 	under = false
-	w.until(time.Minute, "one is down", func() bool { return w.status().Ready == 2 && *agreed == 1 })
+	w.until(5*time.Minute, "one is down", func() bool { return w.status().Ready == 2 && *agreed == 1 })
 	w.pass(time.Hour)
 	assert.Equal(t, 2, w.status().Ready, "and the other is not, while it is")
 	w.mesos(model.Operate{Request: model.SetSchedule{}})

@@ -81,6 +81,11 @@ type Node struct {
 	LastFailure string    `json:"last_failure,omitempty"`
 	Retry       time.Time `json:"retry,omitzero"` // not launched before
 
+	// Past are the last failures, newest first.
+	Past []Failure `json:"past,omitempty"`
+	// Late is when it was last found not to get ready with a new configuration.
+	Late time.Time `json:"late,omitzero"`
+
 	// Doubts counts how often in a row the gate of a ready node said no.
 	Doubts int `json:"doubts,omitempty"`
 	// Admitted is when the pod's Join let the node be launched; it holds for a
@@ -104,8 +109,9 @@ type Node struct {
 	// Role is what the domain calls the node, such as "primary"; a routine
 	// names it.
 	Role string `json:"role,omitempty"`
-	// Fenced: a routine wants nothing of it to run.
-	Fenced bool `json:"fenced,omitempty"`
+	// Fenced: a routine wants nothing of it to run, the one of that name.
+	Fenced   bool   `json:"fenced,omitempty"`
+	FencedBy string `json:"fenced_by,omitempty"`
 	// Alive: a task was launched, and nobody has seen it end.
 	Alive bool `json:"alive,omitempty"`
 	// Lease is that of the task launched last; nil: it had none.

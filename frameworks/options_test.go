@@ -190,7 +190,7 @@ func TestRollbackByCommand(t *testing.T) {
 	_, err := w.command(Update{Options: optionsOf(t, slow)})
 	require.NoError(t, err)
 	w.until(time.Minute, "the first does not get ready", func() bool { return w.incarnations()[0] == 2 && w.status().Ready == 1 })
-	w.pass(time.Hour)
+	w.pass(20 * time.Minute)
 	assert.Equal(t, 1, w.status().Ready)
 	_, err = w.command(Rollback{})
 	require.NoError(t, err)

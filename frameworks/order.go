@@ -75,13 +75,20 @@ func (d *decision) goesFirst(m, n *Node) bool {
 	if _, live := d.live(m); live || d.within(admission, m.Admitted) {
 		return true
 	}
-	return m.Index < n.Index && m.Goal == GoalRun && (m.Place != nil || !d.pods[m.Pod].Deployed)
+	deployed := d.pods[m.Pod].Deployed
+	if deployed && m.Waits != "" && d.pod(m.Pod).Join != nil {
+		return false // the others did not let it join: it may wait for n
+	}
+	return m.Index < n.Index && m.Goal == GoalRun && (m.Place != nil || !deployed)
 }
 
 // admit asks the Join of each pod whose next node is about to be launched.
 func (d *decision) admit() {
 	for n := range d.idle {
 		pod := d.pod(n.Pod)
+		if d.within(admission, n.Admitted) {
+			d.wakeAt(n.Admitted.Add(admission)) // then it is the turn of others
+		}
 		if pod.Join == nil || n.arrived() || n.Place == nil || !n.Place.Reserved || d.backsOff(n) ||
 			!d.together(n) || d.before(n) != "" || d.within(admission, n.Admitted) {
 			continue
@@ -96,5 +103,8 @@ func (d *decision) admitted(n *Node, ev scheduler.JobDone) {
 		n.Waits = ev.Err
 		return
 	}
-	n.Admitted, n.Waits = d.now, ""
+	n.Waits = ""
+	if d.before(n) == "" { // another may have been admitted since
+		n.Admitted = d.now
+	}
 }

@@ -117,7 +117,27 @@ func TestJoinIsAskedBeforeANewNodeStarts(t *testing.T) {
 	assert.Equal(t, "node-0 node-1", w.launches())
 	moving = false
 	w.until(time.Minute, "ready", w.allReady(4))
-	assert.Equal(t, "node-0 node-1 node-2 node-3", w.launches())
+	assert.Len(t, strings.Fields(w.launches()), 4)
+}
+
+// A node that its peers do not let join holds up none that they wait for: one
+// that was lost, and joins again in a new place.
+func TestARefusedJoinHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := versionedService(2)
+	s.Pods[0].Join = func(context.Context, Deployment, Node) error { return nil }
+	w := newWorld(t, s, 5, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	w.gate = func(job scheduler.Job) error {
+		in, ok := job.Value.(gateInput)
+		if ok && job.Kind == joinKind && in.Nodes[0].Index == 2 && !w.status().Nodes[3].Ready {
+			return errors.New("node-3 is down")
+		}
+		return nil
+	}
+	w.do(ScalePod{Pod: "node", Count: 4})
+	w.until(5*time.Minute, "the one is ready, and then the other", w.allReady(4))
+	assert.Equal(t, "node-0 node-1 node-3 node-2", w.launches())
 }
 
 func TestGateIsAskedAgain(t *testing.T) {

@@ -128,7 +128,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 		task, err := d.task(n, n.Place.Resources)
 		if err != nil {
 			n.Failures++
-			n.LastFailure = err.Error()
+			d.failed(n, err.Error())
 			n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 			d.note(n, "failed", slog.String("error", err.Error()), slog.Time("retry", n.Retry))
 			d.strained(n)

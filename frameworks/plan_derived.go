@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // The engine's own plans are not stored: what is still to be done follows from
@@ -69,6 +71,9 @@ func (d *decision) onNode(what, plan, stage, step string, change func(plan strin
 func (d *decision) forceNode(plan string, n *Node) error {
 	switch plan {
 	case "deploy":
+		if task, live := d.live(n); !live || task.Status.GetState() != mesos.TASK_RUNNING {
+			return fmt.Errorf("%w: no server of it runs that could be called a member, so that its next would start on volumes that nothing was made on; skip it", ErrRefused)
+		}
 		n.Arrived = n.Generation
 	case "update":
 		n.Skip, n.Out = n.Wanted, time.Time{}

@@ -36,6 +36,8 @@ func TestDeployIsShownPausedAndForced(t *testing.T) {
 	w.crash()
 	w.pass(time.Hour)
 	assert.Empty(t, w.launches(), "a pause outlives the scheduler")
+	_, err := w.command(ForceStep{Plan: "deploy", Stage: "node", Step: "node-0"})
+	require.ErrorIs(t, err, ErrRefused, "nothing was formatted that could be a member")
 	w.gate = func(job scheduler.Job) error { return errors.New("never") }
 	w.do(ResumePlan{Plan: "deploy"})
 	w.until(time.Minute, "two run", func() bool { return w.status().Nodes[2].Phase == Started })
@@ -44,7 +46,7 @@ func TestDeployIsShownPausedAndForced(t *testing.T) {
 	assert.Equal(t, []string{"node"}, p.Stages[0].After)
 	assert.Equal(t, "node-0 to arrive (pod aux comes after pod node)", p.Stages[0].Steps[0].Waits)
 
-	_, err := w.command(ForceStep{Plan: "deploy", Stage: "aux", Step: "node-0"})
+	_, err = w.command(ForceStep{Plan: "deploy", Stage: "aux", Step: "node-0"})
 	require.ErrorIs(t, err, ErrUnknown)
 	_, err = w.command(StartPlan{Plan: "deploy"})
 	require.ErrorIs(t, err, ErrRefused)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -307,7 +308,7 @@ func (p planning) take(stage *stageRun, step *stepRun) {
 }
 
 func (p planning) jobOf(stage *stageRun, step *stepRun) string {
-	return fmt.Sprintf("%s/%s.%s.%d/%s/%s", stepKind, p.decision.Name, p.name, p.Run.Number, stage.Name, step.Name)
+	return fmt.Sprintf("%s/%s.%s.%d/%s/%s", stepKind, p.decision.Name, p.name, p.Run.Number, url.PathEscape(stage.Name), url.PathEscape(step.Name))
 }
 
 func (p planning) startStep(job string, step *stepRun) {

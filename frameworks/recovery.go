@@ -23,6 +23,9 @@ import (
 //	                                    unless Stay
 //	never ran where it was placed,      another place is found
 //	  and the agent is gone
+//	fenced by a routine                 as its agent: lost, it waits, whatever
+//	                                    After says; gone, it gets another place,
+//	                                    and nothing runs there until it is allowed
 //
 // A node is replaced by itself only where Pod.Replaceable lets it, one at a time
 // for the pod, and not while more nodes are lost than Most: then it is not their
@@ -124,9 +127,10 @@ func (d *decision) restore() {
 		}
 		for _, n := range d.nodes {
 			if n.Pod != p.Name || n.Goal != GoalRun || n.Replace || n.Place == nil || n.Lost.IsZero() ||
-				n.Fenced || !n.Gone && (!conclusive || d.backsOff(n)) {
+				!n.Gone && (n.Fenced || !conclusive || d.backsOff(n)) {
 				continue
 			}
+			n.Waits = ""
 			why, due := d.lossOf(p, n)
 			switch {
 			case why == "":

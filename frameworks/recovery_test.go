@@ -251,11 +251,14 @@ func TestASchedulerThatWasAwayReplacesNobody(t *testing.T) {
 }
 
 // fences is a routine that lets a node get ready, and then nothing of it run.
-func fences(node string) Routine {
+func fences(node string) Routine { return fencesWhen(node, Ready) }
+
+// fencesWhen fences a node when it comes to a phase.
+func fencesWhen(node string, phase Phase) Routine {
 	return RoutineOf[int, int]{
 		Name: "r", Look: func(context.Context, Deployment, int) (int, error) { return 0, nil },
 		Decide: func(_ time.Time, d Deployment, before int, _ News[int]) (int, []Order) {
-			if before == 0 && d.Phase(node) == Ready {
+			if before == 0 && d.Phase(node) == phase {
 				return 1, []Order{Fence{node}}
 			}
 			return before, nil

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+
 	"github.com/mesokit/mesokit/scheduler"
 )
 
@@ -27,6 +29,9 @@ type Rollout struct {
 	// Canary is after how many nodes it pauses, for an operator to look and to
 	// resume; zero: never.
 	Canary int
+	// Patience is how long a node may take to get ready with the new configuration;
+	// zero: 10 minutes. Each time that it passes counts as a failure.
+	Patience time.Duration
 	// Failures is how many failures of nodes with the new configuration pause
 	// it; zero: 3. Nodes that were not yet taken keep running as they are.
 	Failures int
@@ -45,7 +50,12 @@ type rolloutRecord struct {
 	Failed bool `json:"failed,omitempty"`
 	// Resumed: an operator looked at the canaries.
 	Resumed bool `json:"resumed,omitempty"`
+	// Stuck: it waits for nodes out of reach, and for nothing else.
+	Stuck bool `json:"stuck,omitempty"`
 }
+
+// under says whether the rollout is under way and holds up those of later pods.
+func (r *rolloutRecord) under() bool { return !r.Since.IsZero() && !r.Stuck }
 
 // comparison is how far the nodes have been compared with what they would be
 // rendered from now. It costs a rendering for each node, so that only a few
@@ -125,17 +135,21 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 // progressOf begins the rollout of a pod when a running node is out of date,
 // and ends it when none is, and all that went down for it are ready again.
 func (d *decision) progressOf(p *Pod) {
-	outdated, out, r := 0, 0, &d.pods[p.Name].Rollout
+	outdated, away, out, r := 0, 0, 0, &d.pods[p.Name].Rollout
 	for _, n := range d.nodes {
-		_, live := d.live(n)
+		task, live := d.live(n)
 		switch {
 		case n.Pod != p.Name || n.Goal != GoalRun:
 		case n.Outdated() && live:
 			outdated++
+			if task.Status.GetState() == mesos.TASK_UNREACHABLE {
+				away++
+			}
 		case !n.Out.IsZero():
 			out++
 		}
 	}
+	r.Stuck = away > 0 && away == outdated && out == 0
 	switch {
 	case outdated > 0 && r.Since.IsZero():
 		r.Since = d.now
@@ -167,7 +181,7 @@ func (d *decision) updates(n *Node) bool {
 		if name == n.Pod {
 			return true
 		}
-		if !d.pods[name].Rollout.Since.IsZero() {
+		if d.pods[name].Rollout.under() {
 			return false
 		}
 	}
@@ -205,6 +219,34 @@ func (d *decision) strained(n *Node) {
 	r.Failed = true
 	r.Paused = fmt.Sprintf("nodes with the new configuration failed %d times, the last %s: %s", r.Failures, n.Name, n.LastFailure)
 	d.announce("rollout paused", p, slog.String("why", r.Paused))
+}
+
+// hurry counts a node that runs with the new configuration, and does not get
+// ready, as failed.
+func (d *decision) hurry(n *Node) {
+	r := d.pods[n.Pod].Rollout
+	task, live := d.live(n)
+	if n.Ready || n.Out.IsZero() || r.Since.IsZero() || r.Paused != "" || !live || n.Outdated() ||
+		task.Killing || task.Status.GetState() == mesos.TASK_UNREACHABLE {
+		return
+	}
+	patience := cmp.Or(d.pod(n.Pod).Rollout.Patience, 10*time.Minute)
+	since := task.Since
+	for _, t := range []time.Time{r.Since, n.Late} {
+		if t.After(since) {
+			since = t
+		}
+	}
+	due := since.Add(patience)
+	if d.now.Before(due) {
+		d.wakeAt(due)
+		return
+	}
+	n.Late = d.now
+	d.wakeAt(d.now.Add(patience))
+	d.failed(n, "not ready within "+patience.String()+": "+d.waitsFor(n, d.phase(n), ""))
+	d.note(n, "does not get ready", slog.String("within", patience.String()))
+	d.strained(n)
 }
 
 // announce tells of a change of a pod's state.

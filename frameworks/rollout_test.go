@@ -230,3 +230,57 @@ func TestBadConfigurationStopsAndTheGoodOneIsTaken(t *testing.T) {
 	w.until(time.Minute, "rolled", w.updated(3))
 	assert.Zero(t, w.status().Nodes[0].Failures)
 }
+
+// A configuration that starts and never gets ready counts as failed each time that
+// the pod's patience has passed.
+func TestWhatNeverGetsReadyIsRolledBack(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.until(time.Minute, "ready", w.allReady(3))
+	hangs := func(job scheduler.Job) error {
+		if in, ok := job.Value.(gateInput); ok && job.Kind == gateKind && in.Nodes[0].Config != in.nodes[1].Config {
+			return errors.New("it hangs")
+		}
+		return nil
+	}
+	w.gate = hangs
+	hung := first
+	hung.Version = "hangs"
+	w.do(Update{Options: optionsOf(t, hung)})
+	w.pass(25 * time.Minute)
+	n := w.status().Nodes[0]
+	assert.Equal(t, []any{Started, 0, "it hangs"}, []any{n.Phase, n.Failures, n.Waits}, "it is not stopped for that")
+	w.until(10*time.Minute, "it is as it was", func() bool {
+		o := w.status().Options
+		return strings.Contains(o.Trouble, "rolled back: nodes with the new configuration failed 3 times, the last node-0: not ready within 10m0s: it hangs") && w.updated(3)()
+	})
+	assert.Equal(t, []int{1, 1}, w.incarnations()[1:], "the others were not touched")
+}
+
+// A node out of reach holds up neither its own pod's rollout nor those of later
+// pods, and everybody says what they wait for.
+func TestANodeOutOfReachHoldsUpNoOtherPod(t *testing.T) {
+	t.Parallel()
+	s := twoPods(2, 2)
+	version("1")(&s.Pods[0])
+	version("1")(&s.Pods[1])
+	w := newWorld(t, s, 6, agentResources)
+	w.until(5*time.Minute, "ready", w.allReady(4))
+	away := w.status().Nodes[1]
+	others := slices.DeleteFunc(w.status().Nodes, func(n NodeStatus) bool { return n.Name == away.Name || n.Place.Agent != away.Place.Agent })
+	w.cutAgentOf(away)
+	w.until(5*time.Minute, "unreachable", func() bool { return w.status().Nodes[1].Phase == Unreachable })
+	version("2")(&s.Pods[1])
+	w.configure(version("2"))
+	w.pass(10 * time.Minute)
+	for _, n := range w.status().Nodes {
+		if n.Place.Agent == away.Place.Agent {
+			assert.Contains(t, n.Waits, "which cannot be reached", n.Name)
+			continue
+		}
+		assert.True(t, n.Pod == "node" && len(others) > 0 || !n.Outdated() && n.Ready, "%s: %s", n.Name, n.Waits)
+	}
+	w.heal(w.agentOf(away))
+	w.until(10*time.Minute, "rolled", w.updated(4))
+}

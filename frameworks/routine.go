@@ -142,15 +142,18 @@ type Do struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
-// Withhold ends the granting of a node's lease until Renew, over restarts as
-// well. Node.Harmless tells when the lease has surely ended.
+// Withhold ends the granting of a node's lease until Renew, or an operator's
+// AllowNode, over restarts as well. Node.Harmless tells when the lease has surely ended.
 type Withhold struct{ Node string }
 
 // Renew grants a node's lease again.
 type Renew struct{ Node string }
 
-// Fence kills a node's server with SIGKILL, and launches none until Allow. Its
-// end is seen in Node.Alive.
+// Fence kills a node's server with SIGKILL, and launches none until Allow, of a
+// routine or of an operator (AllowNode). Its end is seen in Node.Alive. A node
+// that is fenced keeps its place, and the data there, also while it is lost,
+// whatever Recovery.After says; only where its agent was declared gone does it get
+// another, in which nothing runs before Allow either.
 type Fence struct{ Node string }
 
 // Allow ends a Fence.

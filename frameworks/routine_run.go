@@ -226,7 +226,7 @@ func (r *routineStep) state() string {
 			place = n.Place.Address
 			r.soon(n)
 		}
-		fmt.Fprintln(sum, n.Name, n.Generation, n.Incarnation, place, r.phase(n), n.Ready, n.Withheld.IsZero(), n.Harmless(r.now))
+		fmt.Fprintln(sum, n.Name, n.Generation, n.Incarnation, place, r.phase(n), n.Ready, n.Withheld.IsZero(), n.Harmless(r.now), r.wish(n))
 	}
 	return fmt.Sprintf("%016x", sum.Sum64())
 }
@@ -289,12 +289,12 @@ func (r *routineStep) obey(o Order) error {
 	case Fence:
 		return r.change(o.Node, func(n *Node) {
 			if !n.Fenced {
-				n.Fenced = true
+				n.Fenced, n.FencedBy = true, r.name
 				r.note(n, "fenced", slog.String("routine", r.name))
 			}
 		})
 	case Allow:
-		return r.change(o.Node, func(n *Node) { n.Fenced, n.Failures, n.Retry = false, 0, time.Time{} })
+		return r.change(o.Node, (*Node).allow)
 	case Rebuild:
 		return r.change(o.Node, func(n *Node) {
 			n.Replace, n.Forced = true, true // the domain has weighed it

@@ -72,6 +72,9 @@ type Overview struct {
 	Reconciled bool `json:"reconciled"`
 	// Services are in the order of declaration, and then of their names.
 	Services []ServiceSummary `json:"services"`
+	// Left is what services that have ended could not free, by service, until one
+	// of that name begins again.
+	Left map[string][]LeftBehind `json:"left,omitempty"`
 }
 
 // ServiceSummary is one of several services as an operator sees it.
@@ -238,14 +241,26 @@ func (s *Services) forget(v scheduler.View, m member, all []member, actions []sc
 		out = append(out, kept)
 	}
 	mark := scheduler.Remember{Key: prefixServices + m.name}
-	if !m.added {
-		mark.Value, _ = encode(memberRecord{Ended: true}) // has no field that can fail
+	if left := leftBehind(m, actions); !m.added || len(left) > 0 {
+		mark.Value, _ = encode(memberRecord{Ended: true, Left: left}) // has no field that can fail
 	}
 	rest := slices.DeleteFunc(slices.Clone(all), func(other member) bool { return other.name == m.name })
 	return append(out, mark,
 		scheduler.Want{Role: m.reserves}, register(rest),
 		scheduler.Note{Text: "service ended", Attrs: []slog.Attr{slog.String("service", m.name)}},
 	)
+}
+
+// leftBehind is what a service could not free, as its last decision has it.
+func leftBehind(m member, actions []scheduler.Action) []LeftBehind {
+	for _, action := range actions {
+		if kept, ok := action.(scheduler.Remember); ok && kept.Key == m.name+"/service" {
+			if record, err := decode[serviceRecord](kept.Value); err == nil {
+				return record.Uninstall.Left
+			}
+		}
+	}
+	return nil
 }
 
 // stray deals with a task of a service that has ended: its agent was away.
@@ -312,6 +327,14 @@ func overview(v scheduler.View, all []member) Overview {
 	}
 	for _, m := range all {
 		out.Services = append(out.Services, m.summary(v))
+	}
+	for key, record := range v.Records(prefixServices) {
+		if r, err := decode[memberRecord](record); err == nil && len(r.Left) > 0 {
+			if out.Left == nil {
+				out.Left = map[string][]LeftBehind{}
+			}
+			out.Left[strings.TrimPrefix(key, prefixServices)] = r.Left
+		}
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/mesokit/mesokit/scheduler"
 )
@@ -26,14 +27,15 @@ type courier interface {
 // Errors are as in Service.API.
 func (s *Services) API(mail *scheduler.Mailbox) http.Handler {
 	a := servicesAPI{mail: mail}
-	one := newAPI(toOne{mail})
+	one := inJSON(newAPI(toOne{mail}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/services", a.list)
 	mux.HandleFunc("PUT /v1/services/{service}", a.add)
 	mux.HandleFunc("GET /v1/health", a.health)
 	mux.HandleFunc("/v1/services/{service}/{rest...}", func(w http.ResponseWriter, r *http.Request) {
 		inner := r.Clone(context.WithValue(r.Context(), serviceKey{}, r.PathValue("service")))
-		inner.URL.Path, inner.URL.RawPath = "/v1/"+r.PathValue("rest"), ""
+		_, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/v1/services/"), "/")
+		inner.URL.Path, inner.URL.RawPath = "/v1/"+r.PathValue("rest"), "/v1/"+rest
 		one.ServeHTTP(w, inner)
 	})
 	return http.NewCrossOriginProtection().Handler(inJSON(mux))

@@ -19,6 +19,8 @@ type memberRecord struct {
 	// Ended: a declared service was uninstalled; it is not begun again until
 	// an operator adds it.
 	Ended bool `json:"ended,omitempty"`
+	// Left is what one that has ended could not free.
+	Left []LeftBehind `json:"left,omitempty"`
 }
 
 // prefixServices is no service's own: their names have no underscore.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -174,9 +176,68 @@ func TestServiceEndsAmongOthers(t *testing.T) {
 	}
 	w.crash()
 	w.until(5*time.Minute, "alpha is found", w.readyAre(3))
+	_, err = w.send(AddService{"beta", json.RawMessage(`{"count":1}`)})
+	require.ErrorIs(t, err, ErrRefused, "its program makes it of no options")
+	require.ErrorContains(t, err, "service beta: update: refused: the program does not make the service of options")
 	_, err = w.send(AddService{"beta", nil})
 	require.NoError(t, err)
 	w.until(5*time.Minute, "beta is ready again", w.readyAre(3, 2))
+}
+
+// A declared service that was uninstalled begins again with the options that an
+// operator gives it; what could not be freed of it is known until then.
+func TestAServiceBeginsAgain(t *testing.T) {
+	t.Parallel()
+	s := databaseOf(t, settings{Nodes: 3, Version: "1", Disk: 1000, Role: "db"})
+	w := newWorldOf(t, &Services{Declared: []*Service{named("alpha", 1), s}}, 4, agentResources)
+	w.until(5*time.Minute, "all are ready", w.readyAre(1, 3))
+	value, err := w.send(ToService{"db", AskStatus{}})
+	require.NoError(t, err)
+	gone := value.(Status).Nodes[2]
+	w.cutAgentOf(gone)
+	_, err = w.send(ToService{"db", Uninstall{}})
+	require.NoError(t, err)
+	w.until(time.Hour, "it has ended", func() bool { return len(w.overview().Services) == 1 })
+	require.Len(t, w.overview().Left["db"], 1)
+	assert.Equal(t, gone.Place.Agent, w.overview().Left["db"][0].Agent)
+	w.crash()
+	w.pass(time.Minute)
+	require.Len(t, w.overview().Left["db"], 1)
+
+	_, err = w.send(AddService{"db", json.RawMessage(`{"nodes":2}`)})
+	require.ErrorContains(t, err, "version: wants a number")
+	require.Len(t, w.overview().Services, 1)
+	_, err = w.send(AddService{"db", optionsOf(t, settings{Nodes: 2, Version: "2", Disk: 1000, Role: "db"})})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "ready", func() bool { o := w.overview(); return len(o.Services) == 2 && o.Services[1].Ready == 2 })
+	assert.Empty(t, w.overview().Left)
+}
+
+// Services of one scheduler run as their own users, and reserve as one principal.
+func TestUserAndPrincipalOfAnAddedService(t *testing.T) {
+	t.Parallel()
+	several := twoServices()
+	several.New = func(name string, options json.RawMessage) (*Service, error) {
+		s := named(name, 1)
+		s.User, s.Principal = "nobody", strings.Trim(string(options), `"`)
+		return s, nil
+	}
+	w := newWorldOf(t, several, 4, agentResources)
+	w.until(5*time.Minute, "ready", w.readyAre(3, 2))
+	_, err := w.send(AddService{"gamma", json.RawMessage(`"ops"`)})
+	require.ErrorContains(t, err, `service gamma: Service.Principal: "ops": wants that of the framework, ""`)
+	users := map[string]string{}
+	w.before = func(c *sched.Call) {
+		for _, op := range c.GetAccept().GetOperations() {
+			for _, task := range op.GetLaunch().GetTaskInfos() {
+				users[task.TaskID.Value] = task.Executor.Command.GetUser()
+			}
+		}
+	}
+	_, err = w.send(AddService{"gamma", json.RawMessage(`""`)})
+	require.NoError(t, err)
+	w.until(5*time.Minute, "ready", w.readyAre(3, 2, 1))
+	assert.Equal(t, map[string]string{"gamma.node-0.1": "nobody"}, users)
 }
 
 // An added service is updated like any other.

@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
-	"strings"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -30,6 +29,8 @@ type asking struct {
 	Batch int `json:"batch,omitempty"`
 	// Refused is what stood against it.
 	Refused string `json:"refused,omitempty"`
+	// Nodes are those that are to stop next.
+	Nodes []string `json:"nodes,omitempty"`
 }
 
 // reason says why the task of a node is to end; empty: it is not.
@@ -55,6 +56,19 @@ func (d *decision) reason(n *Node) string {
 	return ""
 }
 
+// wish says why a node is wanted to stop, or is stopped by others; empty: it is
+// not. Of the nodes that are out of date it is those whose turn has come.
+func (d *decision) wish(n *Node) string {
+	if task, live := d.live(n); live && !task.Killing && task.Status.GetState() == mesos.TASK_KILLING {
+		return "drain"
+	}
+	reason := d.reason(n)
+	if reason == "update" && !n.Spared && !slices.Contains(d.pods[n.Pod].Asking.Nodes, n.Name) {
+		return ""
+	}
+	return reason
+}
+
 // maystop says whether a node that is to stop may do so now: by an operator's
 // will, after it has handed over what it held, or because the service can
 // spare it.
@@ -75,22 +89,27 @@ func (d *decision) spare() {
 		case p.Spare == nil && p.Everywhere:
 			d.agree(batch)
 		case p.Spare == nil:
+			asked.Nodes = []string{batch[0].Name}
 			if asked.Refused = d.unready(batch[0]); asked.Refused == "" {
 				d.agree(batch[:1])
 			}
 		default:
-			d.askSpare(asked, append(out, batch...))
+			d.askSpare(asked, out, batch)
 		}
 	}
 }
 
-func (d *decision) askSpare(asked *asking, nodes []*Node) {
+func (d *decision) askSpare(asked *asking, out, batch []*Node) {
+	nodes := slices.Concat(out, batch)
 	id := d.question(nodes)
 	if job := spareKind + "/" + id; asked.Job != job {
 		if d.withdraw(asked) {
 			return // it is asked when the old one has ended
 		}
 		*asked = asking{Job: job, Batch: asked.Batch}
+		for _, n := range batch {
+			asked.Nodes = append(asked.Nodes, n.Name)
+		}
 	}
 	d.ask(spareKind, id, asked.Refused != "", nodes...)
 }
@@ -165,7 +184,7 @@ func (d *decision) unready(n *Node) string {
 // next if the service can spare them. Nodes that serve nobody stop as they are
 // to, and are not asked for.
 func (d *decision) batch(p *Pod) (out, next []*Node) {
-	var update, idle []*Node
+	var update, idle, urgent []*Node
 	for _, n := range d.nodes {
 		task, live := d.live(n)
 		if n.Pod != p.Name {
@@ -185,23 +204,25 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 			idle = append(idle, n)
 		case wish == "update":
 			update = append(update, n)
-		case wish == "maintenance": // it has a deadline
-			next = slices.Insert(next, 0, n)
+		case wish == "maintenance":
+			urgent = append(urgent, n)
 		default:
 			next = append(next, n)
 		}
 	}
-	room := max(p.Rollout.Parallel, 1) - len(out)
+	room := max(p.Rollout.Parallel, 1) - len(out) - len(urgent)
 	for _, n := range idle[:max(0, min(len(idle), room, d.quota(p)))] {
 		d.agree([]*Node{n})
 		room--
 	}
 	update = d.ordered(p, update)
 	next = append(next, update[:min(len(update), d.quota(p))]...)
+	// Maintenance has a deadline: as many go at once as the service can spare.
+	next = append(urgent, next[:max(0, min(len(next), room))]...)
 	if most := d.pods[p.Name].Asking.Batch; most > 0 {
-		room = min(room, most)
+		next = next[:min(len(next), most)]
 	}
-	return out, next[:max(0, min(len(next), room))]
+	return out, next
 }
 
 // ordered puts nodes into the order in which the pod wants them updated.
@@ -222,19 +243,4 @@ func (d *decision) ordered(p *Pod, nodes []*Node) []*Node {
 	}
 	slices.SortStableFunc(nodes, func(a, b *Node) int { return at(a) - at(b) })
 	return nodes
-}
-
-// blocked says what a running node waits for before it stops on purpose.
-func (d *decision) blocked(n *Node) string {
-	if d.reason(n) == "" || d.maystop(n) {
-		return ""
-	}
-	why := d.pods[n.Pod].Asking.Refused
-	if holder := d.locked(n); holder != "" {
-		why = holder + " to end"
-	}
-	if why == "" {
-		why = "nodes that went before it"
-	}
-	return strings.Join([]string{"to be spared for ", d.reason(n), ": ", why}, "")
 }

@@ -77,19 +77,7 @@ func (d *decision) status() Status {
 	refusals := d.refusals()
 	for _, n := range d.nodes {
 		s := NodeStatus{Node: *n, Phase: d.phase(n), Refused: refusals[n.Name]}
-		switch {
-		case d.heldFor != "" && s.Phase != Ready && n.Goal != GoalStop:
-			s.Waits = "the service is held: " + d.heldFor
-		case s.Phase == Reserved && d.held(n) != "":
-			s.Waits = d.held(n)
-		case s.Phase == Reserved && n.Place.Used && n.Waits == "":
-			s.Waits = "waits for agent " + n.Place.Hostname + " to offer what is reserved there; replace gives it a new place"
-		case s.Phase == Ready && d.blocked(n) != "":
-			s.Waits = d.blocked(n)
-		}
-		if n.Place != nil && n.Place.Unfit != "" && s.Waits == "" {
-			s.Waits = "its agent has no room for " + n.Place.Unfit + "; replace gives it a new place"
-		}
+		s.Waits = d.waitsFor(n, s.Phase, s.Refused)
 		if n.Incarnation > 0 {
 			s.Task = d.taskID(n)
 			if t, ok := d.view.Task(s.Task); ok {

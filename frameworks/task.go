@@ -34,7 +34,7 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	info.Limits = limits
 	container := pod.Container.info(pod, n)
 	if pod.Command != "" {
-		command := mesos.CommandInfo{Value: &pod.Command, Environment: variables(env), URIs: pod.uris()}
+		command := mesos.CommandInfo{Value: &pod.Command, Environment: variables(env), URIs: pod.uris(), User: d.user()}
 		info.Command, info.Container = &command, container
 		info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.grace().Nanoseconds()}}
 		return info, nil
@@ -84,8 +84,17 @@ func (d *decision) executor(taskID string) *mesos.ExecutorInfo {
 			Shell:       &shell,
 			URIs:        uris,
 			Environment: variables(map[string]string{executor.Marker: "1"}),
+			User:        d.user(),
 		},
 	}
+}
+
+// user is whom the service's own tasks run as; nil: the framework's user.
+func (s *Service) user() *string {
+	if s.User == "" {
+		return nil
+	}
+	return &s.User
 }
 
 // environment is what every task of a node finds: its names, and each port as

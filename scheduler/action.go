@@ -69,7 +69,7 @@ type Register struct{ Framework mesos.FrameworkInfo }
 type Yield struct {
 	Offers []mesos.OfferID
 	Agree  bool
-	Refuse time.Duration // where it does not agree: not to be asked before
+	Refuse time.Duration // not to be asked again before
 }
 
 // Kill ends a task. The machine repeats it until a terminal status arrives.

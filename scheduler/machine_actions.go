@@ -201,8 +201,11 @@ func (m *Machine) yield(a Yield) {
 	switch {
 	case len(asked) == 0:
 	case a.Agree:
-		m.send(&sched.Call{Type: sched.Call_ACCEPT_INVERSE_OFFERS,
-			AcceptInverseOffers: &sched.Call_AcceptInverseOffers{InverseOfferIDs: asked}})
+		accept := &sched.Call_AcceptInverseOffers{InverseOfferIDs: asked}
+		if a.Refuse > 0 {
+			accept.Filters = refuseFor(a.Refuse)
+		}
+		m.send(&sched.Call{Type: sched.Call_ACCEPT_INVERSE_OFFERS, AcceptInverseOffers: accept})
 	default:
 		m.send(&sched.Call{Type: sched.Call_DECLINE_INVERSE_OFFERS,
 			DeclineInverseOffers: &sched.Call_DeclineInverseOffers{InverseOfferIDs: asked, Filters: refuseFor(a.Refuse)}})

@@ -46,6 +46,10 @@ var wishes = []wish{{
 		return now.Phase == frameworks.Ready && now.Generation > before.Generation
 	},
 }, {
+	name: "allow", short: "Let a %s run again that a routine has fenced, whatever the routine knows of it",
+	ask:  frameworks.Client.Allow,
+	came: func(_, now frameworks.NodeStatus) bool { return now.Phase == frameworks.Ready },
+}, {
 	name: "remove", short: "Let a %s hand over what it holds, give its place back, and forget it",
 	ask: frameworks.Client.Remove,
 }}
