@@ -103,7 +103,7 @@ func (c *chaos) run(faults int) {
 // explained: every node that is not as it is wanted says what it waits for.
 func (c *chaos) explained() {
 	for _, n := range c.status().Nodes {
-		if n.Phase == Ready && !n.Outdated() && n.Goal == GoalRun || n.Phase == Stopped {
+		if n.Phase == Ready && !n.Outdated() && n.Goal == GoalRun || n.Phase == Stopped || n.Phase == Finished {
 			continue
 		}
 		assert.NotEmpty(c.t, n.Waits+n.Refused, "%s: %s, %s", n.Name, n.Phase, n.Goal)

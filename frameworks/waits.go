@@ -20,7 +20,7 @@ func (d *decision) waitsFor(n *Node, phase Phase, refused string) string {
 		return "the service is held: " + d.heldFor
 	}
 	switch phase {
-	case Stopped:
+	case Stopped, Finished:
 		return ""
 	case Stopping:
 		return d.waitsForEnd(n)
