@@ -51,6 +51,7 @@ func nameBeans(d frameworks.Deployment, state, safeMode, live string) beans {
 		"Hadoop:service=NameNode,name=NameNodeStatus": {"State": state},
 		"Hadoop:service=NameNode,name=NameNodeInfo": {
 			"ClusterId": identify(d).Cluster, "Safemode": safeMode, "LiveNodes": live, "DeadNodes": "{}",
+			"DecomNodes": `{"10.0.0.1:4000":{"underReplicatedBlocks":5,"underReplicateInOpenFiles":2}}`,
 		},
 		"Hadoop:service=NameNode,name=FSNamesystem": {"MissingBlocks": 0, "CorruptBlocks": 0, "UnderReplicatedBlocks": 0, "PendingReplicationBlocks": 0},
 	}
@@ -122,7 +123,7 @@ func TestDataGates(t *testing.T) {
 	serve(t, d, "name-1", nameBeans(d, "standby", "", bothLive))
 	first, second := named(t, d, "data-0"), named(t, d, "data-1")
 	assert.NoError(t, c.dataSpare(ctx, d, []frameworks.Node{first}))
-	assert.ErrorContains(t, c.dataLeave(ctx, d, second), "Decommission In Progress: 0 blocks")
+	assert.ErrorContains(t, c.dataLeave(ctx, d, second), "Decommission In Progress: 5 blocks have too few replicas elsewhere, 2 of them in files that are open")
 	assert.ErrorContains(t, c.dataLeave(ctx, d, first), "name-0 is to be told that it leaves")
 	assert.ErrorContains(t, c.dataRemovable(d, []frameworks.Node{first}), "1 data nodes would remain, and blocks have 3 replicas")
 

@@ -10,12 +10,19 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
+
+// askWithin bounds a question, so that a machine that is gone does not keep others
+// from being asked.
+const askWithin = 5 * time.Second
 
 // jmx asks a server for its beans of a name, which may be a pattern, each as its
 // attributes. What Hadoop packs as JSON into a string is unpacked by whoever
 // wants it.
 func jmx(ctx context.Context, address, query string) ([]map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/jmx?qry="+url.QueryEscape(query), nil)
 	if err != nil {
 		return nil, err
@@ -114,6 +121,22 @@ func askBlocks(ctx context.Context, http string) (blocks, error) {
 		missing: number(b, "MissingBlocks"), corrupt: number(b, "CorruptBlocks"),
 		short: number(b, "UnderReplicatedBlocks"), pending: number(b, "PendingReplicationBlocks"),
 	}, err
+}
+
+// askLeaving says how many blocks of a data node are to be copied before it may
+// leave, and how many of them are in files that somebody still writes, or that
+// nobody closed (until dfs.namenode.lease-hard-limit-sec).
+func askLeaving(ctx context.Context, http, node string) (few, open int64, err error) {
+	info, err := bean(ctx, http, "Hadoop:service=NameNode,name=NameNodeInfo")
+	if err != nil {
+		return 0, 0, err
+	}
+	var leaving map[string]struct {
+		Few  int64 `json:"underReplicatedBlocks"`
+		Open int64 `json:"underReplicateInOpenFiles"`
+	}
+	err = unpack(info, "DecomNodes", &leaving)
+	return leaving[node].Few, leaving[node].Open, err
 }
 
 // askWriter asks an active name node which journal nodes, by address, take part

@@ -191,6 +191,8 @@ type segment struct{ first, last uint64 }
 // segments asks a journal node for the edits that it holds of a name service, in
 // order. The last may still be written to.
 func segments(ctx context.Context, journal, service string) ([]segment, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	id := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), service)
 	request := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), id)
 	request = protowire.AppendVarint(protowire.AppendTag(request, 2, protowire.VarintType), 1)

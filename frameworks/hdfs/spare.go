@@ -137,11 +137,11 @@ func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frame
 	case state.State == inService:
 		return fmt.Errorf("%s is to be told that it leaves", writer.Name)
 	}
-	b, err := askBlocks(ctx, writer.Address(httpPort))
+	few, open, err := askLeaving(ctx, writer.Address(httpPort), dataKey(n))
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s: %d blocks have too few replicas elsewhere", state.State, b.short)
+	return fmt.Errorf("%s: %d blocks have too few replicas elsewhere, %d of them in files that are open", state.State, few, open)
 }
 
 // dataRemovable keeps as many data nodes as blocks have replicas.

@@ -47,7 +47,7 @@ const pause = 500 * time.Millisecond
 // until tries until it works, or else says why it did not last.
 func until(ctx context.Context, try func(context.Context) error) error {
 	for {
-		short, cancel := context.WithTimeout(ctx, 10*time.Second)
+		short, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := try(short)
 		cancel()
 		if err == nil {
@@ -176,19 +176,28 @@ func tend(ctx context.Context, s executor.Sandbox) error {
 	return nil
 }
 
-// refreshPause is between two looks at the list.
-const refreshPause = 3 * time.Second
+// refreshPause is between two looks at the list, and refreshWithin how long one may
+// take, so that a ZooKeeper that is away does not make a name node look unwell.
+const (
+	refreshPause  = 3 * time.Second
+	refreshWithin = 3 * time.Second
+)
 
-// refresh reads the list, unless it was read just now, and tells the name node of
-// a change.
+// refresh reads the list, unless that was tried just now, and tells the name node
+// of a change.
 func (l layout) refresh(ctx context.Context, s executor.Sandbox, self peer) error {
-	path, told := filepath.Join(s.Dir, excludeFile), filepath.Join(s.Dir, excludeFile+".told")
-	info, err := os.Stat(told)
-	if err == nil && time.Since(info.ModTime()) < refreshPause {
+	path := filepath.Join(s.Dir, excludeFile)
+	tried, told := path+".tried", path+".told"
+	if info, err := os.Stat(tried); err == nil && time.Since(info.ModTime()) < refreshPause {
 		return nil
 	}
+	if err := os.WriteFile(tried, nil, 0o644); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	defer cancel()
 	list := ""
-	err = zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) (err error) {
+	err := zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) (err error) {
 		list, err = readExclude(conn, l.Service)
 		return err
 	})
@@ -196,8 +205,7 @@ func (l layout) refresh(ctx context.Context, s executor.Sandbox, self peer) erro
 		return err
 	}
 	if last, err := os.ReadFile(told); err == nil && string(last) == list {
-		now := time.Now()
-		return os.Chtimes(told, now, now)
+		return nil
 	}
 	if err := os.WriteFile(path, []byte(list), 0o644); err != nil {
 		return err

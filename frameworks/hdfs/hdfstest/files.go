@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os/user"
 	"sync"
@@ -28,6 +29,7 @@ type Files struct {
 	mu       sync.Mutex
 	client   *hdfs.Client // nil: a new one is to be made
 	attempts int
+	parts    []string // of writes that failed: open files, which keep a data node from leaving
 	errors   int
 	last     error
 	stall    time.Duration
@@ -65,10 +67,17 @@ func Content(i, size int) []byte {
 // Write returns when file i is acknowledged.
 func (f *Files) Write(ctx context.Context, i int, content []byte) error {
 	return f.insist(ctx, func(c *hdfs.Client, attempt int) error {
-		part := fmt.Sprintf("%s/%d.part-%d", folder, i, attempt)
+		for len(f.parts) > 0 {
+			if err := c.Remove(f.parts[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			f.parts = f.parts[1:]
+		}
 		if err := c.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
+		part := fmt.Sprintf("%s/%d.part-%d", folder, i, attempt)
+		f.parts = append(f.parts, part)
 		w, err := c.Create(part)
 		if err != nil {
 			return err
@@ -88,7 +97,11 @@ func (f *Files) Write(ctx context.Context, i int, content []byte) error {
 		if err != nil {
 			return err
 		}
-		return c.Rename(part, path(i))
+		if err := c.Rename(part, path(i)); err != nil {
+			return err
+		}
+		f.parts = nil
+		return nil
 	})
 }
 

@@ -44,7 +44,7 @@ func run(t *testing.T, steps []step) {
 	server := disttest.HDFS(t)
 	z := disttest.ZooKeeper(t, "maxSessionTimeout=20000")
 	c := mesostest.New(t, agents(5))
-	s := &saga{Scheduler: clitest.New(t, c, onHDFS(t, server, z)...)}
+	s := &saga{Scheduler: clitest.New(t, c, onHDFS(t, server, z)...), nodes: 8}
 	t.Cleanup(func() {
 		if s.writer != nil {
 			s.halt()
@@ -61,6 +61,7 @@ func run(t *testing.T, steps []step) {
 type saga struct {
 	*clitest.Scheduler
 	*writer
+	nodes    int
 	identity string // of the namespace
 }
 
@@ -71,10 +72,10 @@ func (s *saga) role(role string) frameworks.NodeStatus {
 	return st.Nodes[slices.IndexFunc(st.Nodes, is)]
 }
 
-// settled waits until n nodes are ready and none is out of date.
-func (s *saga) settled(n int) frameworks.Status {
+// settled waits until all nodes are ready and none is out of date.
+func (s *saga) settled() frameworks.Status {
 	return s.Await("all ready and up to date", func(st frameworks.Status) bool {
-		return st.Ready == n && len(st.Nodes) == n &&
+		return st.Ready == s.nodes && len(st.Nodes) == s.nodes &&
 			!slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool { return n.Outdated() || n.Replace })
 	})
 }
@@ -157,7 +158,7 @@ func journalReplaced(t *testing.T, s *saga) {
 	was := s.Node("journal-1")
 	s.Operate("journal", "replace", "1")
 	s.AwaitNode("journal-1", "filled in a new place", func(n frameworks.NodeStatus) bool { return n.Ready && n.Generation == was.Generation+1 })
-	s.settled(8)
+	s.settled()
 	assert.Equal(t, s.identity, s.namespace(t, "hdfs.journal-1.2.volume", "journal", "hdfs"))
 	s.more(t, 10)
 }
@@ -166,7 +167,7 @@ func nameReplaced(t *testing.T, s *saga) {
 	was := s.role("active")
 	s.Operate("name", "replace", was.Name)
 	s.AwaitNode(was.Name, "ready in a new place", func(n frameworks.NodeStatus) bool { return n.Ready && n.Generation == was.Generation+1 })
-	s.settled(8)
+	s.settled()
 	assert.Equal(t, s.identity, s.namespace(t, "hdfs."+was.Name+".2.volume", "name"))
 	s.more(t, 10)
 }
@@ -182,7 +183,7 @@ func dataReplaced(t *testing.T, s *saga) {
 
 // powerFails ends every process on all machines at once.
 func powerFails(t *testing.T, s *saga) {
-	before := s.settled(8)
+	before := s.settled()
 	for _, a := range s.Mesos.Agents() {
 		a.Stop()
 	}
@@ -196,7 +197,7 @@ func powerFails(t *testing.T, s *saga) {
 			return n.Incarnation == before.Nodes[slices.IndexFunc(before.Nodes, func(b frameworks.NodeStatus) bool { return b.Name == n.Name })].Incarnation
 		})
 	})
-	after := s.settled(8)
+	after := s.settled()
 	for i := range before.Nodes {
 		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(after.Nodes[i]))
 	}
@@ -216,7 +217,7 @@ func dataLeaves(t *testing.T, s *saga) {
 }
 
 func nothingLost(t *testing.T, s *saga) {
-	st := s.settled(8)
+	st := s.settled()
 	s.end(t)
 	healthy(t, s.role("active").Address("http"))
 	assert.Equal(t, 1, s.formats(), "the namespace was made again")

@@ -29,6 +29,7 @@ func TestLosses(t *testing.T) {
 		{"a journal node and the active name node are lost", journalAndName},
 		{"the active name node and a data node are lost", nameAndData},
 		{"both name nodes are lost", bothNames},
+		{"a third name node joins", nameAdded},
 		{"the power fails", powerFails},
 		{"nothing was lost", nothingLost},
 	})
@@ -65,10 +66,10 @@ func twoJournals(t *testing.T, s *saga) {
 	assert.Equal(t, 1, status, "both would be empty at once")
 	assert.Contains(t, complaint, "journal-0 is not ready")
 	s.replaced(first)
-	s.settled(8)
+	s.settled()
 	s.Operate("journal", "replace", "1")
 	s.replaced(second)
-	s.settled(8)
+	s.settled()
 	s.more(t, 10)
 }
 
@@ -78,7 +79,7 @@ func journalAndName(t *testing.T, s *saga) {
 	s.Operate("name", "replace", name.Name, "--force")
 	s.replaced(journal)
 	s.replaced(name)
-	s.settled(8)
+	s.settled()
 	s.more(t, 10)
 }
 
@@ -87,23 +88,31 @@ func nameAndData(t *testing.T, s *saga) {
 	s.signal(t, name, syscall.SIGKILL)
 	s.Operate("data", "replace", "2", "--force")
 	s.replaced(data)
-	s.settled(8)
+	s.settled()
 	s.replicated(t, s.role("active"))
 	s.more(t, 10)
 }
 
 // bothNames loses every copy of the namespace's image: it is made of the journal.
 func bothNames(t *testing.T, s *saga) {
-	before := s.settled(8)
+	before := s.settled()
 	s.Operate("name", "replace", "0", "1", "--force")
 	for _, n := range before.Nodes {
 		if n.Pod == "name" {
 			s.replaced(n)
 		}
 	}
-	s.settled(8)
+	s.settled()
 	assert.True(t, slices.ContainsFunc(s.Said(), func(line string) bool {
 		return strings.Contains(line, "namespace made anew of all edits in the journal")
 	}))
+	s.more(t, 10)
+}
+
+// nameAdded adds a name node, which all others have to know before it starts.
+func nameAdded(t *testing.T, s *saga) {
+	s.Operate("name", "add")
+	s.nodes++
+	s.settled()
 	s.more(t, 10)
 }

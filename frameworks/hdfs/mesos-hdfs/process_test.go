@@ -50,7 +50,7 @@ func onHDFS(t *testing.T, d dist.Distribution, zookeeper *disttest.ZooKeeperServ
 		"dfs.namenode.redundancy.interval.seconds=1", "dfs.namenode.decommission.interval=1",
 		"dfs.namenode.reconstruction.pending.timeout-sec=10", "dfs.namenode.replication.max-streams=20",
 		"dfs.namenode.replication.max-streams-hard-limit=40", "dfs.namenode.replication.work.multiplier.per.iteration=20",
-		"dfs.replication=2", "dfs.blocksize=1048576", "dfs.namenode.fs-limits.min-block-size=1024",
+		"dfs.namenode.lease-hard-limit-sec=30", "dfs.replication=2", "dfs.blocksize=1048576", "dfs.namenode.fs-limits.min-block-size=1024",
 	} {
 		flags = append(flags, "--option", option)
 	}
