@@ -127,7 +127,12 @@ func TestDataGates(t *testing.T) {
 	assert.ErrorContains(t, c.dataLeave(ctx, d, first), "name-0 is to be told that it leaves")
 	assert.ErrorContains(t, c.dataRemovable(d, []frameworks.Node{first}), "1 data nodes would remain, and blocks have 3 replicas")
 
+	gone := second
+	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: second.Place.Ports}
+	assert.NoError(t, c.dataLeave(ctx, d, gone), "it is dead, and every block has its replicas")
+
 	active["Hadoop:service=NameNode,name=FSNamesystem"]["UnderReplicatedBlocks"] = 7
+	assert.ErrorContains(t, c.dataLeave(ctx, d, gone), "7 have too few replicas")
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "7 blocks have too few replicas")
 	active["Hadoop:service=NameNode,name=FSNamesystem"]["MissingBlocks"] = 1
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "1 blocks are missing or corrupt")

@@ -308,7 +308,7 @@ func (m *model) stuck() (out []error) {
 func TestNothingIsLostInTheModel(t *testing.T) {
 	t.Parallel()
 	var edits uint64
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		m := newModel(t, seed)
 		for range 200 {
 			m.step()
@@ -326,5 +326,5 @@ func TestNothingIsLostInTheModel(t *testing.T) {
 		require.GreaterOrEqual(t, m.active, 0, "seed %d: nobody is active: %v\n%s", seed, m.stuck(), strings.Join(m.told, "\n"))
 		edits += m.acked
 	}
-	assert.Greater(t, edits, uint64(10_000), "the model did hardly anything")
+	assert.Greater(t, edits, uint64(5_000), "the model did hardly anything")
 }

@@ -17,6 +17,8 @@ const exclude = "exclude"
 
 // kept is what the routine remembers: nothing that it could not see again.
 type kept struct {
+	// Quiet: nobody leaves, and the list of those who do was seen empty.
+	Quiet bool `json:"quiet,omitempty"`
 	// Why there is no active name node, or what else keeps the cluster from
 	// serving.
 	Why string `json:"why,omitempty"`
@@ -46,7 +48,7 @@ func (c Cluster) keeping() frameworks.RoutineOf[kept, view] {
 	}
 }
 
-func (c Cluster) look(ctx context.Context, d frameworks.Deployment, _ kept) (view, error) {
+func (c Cluster) look(ctx context.Context, d frameworks.Deployment, memory kept) (view, error) {
 	v := view{Roles: map[string]string{}, Addresses: map[string]string{}}
 	if !arrived(d) {
 		return v, nil
@@ -73,6 +75,9 @@ func (c Cluster) look(ctx context.Context, d frameworks.Deployment, _ kept) (vie
 			return v, err
 		}
 		v.Missing = b.missing
+	}
+	if memory.Quiet && !slices.ContainsFunc(d.Nodes, leaves) {
+		return v, nil
 	}
 	err := zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) (err error) {
 		v.Exclude, err = readExclude(conn, c.Name)
@@ -106,19 +111,22 @@ func keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.New
 		memory.Why = fmt.Sprintf("%d blocks are missing", v.Missing)
 	}
 	var leaving []string
-	for _, n := range d.Pod(dataPod) {
-		if n.Goal != frameworks.GoalLeave {
-			continue
+	for _, n := range d.Nodes {
+		if leaves(n) && v.Addresses[n.Name] != "" {
+			leaving = append(leaving, v.Addresses[n.Name])
 		}
-		if v.Addresses[n.Name] == "" {
-			return memory, orders // nobody knows how to call it
-		}
-		leaving = append(leaving, v.Addresses[n.Name])
 	}
-	if list := lines(leaving); list != v.Exclude {
+	list := lines(leaving)
+	if list != v.Exclude {
 		orders = append(orders, frameworks.Do{Name: exclude, Input: list})
 	}
+	memory.Quiet = list == "" && v.Exclude == "" && !slices.ContainsFunc(d.Nodes, leaves)
 	return memory, orders
+}
+
+// leaves says whether a node is a data node that has to hand over its blocks.
+func leaves(n frameworks.Node) bool {
+	return n.Pod == dataPod && n.Goal == frameworks.GoalLeave && n.Arrived > 0
 }
 
 // unready names the journal and name nodes that are not ready.

@@ -133,7 +133,11 @@ func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frame
 	case state.State == decommissioned:
 		return nil
 	case !live:
-		return fmt.Errorf("the active name node does not list %s", dataKey(n))
+		b, err := askBlocks(ctx, writer.Address(httpPort))
+		if err == nil && b.missing+b.short+b.pending > 0 {
+			err = fmt.Errorf("%s does not know it, and %d blocks are missing, %d have too few replicas", writer.Name, b.missing, b.short+b.pending)
+		}
+		return err // it is dead, and nobody needs what it held
 	case state.State == inService:
 		return fmt.Errorf("%s is to be told that it leaves", writer.Name)
 	}

@@ -179,7 +179,7 @@ func tend(ctx context.Context, s executor.Sandbox) error {
 // refreshPause is between two looks at the list, and refreshWithin how long one may
 // take, so that a ZooKeeper that is away does not make a name node look unwell.
 const (
-	refreshPause  = 3 * time.Second
+	refreshPause  = 5 * time.Second
 	refreshWithin = 3 * time.Second
 )
 
