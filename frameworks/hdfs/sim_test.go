@@ -68,7 +68,7 @@ func answer(w *mesostest.World, job scheduler.Job) ([]byte, error) {
 
 func TestSimulated(t *testing.T) {
 	t.Parallel()
-	mesostest.Simulate(t, 10_000, simulated())
+	mesostest.Simulate(t, 4_000, simulated())
 }
 
 func TestSimulatedForLong(t *testing.T) { mesostest.SoakTest(t, simulated) }
