@@ -46,7 +46,7 @@ func newWriter(api frameworks.Client) *writer {
 }
 
 func (w *writer) write(ctx context.Context) {
-	pace := time.NewTicker(100 * time.Millisecond)
+	pace := time.NewTicker(200 * time.Millisecond)
 	defer pace.Stop()
 	for i := 0; ctx.Err() == nil; i++ {
 		<-pace.C
@@ -82,10 +82,10 @@ func (w *writer) more(t *testing.T, n int) {
 // end stops writing, and reads everything back.
 func (w *writer) end(t *testing.T) {
 	w.halt()
-	ctx, cancel := context.WithTimeout(t.Context(), clitest.Patience)
-	defer cancel()
 	for i := range w.count() {
+		ctx, cancel := context.WithTimeout(t.Context(), clitest.Patience)
 		require.NoError(t, w.files.Read(ctx, i, hdfstest.Content(i, fileSize(i))), "file %d of %d", i, w.count())
+		cancel()
 	}
 	w.files.Close()
 	t.Logf("%d files acknowledged, and read back with their checksums", w.count())
