@@ -229,6 +229,7 @@ func (c Cluster) Service() *frameworks.Service {
 		Options:   options,
 		Revise:    declared.revise,
 		Change:    change,
+		Routines:  []frameworks.Routine{r.tidying()},
 		Pods: []frameworks.Pod{{
 			Name:  pod,
 			Count: c.Nodes,

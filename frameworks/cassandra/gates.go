@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -104,23 +105,18 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 	if err != nil {
 		return err
 	}
-	itself := n.Address(storagePort) // as an attempt that failed left it
-	if err := all.agree(itself); err != nil {
+	self := endpointOf(n)
+	if err := all.agree(self); err != nil { // except for what an attempt of its own left behind
 		return err
 	}
-	if n.Former == "" {
-		if strangers := all.strangers(); len(strangers) > 0 {
-			return fmt.Errorf("%s has tokens of the ring, and is no node of this service: remove it (nodetool removenode)", strings.Join(strangers, ", "))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		part := all[name].part(self, former(n))
+		if part != "" && part != self && slices.Contains(all[name].Live, part) {
+			return fmt.Errorf("%s still sees %s alive, whose part it is to take", name, part)
 		}
-		return nil
-	}
-	former := endpoint(n.Former, n.Place.Ports[storagePort])
-	for name, v := range all {
-		switch {
-		case !slices.Contains(v.Owners, former) && !slices.Contains(v.Owners, itself):
-			return fmt.Errorf("%s does not know %s any more, whose part %s is to take: remove %[3]s and add another", name, former, n.Name)
-		case former != itself && slices.Contains(v.Live, former):
-			return fmt.Errorf("%s still sees %s alive, whose part %s is to take", name, former, n.Name)
+		// Beside a dead node Cassandra lets nobody join, but who takes a part.
+		if dead := all.strangers(self); part == "" && len(dead) > 0 {
+			return fmt.Errorf("%s still counts on %s, which is gone: it has to be replaced or removed first", name, strings.Join(dead, ", "))
 		}
 	}
 	return nil
@@ -143,7 +139,7 @@ func (r ring) spare(ctx context.Context, d frameworks.Deployment, nodes []framew
 	var emptied []string
 	for _, n := range nodes {
 		if n.Replace {
-			emptied = append(emptied, endpoint(n.Place.Address, n.Place.Ports[storagePort]))
+			emptied = append(emptied, endpointOf(n))
 		}
 	}
 	if err := all.agree(); err != nil {
@@ -204,7 +200,7 @@ func (r ring) removeLost(ctx context.Context, d frameworks.Deployment, n framewo
 	if err != nil {
 		return err
 	}
-	lost := endpoint(n.Place.Address, n.Place.Ports[storagePort])
+	lost := endpointOf(n)
 	if err := all.agree(lost); err != nil {
 		return err
 	}

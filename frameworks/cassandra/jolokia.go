@@ -29,6 +29,8 @@ type server interface {
 	// remove has it take a dead peer out of the ring, by its host id, while the
 	// others hand its ranges over among themselves.
 	remove(ctx context.Context, hostID string) error
+	// assassinate has it forget a dead endpoint that owns nothing.
+	assassinate(ctx context.Context, endpoint string) error
 }
 
 // view is a node as it describes itself, and the ring as it sees it. Endpoints
@@ -220,6 +222,11 @@ func (j *jolokia) decommission(ctx context.Context, force bool) error {
 
 func (j *jolokia) remove(ctx context.Context, hostID string) error {
 	return j.begin(ctx, "removeNode(java.lang.String)", hostID)
+}
+
+func (j *jolokia) assassinate(ctx context.Context, endpoint string) error {
+	_, err := j.ask(ctx, request{Type: "exec", MBean: "org.apache.cassandra.net:type=Gossiper", Operation: "assassinateEndpoint", Arguments: []any{endpoint}})
+	return err
 }
 
 func (j *jolokia) begin(ctx context.Context, operation string, arguments ...any) error {

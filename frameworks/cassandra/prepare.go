@@ -35,10 +35,11 @@ func Steps() map[string]executor.StepFunc {
 	}
 }
 
-// prepare sees that the volume is the node's own before Cassandra does. Cassandra
-// would start on any, and does so with harm: as a ring of its own on an emptied
-// one whose peers are down, beside the true owner on one of another node.
-func prepare(_ context.Context, s executor.Sandbox) error {
+// prepare sees that the volume is the node's own before Cassandra does, which
+// would start on any: as a ring of its own on an emptied one whose peers are down,
+// beside the true owner on one of another node. And it finds out whose part in
+// the ring a node takes that is no member.
+func prepare(ctx context.Context, s executor.Sandbox) error {
 	env := environment(s)
 	if err := jvm.CheckClasspath(s.Dir, env[envClasspath]); err != nil {
 		return fmt.Errorf("find the jars of Distribution.Classpath (--cassandra): %w", err)
@@ -58,6 +59,13 @@ func prepare(_ context.Context, s executor.Sandbox) error {
 	s.Report(found)
 	password, err := os.ReadFile(filepath.Join(s.Dir, secretFile))
 	if err != nil {
+		return err
+	}
+	joining, err := joining(ctx, env, string(password))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.Dir, joiningFile), []byte(joining), 0o644); err != nil {
 		return err
 	}
 	config := fmt.Sprintf("host=%s\nport=%s\nuser=%s\npassword=%s\nagentContext=/jolokia\ndiscoveryEnabled=false\nexecutor=cached\n",
@@ -93,6 +101,27 @@ func inspect(dir, owner string, member bool) (string, error) {
 		return "prepared again", nil
 	}
 	return "prepared", write(filepath.Join(dir, markFile), owner)
+}
+
+// joining is the argument file of the JVM for a node that joins. A member is told
+// nothing, nor is who founds the ring.
+func joining(ctx context.Context, env map[string]string, password string) (string, error) {
+	if env[envMember] == "true" || env[envPeers] == "" {
+		return "", nil
+	}
+	var errs error
+	for peer := range strings.FieldsSeq(env[envPeers]) {
+		v, err := (&jolokia{address: peer, password: password}).look(ctx)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		if part := v.part(env[envSelf], env[envFormer]); part != "" {
+			return "-Dcassandra.replace_address_first_boot=" + part + "\n", nil
+		}
+		return "", nil
+	}
+	return "", fmt.Errorf("nobody of the ring says which part in it is to be taken: %w", errs)
 }
 
 // write makes a file that is there whole or not at all, also after a power cut.

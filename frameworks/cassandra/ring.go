@@ -49,6 +49,17 @@ func (v view) knows(peer string) error {
 	return nil
 }
 
+// part is whose part in the ring a node takes that is no member: of whoever was
+// at its own address, of its former self, or, empty, nobody's.
+func (v view) part(self, former string) string {
+	for _, endpoint := range []string{self, former} {
+		if slices.Contains(v.Owners, endpoint) && !slices.Contains(v.Joining, endpoint) {
+			return endpoint
+		}
+	}
+	return ""
+}
+
 // still says who is on the way, other than those endpoints.
 func (v view) still(except ...string) error {
 	for _, way := range []struct {

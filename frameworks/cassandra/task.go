@@ -22,7 +22,7 @@ const (
 	rackFile      = "cassandra-rackdc.properties"
 	logbackFile   = "logback.xml"
 	argumentsFile = "java.args"
-	joiningFile   = "joining.args" // what only a node needs that is no member yet
+	joiningFile   = "joining.args" // written by prepare: what only a node needs that is no member yet
 	secretFile    = "secrets/" + adminSecret
 	jolokiaFile   = "jolokia.properties" // written by prepare, with the password
 	temporaryDir  = "tmp"
@@ -38,6 +38,9 @@ const (
 	envJolokia   = "CASSANDRA_JOLOKIA"
 	envRing      = "CASSANDRA_RING"
 	envMember    = "CASSANDRA_MEMBER" // "true": the volume holds a node that has been in the ring
+	envSelf      = "CASSANDRA_SELF"   // its endpoint
+	envFormer    = "CASSANDRA_FORMER" // the endpoint of its former self; empty: it had none
+	envPeers     = "CASSANDRA_PEERS"  // where members are managed
 )
 
 const (
@@ -104,7 +107,6 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			{Path: rackFile, Content: fmt.Appendf(nil, "dc=%s\nrack=%s\n", c.Datacenter, rack)},
 			{Path: logbackFile, Content: []byte(logback)},
 			{Path: argumentsFile, Content: c.arguments(d), Expand: true},
-			{Path: joiningFile, Content: joining(n)},
 		},
 		Secrets: []executor.SecretFile{{Name: adminSecret, Path: secretFile}},
 		Init:    []executor.Step{{Name: "prepare", Done: "prepared", Func: prepareStep, Timeout: prepareWithin}},
@@ -113,6 +115,9 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envJolokia:   literal(c.Distribution.Jolokia),
 			envRing:      d.ID("ring"),
 			envMember:    strconv.FormatBool(member(n)),
+			envSelf:      endpointOf(n),
+			envFormer:    former(n),
+			envPeers:     strings.Join(peers(d, n), " "),
 		},
 		Command: []string{literal(c.Distribution.Java), "@" + argumentsFile, "@" + joiningFile, "org.apache.cassandra.service.CassandraDaemon"},
 		// That the ring counts on the node is for the gate to say.
@@ -177,14 +182,15 @@ func (c Cluster) arguments(d frameworks.Deployment) []byte {
 	return jvm.ArgumentFile(arguments...)
 }
 
-// joining is the argument file of a node that is no member yet: one that had
-// another place takes over the tokens that its peers know under its old address.
-// Cassandra ignores it once the node has joined.
-func joining(n frameworks.Node) []byte {
-	if member(n) || n.Former == "" {
-		return nil
+// peers are where other members are managed.
+func peers(d frameworks.Deployment, n frameworks.Node) []string {
+	var out []string
+	for _, m := range members(d) {
+		if m.Name != n.Name {
+			out = append(out, m.Address(adminPort))
+		}
 	}
-	return fmt.Appendf(nil, "-Dcassandra.replace_address_first_boot=%s\n", n.Former)
+	return out
 }
 
 // rack is that of the node's agent.
@@ -280,18 +286,30 @@ func seeds(d frameworks.Deployment, n frameworks.Node) []string {
 func essence(t executor.Task) executor.Task {
 	t.Files = slices.Clone(t.Files)
 	for i, f := range t.Files {
-		switch f.Path {
-		case yamlFile:
+		if f.Path == yamlFile {
 			head, _, _ := strings.Cut(string(f.Content), seedProvider)
 			t.Files[i].Content = []byte(head)
-		case joiningFile:
-			t.Files[i].Content = nil
 		}
 	}
+	t.Env = maps.Clone(t.Env)
+	delete(t.Env, envFormer)
+	delete(t.Env, envPeers)
 	return t
 }
 
-// endpoint is an address as Cassandra writes it, with the port of the ring.
+// endpointOf is where a node is in the ring, as Cassandra writes it.
+func endpointOf(n frameworks.Node) string {
+	return endpoint(n.Place.Address, n.Place.Ports[storagePort])
+}
+
+// former is where the node was in the ring before it got another place.
+func former(n frameworks.Node) string {
+	if member(n) || n.Former == "" {
+		return ""
+	}
+	return endpoint(n.Former, n.Place.Ports[storagePort]) // which is the same on all agents
+}
+
 func endpoint(address string, port uint64) string {
 	if ip, err := netip.ParseAddr(address); err == nil {
 		address = ip.String()
