@@ -15,6 +15,7 @@ import (
 // ring asks the nodes of a ring.
 type ring struct {
 	reach func(d frameworks.Deployment, n frameworks.Node) server
+	port  uint64 // of the ring
 }
 
 // look asks nodes how they are, all at once. The first error in the order of
@@ -110,7 +111,7 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		part := all[name].part(self, former(n))
+		part := all[name].part(self, former(n, r.port))
 		if part != "" && part != self && slices.Contains(all[name].Live, part) {
 			return fmt.Errorf("%s still sees %s alive, whose part it is to take", name, part)
 		}
@@ -159,14 +160,15 @@ func (r ring) spare(ctx context.Context, d frameworks.Deployment, nodes []framew
 // leave has a node hand over its ranges and leave the ring, when nobody else is
 // on the way. A node that was lost with its agent is taken out by its peers.
 func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	if !member(n) {
+		return nil // it holds nothing; what it left in the ring, tidying takes out
+	}
 	rest := others(members(d), n)
 	self := r.reach(d, n)
 	mine, failed := self.look(ctx)
 	switch {
-	case failed != nil && (n.Gone || !n.Lost.IsZero()):
-		return r.removeLost(ctx, d, n, rest)
 	case failed != nil:
-		return fmt.Errorf("it has to run to hand over what it holds: %w", failed)
+		return r.leaveUnheard(ctx, d, n, rest, failed)
 	case mine.Mode == decommissioned:
 		return nil
 	case mine.Mode == leaving:
@@ -191,31 +193,33 @@ func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.N
 	return errors.New("it begins to hand over its data")
 }
 
-// removeLost takes a node out of the ring that cannot do so itself.
-func (r ring) removeLost(ctx context.Context, d frameworks.Deployment, n frameworks.Node, rest []frameworks.Node) error {
-	if len(rest) == 0 {
-		return nil
-	}
+// leaveUnheard has a node leave that does not answer. It may be out of the ring
+// already, and then Cassandra does not start it again. One that is lost with its
+// agent is taken out by its peers; any other has to come back.
+func (r ring) leaveUnheard(ctx context.Context, d frameworks.Deployment, n frameworks.Node, rest []frameworks.Node, failed error) error {
 	all, err := r.look(ctx, d, rest)
 	if err != nil {
 		return err
 	}
-	lost := endpointOf(n)
-	if err := all.agree(lost); err != nil {
+	self := endpointOf(n)
+	if !all.mention(self) {
+		return nil
+	}
+	if !n.Gone && n.Lost.IsZero() {
+		return fmt.Errorf("it has to run to hand over what it holds: %w", failed)
+	}
+	if err := all.agree(self); err != nil {
 		return err
 	}
-	v := all[rest[0].Name]
-	switch id := v.HostIDs[lost]; {
-	case !slices.Contains(v.Owners, lost):
-		return nil // it is out
-	case slices.Contains(v.Live, lost):
-		return fmt.Errorf("%s sees it alive, although its agent is lost", rest[0].Name)
-	default:
-		if err := r.reach(d, rest[0]).remove(ctx, id); err != nil {
-			return fmt.Errorf("have %s take it out of the ring: %w", rest[0].Name, err)
-		}
+	first := rest[0]
+	v := all[first.Name]
+	if slices.Contains(v.Live, self) {
+		return fmt.Errorf("%s sees it alive, although its agent is lost", first.Name)
 	}
-	return errors.New("its peers take over its ranges")
+	if err := r.reach(d, first).remove(ctx, v.HostIDs[self]); err != nil {
+		return fmt.Errorf("have %s take it out of the ring: %w", first.Name, err)
+	}
+	return errors.New("its peers take over its part of the data")
 }
 
 // replaceable refuses to empty a second volume: while another node does not

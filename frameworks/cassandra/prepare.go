@@ -18,6 +18,7 @@ const (
 	prepareStep = "cassandra-prepare"
 	refuseStep  = "cassandra-refuse-clients"
 	drainStep   = "cassandra-drain"
+	liveStep    = "cassandra-live"
 )
 
 // markFile says whose volume it is.
@@ -32,7 +33,18 @@ func Steps() map[string]executor.StepFunc {
 			return local(s).exec(ctx, "stopNativeTransport(boolean)", true)
 		},
 		drainStep: func(ctx context.Context, s executor.Sandbox) error { return local(s).exec(ctx, "drain()") },
+		liveStep:  live,
 	}
+}
+
+// live says when a node is in a mode that only a new start ends: somebody drained
+// it, or it failed to leave, for which its peers let nobody join.
+func live(ctx context.Context, s executor.Sandbox) error {
+	v, err := local(s).look(ctx)
+	if err == nil && (v.Mode == drained || v.Mode == failedToLeave) {
+		return fmt.Errorf("is %s, which only a new start ends", v.Mode)
+	}
+	return nil // one that does not answer may be busy
 }
 
 // prepare sees that the volume is the node's own before Cassandra does, which

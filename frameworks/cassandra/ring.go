@@ -14,6 +14,7 @@ const (
 	leaving        = "LEAVING"
 	decommissioned = "DECOMMISSIONED"
 	failedToLeave  = "DECOMMISSION_FAILED"
+	drained        = "DRAINED"
 )
 
 // views are what nodes see, by their names.

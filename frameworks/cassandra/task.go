@@ -47,6 +47,7 @@ const (
 	prepareWithin = time.Minute
 	refuseWithin  = 10 * time.Second
 	probeInterval = 500 * time.Millisecond
+	liveInterval  = 10 * time.Second
 )
 
 // logback writes to standard output only, which the executor keeps and rotates.
@@ -116,12 +117,13 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envRing:      d.ID("ring"),
 			envMember:    strconv.FormatBool(member(n)),
 			envSelf:      endpointOf(n),
-			envFormer:    former(n),
+			envFormer:    former(n, c.StoragePort),
 			envPeers:     strings.Join(peers(d, n), " "),
 		},
 		Command: []string{literal(c.Distribution.Java), "@" + argumentsFile, "@" + joiningFile, "org.apache.cassandra.service.CassandraDaemon"},
 		// That the ring counts on the node is for the gate to say.
 		Ready: &executor.Probe{TCP: n.Address(cqlPort), Interval: probeInterval},
+		Live:  &executor.Probe{Func: liveStep, Interval: liveInterval},
 		Stop: executor.Stop{
 			Before: []executor.Step{
 				{Name: "refuse clients", Done: "refuses clients", Func: refuseStep, Timeout: refuseWithin},
@@ -302,12 +304,13 @@ func endpointOf(n frameworks.Node) string {
 	return endpoint(n.Place.Address, n.Place.Ports[storagePort])
 }
 
-// former is where the node was in the ring before it got another place.
-func former(n frameworks.Node) string {
+// former is where the node was in the ring before it got another place; the port
+// is the same everywhere.
+func former(n frameworks.Node, port uint64) string {
 	if member(n) || n.Former == "" {
 		return ""
 	}
-	return endpoint(n.Former, n.Place.Ports[storagePort]) // which is the same on all agents
+	return endpoint(n.Former, port)
 }
 
 func endpoint(address string, port uint64) string {

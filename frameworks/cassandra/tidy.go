@@ -30,26 +30,24 @@ func (r ring) tidying() frameworks.Routine {
 		Look: func(ctx context.Context, d frameworks.Deployment, _ past) (views, error) {
 			return r.look(ctx, d, members(d))
 		},
-		Decide: tidy,
+		Decide: r.decide,
 		Work:   r.tidy,
 	}.Routine()
 }
 
-// tidy decides who is to be taken out.
-func tidy(_ time.Time, d frameworks.Deployment, had past, news frameworks.News[views]) (past, []frameworks.Order) {
+// decide decides who is to be taken out.
+func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news frameworks.News[views]) (past, []frameworks.Order) {
 	had = maps.Clone(had)
 	if had == nil {
 		had = past{}
 	}
 	now := map[string]bool{}
-	for _, n := range d.Pod(pod) {
-		if n.Place == nil || n.Incarnation == 0 {
-			continue
-		}
-		now[endpointOf(n)] = true
-		had[endpointOf(n)] = true
-		if former := former(n); former != "" {
+	for _, n := range d.Nodes {
+		if former := former(n, r.port); former != "" {
 			now[former] = true
+		}
+		if n.Place != nil && n.Incarnation > 0 {
+			now[endpointOf(n)], had[endpointOf(n)] = true, true
 		}
 	}
 	if news.View == nil || len(*news.View) == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,9 @@ type saga struct {
 
 func deployed(t *testing.T, s *saga) {
 	s.Start()
+	for i := range 3 { // each in a time of its own: they join one after the other
+		s.AwaitNode(fmt.Sprint("node-", i), "ready", func(n frameworks.NodeStatus) bool { return n.Ready })
+	}
 	status := s.AwaitReady(3)
 	for _, n := range status.Nodes {
 		assert.Equal(t, 1, n.Incarnation, "%s was started more than once", n.Name)
@@ -127,11 +131,11 @@ func rolled(t *testing.T, s *saga) {
 		s.Kill()
 		s.Flags("--option", "concurrent_reads=17")
 		s.Start()
-		s.Await("rolled", func(st frameworks.Status) bool {
-			return st.Ready == 3 && !slices.ContainsFunc(st.Nodes, func(n frameworks.NodeStatus) bool {
-				return n.Outdated() || n.Incarnation == before.Nodes[n.Index].Incarnation
+		for _, n := range before.Nodes {
+			s.AwaitNode(n.Name, "rolled", func(now frameworks.NodeStatus) bool {
+				return now.Ready && !now.Outdated() && now.Incarnation > n.Incarnation
 			})
-		})
+		}
 	})
 	for i, n := range s.AwaitReady(3).Nodes {
 		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(n))

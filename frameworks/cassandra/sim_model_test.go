@@ -1,0 +1,323 @@
+package cassandra
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// model is a ring in the simulator: what each volume holds, who owns tokens, and
+// who is on the way. What real nodes would do with harm breaks it.
+type model struct {
+	hosts  map[string]*host // by volume
+	broken error
+}
+
+// host is a volume with what a node has made of it.
+type host struct {
+	id       string // of the volume, which is the host id as well
+	endpoint string
+	task     string // that runs on it; empty: none
+	begun    int    // how often it was started
+	owns     bool   // tokens
+	taken    bool   // its tokens, by another
+	left     bool   // by itself: it would not start again
+	joining  bool   // as its peers see it, also after it has died over it
+	mode     string // unless normal or joining
+	seeds    []string
+	env      map[string]string
+}
+
+func newModel(*mesostest.World) mesostest.SimModel { return &model{hosts: map[string]*host{}} }
+
+func (m *model) breaks(format string, args ...any) {
+	if m.broken == nil {
+		m.broken = fmt.Errorf(format, args...)
+	}
+}
+
+func (m *model) Started(w *mesostest.World, task mesostest.SimTask) {
+	var t executor.Task
+	if err := json.Unmarshal(task.Info.Data, &t); err != nil {
+		m.breaks("task of %s: %w", task.Node, err)
+		return
+	}
+	disk := ""
+	for _, r := range task.Info.Resources {
+		disk = cmp.Or(disk, r.GetDisk().GetPersistence().GetID())
+	}
+	h := m.hosts[disk]
+	if h == nil {
+		h = &host{id: disk}
+		m.hosts[disk] = h
+	}
+	h.task, h.env, h.mode, h.endpoint = task.Info.TaskID.Value, t.Env, "", t.Env[envSelf]
+	h.begun++
+	for _, f := range t.Files {
+		if _, after, ok := strings.Cut(string(f.Content), `seeds: "`); ok && f.Path == yamlFile {
+			h.seeds = strings.Split(after[:strings.Index(after, `"`)], ",")
+		}
+	}
+	switch {
+	case h.left:
+		h.task = ""
+	case h.taken:
+		m.breaks("%s comes back to a part in the ring that another has taken", task.Node)
+	case !h.owns && t.Env[envMember] == "true":
+		m.breaks("%s is told to be a member, and has never joined", task.Node)
+	case !h.owns:
+		m.later(w, h, 3, m.joins)
+	}
+}
+
+func (m *model) Stopped(_ *mesostest.World, task mesostest.SimTask) {
+	for _, h := range m.hosts {
+		if h.task == task.Info.TaskID.Value {
+			h.task = ""
+		}
+	}
+}
+
+// later goes on with what a node does, unless it ends before.
+func (m *model) later(w *mesostest.World, h *host, most uint64, do func(*mesostest.World, *host)) {
+	task, begun := h.task, h.begun
+	takes := time.Duration(1+w.Luck(h.id, w.Now().String())%(most*1000)) * time.Millisecond
+	w.After(takes, func() {
+		if h.task == task && h.begun == begun {
+			do(w, h)
+		}
+	})
+}
+
+// joins is a node that begins to join. One that cannot yet would end and be
+// started again, which is left out here.
+func (m *model) joins(w *mesostest.World, h *host) {
+	up := m.up(w)
+	part, known := m.part(w, h)
+	switch {
+	case !known, part != h.endpoint && slices.Contains(up, part):
+	case slices.Contains(h.seeds, h.endpoint):
+		m.founds(w, h)
+		return
+	case !slices.ContainsFunc(h.seeds, func(s string) bool { return slices.Contains(up, s) }):
+	case part == "" && slices.ContainsFunc(m.owners(), func(o string) bool { return !slices.Contains(up, o) }):
+	default:
+		for _, other := range m.sorted() {
+			if other != h && other.joining && m.reachable(w, other) && m.reachable(w, h) {
+				m.breaks("%s and %s join at once", h.id, other.id)
+			}
+		}
+		h.joining = true
+		m.later(w, h, 60, func(_ *mesostest.World, h *host) { m.joined(h, part) })
+		return
+	}
+	m.later(w, h, 20, m.joins)
+}
+
+// part is what the init step finds out.
+func (m *model) part(w *mesostest.World, h *host) (string, bool) {
+	if h.env[envPeers] == "" {
+		return "", true
+	}
+	for peer := range strings.FieldsSeq(h.env[envPeers]) {
+		for _, p := range m.sorted() {
+			address, _, _ := strings.Cut(peer, ":")
+			if strings.HasPrefix(p.endpoint, address+":") && p != h && m.reachable(w, p) {
+				return m.view(w, p).part(h.env[envSelf], h.env[envFormer]), true
+			}
+		}
+	}
+	return "", false
+}
+
+func (m *model) founds(w *mesostest.World, h *host) {
+	for _, other := range m.sorted() {
+		if other != h && other.owns && m.reachable(w, other) && m.reachable(w, h) && !m.given(w, other) {
+			m.breaks("%s founds a ring beside that of %s", h.id, other.id)
+		}
+	}
+	for _, other := range m.hosts {
+		other.taken, other.owns = other.taken || other.owns && other != h, false // that ring is no more
+	}
+	h.owns = true
+}
+
+func (m *model) joined(h *host, part string) {
+	h.joining, h.owns = false, true
+	for _, other := range m.hosts {
+		if other != h && other.endpoint == part && other.owns {
+			other.owns, other.taken = false, true
+		}
+		if other != h && other.endpoint == h.endpoint {
+			other.joining = false
+		}
+	}
+}
+
+func (m *model) sorted() []*host {
+	return slices.SortedFunc(maps.Values(m.hosts), func(a, b *host) int { return cmp.Compare(a.id, b.id) })
+}
+
+func (m *model) running(w *mesostest.World, h *host) (mesostest.SimTask, bool) {
+	for _, t := range w.Running() {
+		if t.Info.TaskID.Value == h.task {
+			return t, h.task != ""
+		}
+	}
+	return mesostest.SimTask{}, false
+}
+
+// reachable says whether a node runs and its peers reach it. A network that is
+// parted is so for all.
+func (m *model) reachable(w *mesostest.World, h *host) bool {
+	t, ok := m.running(w, h)
+	return ok && t.Reachable
+}
+
+// given says whether Mesos had given a node's task up.
+func (m *model) given(w *mesostest.World, h *host) bool {
+	t, ok := m.running(w, h)
+	return ok && t.Stray
+}
+
+func (m *model) owners() (out []string) {
+	for _, h := range m.sorted() {
+		if h.owns {
+			out = append(out, h.endpoint)
+		}
+	}
+	return out
+}
+
+func (m *model) up(w *mesostest.World) (out []string) {
+	for _, h := range m.sorted() {
+		if m.reachable(w, h) && (h.owns || h.joining) {
+			out = append(out, h.endpoint)
+		}
+	}
+	return out
+}
+
+// view is how a node describes itself and the ring.
+func (m *model) view(w *mesostest.World, h *host) view {
+	v := view{Mode: cmp.Or(h.mode, normal), Clients: true, HostID: h.id, Schema: "one", Received: 1, Live: m.up(w), Owners: m.owners(), HostIDs: map[string]string{}}
+	if !h.owns && h.mode == "" {
+		v.Mode = "JOINING"
+	}
+	for _, other := range m.sorted() {
+		if other.owns || other.joining {
+			v.HostIDs[other.endpoint] = other.id
+		}
+		if other.joining {
+			v.Joining = append(v.Joining, other.endpoint)
+		}
+		if other.owns && (other.mode == leaving || other.mode == failedToLeave) {
+			v.Leaving = append(v.Leaving, other.endpoint)
+		}
+	}
+	return v
+}
+
+// fake is a node of the model.
+type fake struct{ node frameworks.Node }
+
+// inWorld is where a job finds the world.
+type inWorld struct{}
+
+// find is the node's own host, if it runs and is reached.
+func (f fake) find(ctx context.Context) (*mesostest.World, *model, *host, error) {
+	w := ctx.Value(inWorld{}).(*mesostest.World)
+	m := w.Model().(*model)
+	for _, h := range m.sorted() {
+		if t, ok := m.running(w, h); ok && t.Reachable && t.Node == f.node.Name && t.Info.AgentID.Value == f.node.Place.Agent {
+			return w, m, h, nil
+		}
+	}
+	return w, m, nil, errors.New("connection refused")
+}
+
+func (f fake) look(ctx context.Context) (view, error) {
+	w, m, h, err := f.find(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	return m.view(w, h), nil
+}
+
+func (f fake) replicas(ctx context.Context) (map[string][][]string, error) {
+	_, m, _, err := f.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owners := m.owners()
+	var ranges [][]string
+	for i := range owners {
+		twice := slices.Concat(owners, owners)
+		ranges = append(ranges, twice[i:i+min(3, len(owners))])
+	}
+	return map[string][][]string{"orders": ranges}, nil
+}
+
+func (f fake) decommission(ctx context.Context, force bool) error {
+	w, m, h, err := f.find(ctx)
+	if err != nil {
+		return err
+	}
+	if len(m.owners()) <= 3 && !force {
+		return errors.New("not enough live nodes to maintain replication factor")
+	}
+	for _, other := range m.sorted() {
+		if other != h && (other.joining || other.mode == leaving) && m.reachable(w, other) {
+			m.breaks("%s leaves while %s is on its way", h.id, other.id)
+		}
+	}
+	h.mode = leaving
+	m.later(w, h, 40, func(w *mesostest.World, h *host) {
+		if up := m.up(w); slices.ContainsFunc(m.owners(), func(o string) bool { return !slices.Contains(up, o) }) {
+			h.mode = failedToLeave
+			m.later(w, h, 60, func(_ *mesostest.World, h *host) { h.mode = "" }) // as by the live probe
+			return
+		}
+		h.mode, h.owns, h.left = decommissioned, false, true
+	})
+	return nil
+}
+
+func (f fake) remove(ctx context.Context, hostID string) error {
+	w, m, _, err := f.find(ctx)
+	if err != nil {
+		return err
+	}
+	h := m.hosts[hostID]
+	if h == nil || m.reachable(w, h) {
+		return fmt.Errorf("%s is alive and owns this ID", hostID)
+	}
+	h.owns, h.taken = false, true
+	return nil
+}
+
+func (f fake) assassinate(ctx context.Context, endpoint string) error {
+	_, m, _, err := f.find(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range m.hosts {
+		if h.endpoint == endpoint && h.owns {
+			m.breaks("%s owns tokens, and is assassinated", h.id)
+		}
+		if h.endpoint == endpoint {
+			h.joining = false
+		}
+	}
+	return nil
+}
