@@ -50,7 +50,7 @@ func node(index int, address string, storage, cql, admin uint64) frameworks.Node
 		Place: &frameworks.Place{
 			Agent: fmt.Sprintf("agent-%d", index), Hostname: fmt.Sprintf("host-%d", index), Address: address,
 			Ports:     map[string]uint64{storagePort: storage, cqlPort: cql, adminPort: admin},
-			Resources: []mesos.Resource{{Name: "mem", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 2048}}},
+			Resources: []mesos.Resource{{Name: "mem", Type: mesos.SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: 4096}}},
 		},
 	}
 }

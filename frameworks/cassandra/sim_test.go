@@ -2,7 +2,6 @@ package cassandra
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,11 +10,13 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
-// simulated is a ring of three nodes under faults. Its gates ask a model.
+// simulated is a ring of three nodes under faults, with a model of what real
+// nodes do, which the gates ask.
 func simulated() mesostest.SimConfig {
 	s := Cluster{
 		Name: "ring", RackAttribute: "rack", StoragePort: 31000, CQLPort: frameworks.Port{Begin: 31001, End: 31001},
@@ -23,40 +24,39 @@ func simulated() mesostest.SimConfig {
 		Binary:       frameworks.Binary{Path: "/opt/mesos-cassandra"},
 		reach:        func(_ frameworks.Deployment, n frameworks.Node) server { return fake{n} },
 	}.Service()
-	return mesostest.SimConfig{
-		Model: newModel,
-		Frameworks: []mesostest.SimFramework{{
-			Name: "ring", Handler: s,
-			Node: func(task mesos.TaskInfo) string { return task.Name },
-			Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
-				return mesostest.TaskPlan{
-					Start: time.Duration(luck%9000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%7000) * time.Millisecond,
-				}
-			},
-			Work: func(w *mesostest.World, job scheduler.Job) ([]byte, error) {
-				return s.Work(context.WithValue(context.Background(), inWorld{}, w), job)
-			},
-			Operator: operator,
-			Goal: func(v scheduler.View, w *mesostest.World) error {
-				status, err := status(s, v)
-				if err == nil {
-					err = whole(status, w)
-				}
-				return err
-			},
-			Settle: func(v scheduler.View, w *mesostest.World) []any {
-				status, _ := status(s, v) // its error is in the way of the goal
-				return settle(status, w)
-			},
-		}},
-		Rules: []mesostest.Rule{{Name: "the ring is one", Check: func(w *mesostest.World) error { return w.Model().(*model).broken }}},
+	c := simtest.Config(s)
+	c.Model = newModel
+	// Here operators remove nodes as well.
+	c.Rules = slices.DeleteFunc(c.Rules, func(r mesostest.Rule) bool { return r.Name == "volumes are destroyed by wish only" })
+	c.Rules = append(c.Rules, mesostest.Rule{Name: "the ring is one", Check: func(w *mesostest.World) error { return w.Model().(*model).broken }})
+	f := &c.Frameworks[0]
+	f.Task = func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+		return mesostest.TaskPlan{
+			Start: time.Duration(luck%9000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%7000) * time.Millisecond,
+		}
 	}
+	f.Work = func(w *mesostest.World, job scheduler.Job) ([]byte, error) {
+		return s.Work(context.WithValue(context.Background(), inWorld{}, w), job)
+	}
+	f.Operator = operator
+	healed := f.Goal
+	f.Goal = func(v scheduler.View, w *mesostest.World) error {
+		if err := healed(v, w); err != nil {
+			return err
+		}
+		status, err := simtest.Status(s, v)
+		if err == nil {
+			err = w.Model().(*model).whole(status)
+		}
+		return err
+	}
+	return c
 }
 
 // operator is one who does not care what is lost.
 func operator(pick uint16) any {
 	node := fmt.Sprint(pod, "-", pick%4)
-	switch pick >> 4 % 6 {
+	switch pick >> 4 % 7 {
 	case 0:
 		return frameworks.ReplaceNode{Node: node, Force: true}
 	case 1:
@@ -67,25 +67,19 @@ func operator(pick uint16) any {
 		return frameworks.RemoveNode{Node: node, Force: true}
 	case 4:
 		return frameworks.ReplaceNode{Node: node}
+	case 5:
+		return frameworks.StopNode{Node: node}
 	}
 	return frameworks.RestartNode{Node: node}
 }
 
-// whole says what a ring lacks: every node is ready and owns tokens, and nobody
-// else does.
-func whole(status frameworks.Status, w *mesostest.World) error {
+// whole says what the ring lacks: the nodes own its tokens, and nobody else does.
+func (m *model) whole(status frameworks.Status) error {
 	var want []string
 	for _, n := range status.Nodes {
-		if n.Goal == frameworks.GoalLeave {
-			return fmt.Errorf("%s has not left: %s", n.Name, n.Waits)
-		}
-		if !n.Ready {
-			return fmt.Errorf("%s is not ready: %s %s %s", n.Name, n.Phase, n.Waits, n.LastFailure)
-		}
 		want = append(want, endpointOf(n.Node))
 	}
 	slices.Sort(want)
-	m := w.Model().(*model)
 	if have := slices.Sorted(slices.Values(m.owners())); !slices.Equal(have, want) {
 		return fmt.Errorf("%v own tokens, and the nodes are %v", have, want)
 	}
@@ -95,28 +89,6 @@ func whole(status frameworks.Status, w *mesostest.World) error {
 		}
 	}
 	return nil
-}
-
-// settle gives nodes another place whose agents do not come back, and lets go
-// nobody else.
-func settle(status frameworks.Status, w *mesostest.World) (out []any) {
-	for _, n := range status.Nodes {
-		if n.Place != nil && !n.Replace && n.Goal == frameworks.GoalRun && !w.HasAgent(n.Place.Agent) {
-			out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
-		}
-	}
-	return out
-}
-
-// status asks as an operator would, which changes nothing.
-func status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) {
-	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
-		if answer, ok := a.(scheduler.Answer); ok {
-			status, _ := answer.Value.(frameworks.Status)
-			return status, answer.Err
-		}
-	}
-	return frameworks.Status{}, errors.New("the status was not answered")
 }
 
 func TestSimulated(t *testing.T) {

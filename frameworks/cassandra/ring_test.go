@@ -1,0 +1,395 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/frameworks"
+)
+
+// lab is a ring of fakes that answer what a test has them see.
+type lab struct {
+	views
+	ranges map[string][][]string
+	told   []string
+	refuse error
+}
+
+type labNode struct {
+	*lab
+	name string
+}
+
+func (l labNode) look(context.Context) (view, error) {
+	v, ok := l.views[l.name]
+	if !ok {
+		return v, errors.New("connection refused")
+	}
+	return v, nil
+}
+
+func (l labNode) replicas(context.Context) (map[string][][]string, error) { return l.ranges, nil }
+
+func (l labNode) decommission(_ context.Context, force bool) error {
+	word := "decommission "
+	if force {
+		word = "decommission by force "
+	}
+	l.told = append(l.told, word+l.name)
+	return l.refuse
+}
+
+func (l labNode) remove(_ context.Context, hostID string) error {
+	l.told = append(l.told, l.name+" removes "+hostID)
+	return l.refuse
+}
+
+func (l labNode) assassinate(_ context.Context, endpoint string) error {
+	l.told = append(l.told, l.name+" assassinates "+endpoint)
+	return l.refuse
+}
+
+// newLab is the ring of all nodes that have arrived, in the best of orders.
+func newLab(d frameworks.Deployment) (*lab, ring) {
+	l := &lab{views: views{}, ranges: map[string][][]string{}}
+	var all []string
+	ids := map[string]string{}
+	for _, n := range members(d) {
+		all = append(all, endpointOf(n))
+		ids[endpointOf(n)] = "id of " + n.Name
+	}
+	for _, n := range members(d) {
+		l.views[n.Name] = view{
+			Mode: normal, Clients: true, HostID: "id of " + n.Name, Schema: "one", Received: 1,
+			Live: slices.Clone(all), Owners: slices.Clone(all), HostIDs: ids,
+		}
+	}
+	for i := range all {
+		twice := slices.Concat(all, all)
+		l.ranges["orders"] = append(l.ranges["orders"], twice[i:i+min(3, len(all))])
+	}
+	return l, ring{port: 7000, reach: func(_ frameworks.Deployment, n frameworks.Node) server { return labNode{l, n.Name} }}
+}
+
+// see changes what a node sees.
+func (l *lab) see(name string, change func(*view)) {
+	v := l.views[name]
+	change(&v)
+	l.views[name] = v
+}
+
+func without(list []string, item string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == item })
+}
+
+const first, second, third, fourth = "10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000", "10.0.0.4:7000"
+
+// wrongs are what may be wrong with a ring, and what is said of it.
+var wrongs = []struct {
+	name   string
+	change func(*lab)
+	want   string
+}{
+	{"nothing", func(*lab) {}, ""},
+	{"one does not answer", func(l *lab) { delete(l.views, "node-1") }, "node-1 does not answer: connection refused"},
+	{"one drains", func(l *lab) { l.see("node-1", func(v *view) { v.Mode = "DRAINING" }) }, "node-1 is DRAINING, not NORMAL"},
+	{"one takes no clients", func(l *lab) { l.see("node-1", func(v *view) { v.Clients = false }) }, "node-1 takes no clients"},
+	{"one sees another dead", func(l *lab) { l.see("node-2", func(v *view) { v.Live = without(v.Live, second) }) }, "node-2 does not see 10.0.0.2:7000 alive (node-1)"},
+	{"one knows only some tokens", func(l *lab) { l.see("node-2", func(v *view) { v.Owners = without(v.Owners, second) }) }, "node-2 knows no tokens of 10.0.0.2:7000 (node-1)"},
+	{"a stranger joins", func(l *lab) { l.see("node-2", func(v *view) { v.Joining = []string{"10.9.9.9:7000"} }) }, "node-2 sees 10.9.9.9:7000 joining"},
+	{"one leaves", func(l *lab) { l.see("node-0", func(v *view) { v.Leaving = []string{second} }) }, "node-0 sees 10.0.0.2:7000 leaving"},
+	{"one moves", func(l *lab) { l.see("node-0", func(v *view) { v.Moving = []string{second} }) }, "node-0 sees 10.0.0.2:7000 moving"},
+	{"two schemas", func(l *lab) { l.see("node-2", func(v *view) { v.Schema = "two" }) }, "the schema is not agreed: node-0 and node-1 and node-4, node-2 have different ones"},
+}
+
+// TestWrongRings: each is in the way of whoever joins, stops or leaves.
+func TestWrongRings(t *testing.T) {
+	t.Parallel()
+	for _, test := range wrongs {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := placed(5, 3)
+			d.Nodes[4].Arrived, d.Nodes[4].Ready = 1, true // who stops or leaves
+			l, r := newLab(d)
+			test.change(l)
+			join := r.join(t.Context(), d, d.Nodes[3])
+			spare := r.spare(t.Context(), d, d.Nodes[4:])
+			leave := r.leave(t.Context(), d, d.Nodes[4])
+			if test.want == "" {
+				require.NoError(t, join)
+				require.NoError(t, spare)
+				require.EqualError(t, leave, "it begins to hand over its data")
+				assert.Equal(t, []string{"decommission node-4"}, l.told)
+				return
+			}
+			require.EqualError(t, join, test.want)
+			require.EqualError(t, spare, test.want)
+			require.EqualError(t, leave, test.want)
+			assert.Empty(t, l.told)
+		})
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(*lab, *frameworks.Node)
+		want   string
+	}{
+		{"all is well", func(*lab, *frameworks.Node) {}, ""},
+		{"it does not answer", func(l *lab, _ *frameworks.Node) { delete(l.views, "node-3") }, "connection refused"},
+		{"it joins", func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Mode = "JOINING" }) }, "is JOINING, not NORMAL"},
+		{"a peer sees it joining", func(l *lab, _ *frameworks.Node) { l.see("node-1", func(v *view) { v.Joining = []string{fourth} }) }, "node-1 sees 10.0.0.4:7000 joining"},
+		{"a peer does not see it", func(l *lab, _ *frameworks.Node) { l.see("node-1", func(v *view) { v.Live = without(v.Live, fourth) }) }, "node-1 does not see 10.0.0.4:7000 alive"},
+		{"it does not see a peer", func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Live = without(v.Live, second) }) }, "does not see 10.0.0.2:7000 alive"},
+		{"a peer that serves does not answer", func(l *lab, _ *frameworks.Node) { delete(l.views, "node-1") }, "node-1 does not answer: connection refused"},
+		{"another schema", func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Schema = "two" }) }, "the schema is not agreed: node-0 and node-1 and node-2, node-3 have different ones"},
+		{"it took over nothing", func(l *lab, n *frameworks.Node) {
+			n.Arrived = 0
+			l.see("node-3", func(v *view) { v.Received = 0 })
+		}, "joined without any data: have it stream what it owns (nodetool rebuild), or remove it and add another"},
+		{"it is back, and took over nothing now", func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Received = 0 }) }, ""},
+		{"it is ready, and a peer dies", func(l *lab, n *frameworks.Node) { n.Ready = true; delete(l.views, "node-1") }, ""},
+		{"it is ready, and is drained", func(l *lab, n *frameworks.Node) {
+			n.Ready = true
+			l.see("node-3", func(v *view) { v.Mode = drained })
+		}, "is DRAINED, not NORMAL"},
+		{"it is ready, and leaves", func(l *lab, n *frameworks.Node) {
+			n.Ready, n.Goal = true, frameworks.GoalLeave
+			l.see("node-3", func(v *view) { v.Mode = leaving })
+		}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := placed(4, 4)
+			d.Nodes[3].Ready = false
+			l, r := newLab(d)
+			test.change(l, &d.Nodes[3])
+			err := r.ready(t.Context(), d, d.Nodes[3])
+			if test.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.want)
+			}
+		})
+	}
+}
+
+// TestJoin: whose part a node takes that had another place, and what of the past
+// is in its way.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	dead := func(l *lab, endpoint string) {
+		for name := range l.views {
+			l.see(name, func(v *view) { v.Owners = append(v.Owners, endpoint) })
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*lab, frameworks.Deployment)
+		want   string
+	}{
+		{"anew", func(*lab, frameworks.Deployment) {}, ""},
+		{"again, after an attempt of its own", func(l *lab, _ frameworks.Deployment) { l.see("node-0", func(v *view) { v.Joining = []string{fourth} }) }, ""},
+		{"anew, beside a dead node", func(l *lab, _ frameworks.Deployment) { dead(l, "10.9.9.9:7000") },
+			"node-0 still counts on 10.9.9.9:7000, which is gone: it has to be replaced or removed first"},
+		{"in the part of its former self", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former = "10.0.0.9"
+			dead(l, "10.0.0.9:7000")
+			dead(l, "10.9.9.9:7000") // is not in the way
+		}, ""},
+		{"while its former self lives", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former = "10.0.0.9"
+			dead(l, "10.0.0.9:7000")
+			l.see("node-2", func(v *view) { v.Live = append(v.Live, "10.0.0.9:7000") })
+		}, "node-2 still sees 10.0.0.9:7000 alive, whose part it is to take"},
+		{"at the address of somebody dead", func(l *lab, _ frameworks.Deployment) { dead(l, fourth) }, ""},
+		{"when its former self is forgotten", func(_ *lab, d frameworks.Deployment) { d.Nodes[3].Former = "10.0.0.9" }, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := placed(4, 3)
+			l, r := newLab(d)
+			test.change(l, d)
+			err := r.join(t.Context(), d, d.Nodes[3])
+			if test.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.want)
+			}
+		})
+	}
+	_, r := newLab(placed(3, 0))
+	require.NoError(t, r.join(t.Context(), placed(3, 0), placed(3, 0).Nodes[0]), "it founds the ring")
+}
+
+func TestPart(t *testing.T) {
+	t.Parallel()
+	v := view{Owners: []string{first, second, third}, Joining: []string{third}}
+	assert.Equal(t, first, v.part(first, second), "its own address comes first")
+	assert.Equal(t, second, v.part(fourth, second))
+	assert.Empty(t, v.part(third, ""), "an attempt of its own is no part")
+	assert.Empty(t, v.part(fourth, "10.9.9.9:7000"))
+}
+
+func TestSpare(t *testing.T) {
+	t.Parallel()
+	d := placed(6, 6)
+	l, r := newLab(d)
+	require.NoError(t, r.spare(t.Context(), d, d.Nodes[:1]))
+	apart := []frameworks.Node{d.Nodes[0], d.Nodes[3]}
+	require.NoError(t, r.spare(t.Context(), d, apart), "no part has two replicas on them")
+	require.EqualError(t, r.spare(t.Context(), d, d.Nodes[:2]), "1 of 3 replicas of a part of keyspace orders would be up, and a quorum takes 2")
+	l.ranges["lonely"] = [][]string{{first}}
+	require.NoError(t, r.spare(t.Context(), d, d.Nodes[:1]), "no order of restarts could avoid it")
+	require.EqualError(t, r.spare(t.Context(), d, apart), "0 of 1 replicas of a part of keyspace lonely would be up, and a quorum takes 1")
+	d.Nodes[0].Replace = true
+	require.EqualError(t, r.spare(t.Context(), d, d.Nodes[:1]), "nobody else has all of keyspace lonely")
+
+	alone := placed(1, 1)
+	_, r = newLab(alone)
+	require.NoError(t, r.spare(t.Context(), alone, alone.Nodes))
+	alone.Nodes[0].Replace = true
+	require.EqualError(t, r.spare(t.Context(), alone, alone.Nodes), "nobody else has its data")
+}
+
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	out := func(l *lab) {
+		for name := range l.views {
+			l.see(name, func(v *view) { v.Owners, v.Live = without(v.Owners, fourth), without(v.Live, fourth) })
+		}
+	}
+	silent := func(l *lab) {
+		delete(l.views, "node-3")
+		for name := range l.views {
+			l.see(name, func(v *view) { v.Live = without(v.Live, fourth) })
+		}
+	}
+	mode := func(mode string) func(*lab, *frameworks.Node) {
+		return func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Mode = mode }) }
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*lab, *frameworks.Node)
+		want   string // empty: it has left
+		told   []string
+	}{
+		{"it serves", func(*lab, *frameworks.Node) {}, "it begins to hand over its data", []string{"decommission node-3"}},
+		{"it is refused", func(l *lab, _ *frameworks.Node) { l.refuse = errors.New("no") }, "decommission: no", []string{"decommission node-3"}},
+		{"it hands over", mode(leaving), "it streams its data to the others", nil},
+		{"it has handed over", mode(decommissioned), "", nil},
+		{"it failed", mode(failedToLeave), "it begins to hand over its data", []string{"decommission node-3"}},
+		{"it starts", mode("STARTING"), "it is STARTING", nil},
+		{"it does not run", func(l *lab, _ *frameworks.Node) { silent(l) }, "it has to run to hand over what it holds: connection refused", nil},
+		{"it does not run and is out", func(l *lab, _ *frameworks.Node) { silent(l); out(l) }, "", nil},
+		{"it is lost", func(l *lab, n *frameworks.Node) { silent(l); n.Lost = time.Unix(1, 0) }, "its peers take over its part of the data", []string{"node-0 removes id of node-3"}},
+		{"it is lost, and lives", func(l *lab, n *frameworks.Node) { delete(l.views, "node-3"); n.Gone = true }, "node-0 sees it alive, although its agent is lost", nil},
+		{"it never arrived", func(_ *lab, n *frameworks.Node) { n.Arrived = 0 }, "", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := placed(4, 4)
+			d.Nodes[3].Goal = frameworks.GoalLeave
+			l, r := newLab(d)
+			test.change(l, &d.Nodes[3])
+			err := r.leave(t.Context(), d, d.Nodes[3])
+			if test.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.want)
+			}
+			assert.Equal(t, test.told, l.told)
+		})
+	}
+	d := placed(3, 3)
+	l, r := newLab(d)
+	require.Error(t, r.leave(t.Context(), d, d.Nodes[2]))
+	assert.Equal(t, []string{"decommission by force node-2"}, l.told, "who asks for fewer than three has forced it")
+}
+
+// TestTidying: a dead node of the past is taken out when all agree, and nobody
+// else is.
+func TestTidying(t *testing.T) {
+	t.Parallel()
+	const ghost = "10.0.0.9:7000"
+	owns := func(v *view) { v.Owners = append(v.Owners, ghost) }
+	joins := func(v *view) { v.Joining = []string{ghost} }
+	for _, test := range []struct {
+		name   string
+		had    past
+		sees   func(*view)
+		change func(*lab, frameworks.Deployment)
+		want   string
+	}{
+		{"it owns tokens", past{ghost: true}, owns, nil, removeWork},
+		{"it died when it joined", past{ghost: true}, joins, nil, assassinateWork},
+		{"it never was ours", past{}, owns, nil, ""},
+		{"it is seen alive", past{ghost: true}, owns, func(l *lab, _ frameworks.Deployment) {
+			l.see("node-2", func(v *view) { v.Live = append(v.Live, ghost) })
+		}, ""},
+		{"not all see it", past{ghost: true}, owns, func(l *lab, _ frameworks.Deployment) {
+			l.see("node-2", func(v *view) { v.Owners = without(v.Owners, ghost) })
+		}, ""},
+		{"somebody is to take its part", past{ghost: true}, owns, func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former, d.Nodes[3].Place = "10.0.0.9", nil
+		}, ""},
+		{"another is joining", past{ghost: true}, owns, func(l *lab, _ frameworks.Deployment) { l.see("node-2", func(v *view) { v.Joining = []string{fourth} }) }, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := placed(4, 3)
+			l, r := newLab(d)
+			for name := range l.views {
+				l.see(name, test.sees)
+			}
+			if test.change != nil {
+				test.change(l, d)
+			}
+			seen := l.views
+			memory, orders := r.decide(time.Time{}, d, test.had, frameworks.News[views]{View: &seen})
+			assert.True(t, memory[first], "its own nodes are remembered")
+			if test.want == "" {
+				assert.Empty(t, orders)
+				return
+			}
+			do := frameworks.Do{Name: test.want, Input: ghost}
+			require.Equal(t, []frameworks.Order{do}, orders)
+			_, err := r.tidy(t.Context(), d, memory, do)
+			require.NoError(t, err)
+			assert.Len(t, l.told, 1)
+		})
+	}
+	d := placed(3, 3)
+	l, r := newLab(d)
+	memory, _ := r.decide(time.Time{}, d, past{ghost: true}, frameworks.News[views]{View: &l.views})
+	assert.Equal(t, past{first: true, second: true, third: true}, memory, "nobody speaks of it any more")
+}
+
+func TestReplaceable(t *testing.T) {
+	t.Parallel()
+	d := placed(3, 3)
+	require.NoError(t, replaceable(d, d.Nodes[0]))
+	d.Nodes[1].Ready = false
+	require.EqualError(t, replaceable(d, d.Nodes[0]), "node-1 is not ready, and what both of them hold could be lost")
+	d.Nodes[0].Arrived = 0
+	require.NoError(t, replaceable(d, d.Nodes[0]), "it holds nothing")
+	alone := placed(1, 1)
+	require.EqualError(t, replaceable(alone, alone.Nodes[0]), "nobody else has its data")
+}
+
+func TestRemovable(t *testing.T) {
+	t.Parallel()
+	d := placed(5, 5)
+	require.NoError(t, removable(d, d.Nodes[3:]))
+	require.EqualError(t, removable(d, d.Nodes[2:]), "2 nodes would remain, and Cassandra's own keyspaces have 3 replicas")
+	d.Nodes[0].Goal = frameworks.GoalLeave
+	require.EqualError(t, removable(d, d.Nodes[3:]), "2 nodes would remain, and Cassandra's own keyspaces have 3 replicas")
+}
