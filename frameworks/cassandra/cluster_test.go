@@ -17,6 +17,7 @@ import (
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/internal/jvm"
 )
 
 // somewhere is a distribution that need not be there.
@@ -138,7 +139,7 @@ func render(t *testing.T, c Cluster, d frameworks.Deployment, n frameworks.Node)
 	for _, f := range task.Files {
 		content := string(f.Content)
 		if f.Path == argumentsFile {
-			_, content, _ = strings.Cut(content, modules[len(modules)-1]+"\"\n")
+			_, content, _ = strings.Cut(content, jvm.CassandraModules[len(jvm.CassandraModules)-1]+"\"\n")
 		}
 		if f.Path != logbackFile {
 			fmt.Fprintf(&out, "\n--- %s\n%s", f.Path, content)

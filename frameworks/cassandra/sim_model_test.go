@@ -113,8 +113,8 @@ func (m *model) joins(w *mesostest.World, h *host) {
 	case part == "" && slices.ContainsFunc(m.owners(), func(o string) bool { return !slices.Contains(up, o) }):
 	default:
 		for _, other := range m.sorted() {
-			if other != h && other.joining && m.reachable(w, other) && m.reachable(w, h) {
-				m.breaks("%s and %s join at once", h.id, other.id)
+			if other != h && (other.joining || other.mode == leaving) && m.reachable(w, other) && m.reachable(w, h) {
+				m.breaks("%s joins while %s is on its way", h.id, other.id)
 			}
 		}
 		h.joining = true

@@ -59,35 +59,6 @@ const logback = `<configuration>
 </configuration>
 `
 
-// modules open what Cassandra 5.0 reaches into, as its own jvm17-server.options
-// does; it does not start without.
-var modules = []string{
-	"-Djdk.attach.allowAttachSelf=true",
-	"--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
-	"--add-exports=java.management.rmi/com.sun.jmx.remote.internal.rmi=ALL-UNNAMED",
-	"--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
-	"--add-exports=java.rmi/sun.rmi.server=ALL-UNNAMED",
-	"--add-exports=java.sql/java.sql=ALL-UNNAMED",
-	"--add-exports=java.base/java.lang.ref=ALL-UNNAMED",
-	"--add-exports=jdk.unsupported/sun.misc=ALL-UNNAMED",
-	"--add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED",
-	"--add-exports=jdk.attach/sun.tools.attach=ALL-UNNAMED",
-	"--add-opens=java.base/java.lang.module=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.loader=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.reflect=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.math=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.module=ALL-UNNAMED",
-	"--add-opens=java.base/jdk.internal.util.jar=ALL-UNNAMED",
-	"--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED",
-	"--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-	"--add-opens=java.base/java.io=ALL-UNNAMED",
-	"--add-opens=java.base/java.lang.reflect=ALL-UNNAMED",
-	"--add-opens=jdk.compiler/com.sun.tools.javac=ALL-UNNAMED",
-	"--add-opens=java.base/java.lang=ALL-UNNAMED",
-	"--add-opens=java.base/java.util=ALL-UNNAMED",
-}
-
 // task renders how a node runs: a pure function of the cluster, the deployment
 // and the node.
 func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
@@ -156,7 +127,7 @@ func (c Cluster) checkHeap(n frameworks.Node) error {
 
 // arguments is the argument file of the JVM.
 func (c Cluster) arguments(d frameworks.Deployment) []byte {
-	arguments := append(slices.Clone(modules),
+	arguments := append(slices.Clone(jvm.CassandraModules),
 		fmt.Sprintf("-Xmx%dm", c.Heap),
 		"-Xss256k",
 		"-XX:+ExitOnOutOfMemoryError", // exit status 3, and a new start, instead of a node that half works
