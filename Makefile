@@ -23,8 +23,8 @@ quickstart: tools ## Three real Kafka brokers on an embedded Mesos, until Ctrl-C
 quickstart-%: tools
 	@$(call run,$@)
 
+quickstart-cassandra: ## A real Cassandra node is killed while rows are written at QUORUM; nothing is lost.
 quickstart-hdfs: ## A real HDFS: the active name node is killed while files are written.
-
 quickstart-mysql: ## A real MySQL primary is killed, and a replica takes over; FLAVOR=mariadb for MariaDB.
 
 # run,folder of examples: the process is the quickstart itself, so that Ctrl-C reaches it alone.
@@ -46,9 +46,10 @@ test: tools compiler ## Run every test, with the race detector, in a new order e
 STEPS ?= 1000000
 SEED ?= $(shell date +%s)
 
-soak: ## Simulate under faults on all cores, then lose what of HDFS can be lost: make soak STEPS=10000000.
-	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*(Soak|ForLong)$$' ./scheduler/mesostest ./frameworks ./frameworks/kafka ./frameworks/hdfs ./examples/batch
+soak: ## Simulate under faults on all cores, then lose what of HDFS can be lost, and grow a ring to five: make soak STEPS=10000000.
+	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*(Soak|ForLong)$$' ./scheduler/mesostest ./frameworks ./frameworks/kafka ./frameworks/cassandra ./frameworks/hdfs ./examples/batch
 	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestLosses$$' ./frameworks/hdfs/mesos-hdfs
+	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestRing$$' ./frameworks/cassandra/mesos-cassandra
 
 lint: ## Check formatting, vet and static analysis; show outdated idioms.
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi

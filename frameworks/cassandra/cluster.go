@@ -204,7 +204,7 @@ func (c Cluster) checkPorts() (errs []error) {
 			continue
 		}
 		if other := taken[p.port.End]; other != "" {
-			errs = append(errs, fmt.Errorf("Cluster.%s: %d: wants a port other than %s", p.field, p.port.End, other))
+			errs = append(errs, fmt.Errorf("%s: %d: wants a port other than %s", "Cluster."+p.field, p.port.End, other))
 		}
 		taken[p.port.End] = p.field
 	}

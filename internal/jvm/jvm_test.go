@@ -1,4 +1,4 @@
-package jvm
+package jvm_test
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/internal/dist/disttest"
+	"github.com/mesokit/mesokit/internal/jvm"
 )
 
 func TestCheckFlags(t *testing.T) {
@@ -39,7 +40,7 @@ func TestCheckFlags(t *testing.T) {
 		"--add-opens\njava.base":                    "wants one flag",
 		"java.base/java.io=ALL-UNNAMED":             "wants one flag",
 	} {
-		err := CheckFlags([]string{"-ea", flag}, 256)
+		err := jvm.CheckFlags([]string{"-ea", flag}, 256)
 		if want == "" {
 			assert.NoError(t, err, flag)
 		} else if assert.ErrorContains(t, err, want, flag) {
@@ -64,7 +65,7 @@ func TestClasspath(t *testing.T) {
 		{"/opt/kafka.jar", []string{"libs"}, "/opt/kafka.jar"},
 		{"/opt/hadoop", []string{"share/common", "share/hdfs"}, "/opt/hadoop/share/common/*:/opt/hadoop/share/hdfs/*"},
 	} {
-		assert.Equal(t, test.want, Classpath(test.directory, test.folders...), test.directory)
+		assert.Equal(t, test.want, jvm.Classpath(test.directory, test.folders...), test.directory)
 	}
 }
 
@@ -76,11 +77,11 @@ func TestCheckClasspath(t *testing.T) {
 	empty := filepath.Join(dir, "empty")
 	require.NoError(t, os.Mkdir(empty, 0o755))
 
-	assert.NoError(t, CheckClasspath("/", jar+":"+dir+":"+dir+"/*"))
-	assert.ErrorContains(t, CheckClasspath("/", empty+"/*"), "no jars in "+empty+" on this machine")
-	assert.ErrorContains(t, CheckClasspath("/", filepath.Join(dir, "none")+"/*"), "no jars in ")
-	assert.NoError(t, CheckClasspath(dir, "a.jar:*"))
-	err := CheckClasspath("/", jar+":"+filepath.Join(dir, "b.jar"))
+	assert.NoError(t, jvm.CheckClasspath("/", jar+":"+dir+":"+dir+"/*"))
+	assert.ErrorContains(t, jvm.CheckClasspath("/", empty+"/*"), "no jars in "+empty+" on this machine")
+	assert.ErrorContains(t, jvm.CheckClasspath("/", filepath.Join(dir, "none")+"/*"), "no jars in ")
+	assert.NoError(t, jvm.CheckClasspath(dir, "a.jar:*"))
+	err := jvm.CheckClasspath("/", jar+":"+filepath.Join(dir, "b.jar"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.NotContains(t, err.Error(), "a.jar")
 }
@@ -90,7 +91,7 @@ func TestJavaReadsTheArgumentFile(t *testing.T) {
 	java := disttest.Kafka(t).Java
 	for _, value := range []string{"plain", "with blanks", `back\slash\n`, `"quoted"`, "#no comment"} {
 		file := filepath.Join(t.TempDir(), "java.args")
-		require.NoError(t, os.WriteFile(file, ArgumentFile("-Dmesokit.value="+value, "-Xmx32m", "-XshowSettings:properties"), 0o644))
+		require.NoError(t, os.WriteFile(file, jvm.ArgumentFile("-Dmesokit.value="+value, "-Xmx32m", "-XshowSettings:properties"), 0o644))
 		out, err := exec.CommandContext(t.Context(), java, "@"+file, "-Dfile.encoding=UTF-8", "-version").CombinedOutput()
 		require.NoError(t, err, string(out))
 		assert.Contains(t, string(out), "mesokit.value = "+value+"\n", strings.TrimSpace(value))
