@@ -87,7 +87,7 @@ func (r ring) ready(ctx context.Context, d frameworks.Deployment, n frameworks.N
 	}
 	// Rarely, and only where ring_delay_ms was set too low, a node joins before it
 	// has heard of its peers, and takes over nothing from them.
-	if !member(n) && len(serving) > 0 && mine.Received == 0 {
+	if !member(n) && len(serving) > 0 && mine.Received <= 0 {
 		return errors.New("joined without any data: have it stream what it owns (nodetool rebuild), or remove it and add another")
 	}
 	all[n.Name] = mine

@@ -40,7 +40,7 @@ type view struct {
 	Clients  bool     // the CQL port is open
 	HostID   string   // its own
 	Schema   string   // the version that it has
-	Received int      // keyspaces whose data it took over when it joined
+	Received int      // about how many keyspaces' data it took over when it joined; 0 or less: none
 	Live     []string // and of all that follows, those that it knows of
 	Joining  []string
 	Leaving  []string
@@ -72,7 +72,8 @@ func overHTTP(d frameworks.Deployment, n frameworks.Node) server {
 
 const (
 	storageService = "org.apache.cassandra.db:type=StorageService"
-	// receivedRanges counts the rows of system.available_ranges_v2.
+	// receivedRanges counts the keyspaces in system.available_ranges_v2, which a node
+	// fills as it joins: those on disk or else -1, and those in memory.
 	receivedRanges = "org.apache.cassandra.metrics:type=Table,keyspace=system,scope=available_ranges_v2,name=EstimatedPartitionCount"
 )
 
