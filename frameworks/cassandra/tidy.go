@@ -26,13 +26,21 @@ type past map[string]bool
 // is dead. What never was a node of this service is left alone.
 func (r ring) tidying() frameworks.Routine {
 	return frameworks.RoutineOf[past, views]{
-		Name: "tidying",
-		Look: func(ctx context.Context, d frameworks.Deployment, _ past) (views, error) {
-			return r.look(ctx, d, members(d))
-		},
+		Name:   "tidying",
+		Every:  10 * time.Second,
+		Look:   r.lookAtAll,
 		Decide: r.decide,
 		Work:   r.tidy,
 	}.Routine()
+}
+
+// lookAtAll sees nothing while a member does not serve: then not all can agree.
+func (r ring) lookAtAll(ctx context.Context, d frameworks.Deployment, _ past) (views, error) {
+	nodes := members(d)
+	if slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return !n.Ready }) {
+		return nil, nil
+	}
+	return r.look(ctx, d, nodes)
 }
 
 // decide decides who is to be taken out.
