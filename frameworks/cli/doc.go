@@ -35,7 +35,8 @@
 //
 // A command returns when its wish is noted. With --wait it returns when the
 // wish has come true, and takes several nodes one after the other; --timeout
-// bounds that. With --json it prints what the API answers.
+// bounds that. With --json it prints what the API answers. With --service it is
+// about one of several services that a scheduler runs (frameworks.Services).
 //
 // # Errors
 //

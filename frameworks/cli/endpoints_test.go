@@ -37,3 +37,11 @@ broker-2  -           client  10.0.0.7:9094
 	assert.Contains(t, out, "broker-0  controller  client  10.0.0.7:9092\n")
 	assert.Equal(t, "no node is ready: controller\n", said)
 }
+
+func TestOneOfSeveralServices(t *testing.T) {
+	t.Parallel()
+	f := &fake{statuses: []frameworks.Status{brokers(frameworks.Ready)}}
+	_, _, err := operate(t.Context(), t, f, "status", "--service", "events")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"/v1/services/events/status"}, f.read)
+}

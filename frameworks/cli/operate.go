@@ -31,6 +31,7 @@ const defaultAPI = "http://127.0.0.1:7000"
 func (a App) addAPI(c *cobra.Command, client *frameworks.Client) {
 	url := cmp.Or(os.Getenv(a.variable("API")), defaultAPI)
 	c.PersistentFlags().StringVar(&client.URL, "api", url, "the scheduler's API; also by the variable "+a.variable("API"))
+	c.PersistentFlags().StringVar(&client.Service, "service", "", "which service, where the scheduler runs several (default the only one)")
 	c.PersistentPreRun = func(*cobra.Command, []string) {
 		if !strings.Contains(client.URL, "://") {
 			client.URL = "http://" + client.URL

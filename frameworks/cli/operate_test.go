@@ -23,6 +23,7 @@ type fake struct {
 	mu       sync.Mutex
 	statuses []frameworks.Status
 	asked    []string // all but statuses: "POST /v1/nodes/broker-1/stop"
+	read     []string // the paths of statuses
 	refuse   string   // a request that is refused
 	schema   []frameworks.Option
 }
@@ -35,6 +36,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && r.URL.Path == "/v1/options" {
 		answer = frameworks.OptionsReport{Schema: f.schema}
 	} else if r.Method == http.MethodGet {
+		f.read = append(f.read, r.URL.Path)
 		if len(f.statuses) > 1 {
 			f.statuses = f.statuses[1:]
 		}
