@@ -59,7 +59,7 @@ func (o oracle) copy(ctx context.Context, m maker, from donor, dir string) error
 	if err != nil {
 		return err
 	}
-	seed := dir + ".seed"
+	seed := dir + seedSuffix
 	if err := m.initialise(ctx, seed); err != nil {
 		return err
 	}
@@ -90,7 +90,10 @@ func (o oracle) copy(ctx context.Context, m maker, from donor, dir string) error
 }
 
 // seedName is what a server calls itself that only fetches a copy: no member.
-const seedName = "seed"
+const (
+	seedName   = "seed"
+	seedSuffix = ".seed" // of its directory, beside the copy
+)
 
 // seedWithin is how long its start may take.
 const seedWithin = time.Minute

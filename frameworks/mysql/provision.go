@@ -79,6 +79,9 @@ func readDonors(text string) ([]donor, error) {
 // is left that has all its binary logs, these tell more safely: it can be copied
 // only in a moment in which no write waits for an acknowledgement.
 func (m maker) provision(ctx context.Context, dir string) error {
+	if err := os.RemoveAll(dir + seedSuffix); err != nil { // of an attempt that was cut
+		return err
+	}
 	if m.env[envFounded] != "true" {
 		return m.initialise(ctx, dir)
 	}
