@@ -51,7 +51,7 @@ func successor(d frameworks.Deployment, to string) (string, error) {
 			continue
 		}
 		switch {
-		case n.Role == replicaRole && n.Ready && !unwanted(n):
+		case n.Role == replicaRole && n.Ready && !unwanted(d, n):
 			return n.Name, nil
 		case to != "" && n.Role == primaryRole:
 			return "", fmt.Errorf("%s is the primary", to)
@@ -95,5 +95,5 @@ func (c *decision) heir(primary frameworks.Node) (node string, wanted bool) {
 	for _, step := range c.d.Under(SwitchoverPlan) {
 		return step.Name, step.Name != primary.Name
 	}
-	return "", unwanted(primary)
+	return "", unwanted(c.d, primary)
 }

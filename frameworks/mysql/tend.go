@@ -147,7 +147,7 @@ func (c *decision) handOver(v view, primary frameworks.Node) {
 	}
 	for _, n := range c.d.Pod(pod) {
 		m, ok := v.of(n.Name)
-		if heir != "" && n.Name != heir || n.Name == primary.Name || !ok || !n.Ready || !m.follows(primary.Address(port)) || unwanted(n) {
+		if heir != "" && n.Name != heir || n.Name == primary.Name || !ok || !n.Ready || !m.follows(primary.Address(port)) || unwanted(c.d, n) {
 			continue
 		}
 		c.Stage, c.Next = yielding, n.Name
@@ -156,9 +156,9 @@ func (c *decision) handOver(v view, primary frameworks.Node) {
 	}
 }
 
-// unwanted says whether a node is to stop in its present task.
-func unwanted(n frameworks.Node) bool {
-	return n.Restart || n.Replace || n.Goal != frameworks.GoalRun || n.Outdated()
+// unwanted says whether a node is to stop in its present task, or cannot stay.
+func unwanted(d frameworks.Deployment, n frameworks.Node) bool {
+	return d.Stopping(n.Name) != "" || n.Restart || n.Replace || n.Goal != frameworks.GoalRun || n.Outdated()
 }
 
 // yielded takes in how a hand-over went. Where it failed, the next look finds the
