@@ -20,6 +20,9 @@ import (
 type history struct {
 	segments map[string][]segment // by name, of those that answer
 	errs     map[string]error     // why the others do not
+	// known is the last transaction of which a journal node has told; what is
+	// written meanwhile, some have and others do not yet. 0: what the segments tell.
+	known uint64
 }
 
 // readHistory asks all journal nodes but this one.
@@ -34,11 +37,22 @@ func (l layout) readHistory(ctx context.Context) history {
 			h.errs[p.Name] = err
 		}
 	}
+	h.known = h.last()
+	for _, p := range l.others(l.Journals) { // those that were asked before the last was written
+		if s, ok := h.segments[p.Name]; ok && complete(s, h.first(), h.known) != nil {
+			if again, err := segments(ctx, p.RPC, l.Service); err == nil {
+				h.segments[p.Name] = again
+			}
+		}
+	}
 	return h
 }
 
-// last is the last transaction that any of them holds; 0: there is none.
+// last is the last transaction that counts; 0: there is none.
 func (h history) last() (last uint64) {
+	if h.known > 0 {
+		return h.known
+	}
 	for _, all := range h.segments {
 		for _, s := range all {
 			last = max(last, s.last)

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,44 +16,69 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// listen is a Hadoop server that answers one call; nil: it never does. What it was
-// asked comes as the method's name.
-func listen(t *testing.T, answer []byte) (address string, asked chan string) {
+// listen is a Hadoop server that gives these answers, one a call; nil: never. What
+// it was asked comes as the methods' names.
+func listen(t *testing.T, answers ...[]byte) (address string, asked chan string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
-	asked = make(chan string, 1)
+	asked = make(chan string, len(answers))
 	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		var preamble [7]byte
-		if _, err := io.ReadFull(conn, preamble[:]); err != nil || !bytes.Equal(preamble[:], []byte("hrpc\x09\x00\x00")) {
-			return
-		}
-		for range 2 { // who calls, and what
-			var size [4]byte
-			if _, err := io.ReadFull(conn, size[:]); err != nil {
+		for _, answer := range answers {
+			conn, err := l.Accept()
+			if err != nil {
 				return
 			}
-			body := make([]byte, binary.BigEndian.Uint32(size[:]))
-			if _, err := io.ReadFull(conn, body); err != nil {
-				return
-			}
-			_, n := protowire.ConsumeBytes(body)
-			second, _ := protowire.ConsumeBytes(body[n:])
-			if m, err := fields(second); err == nil && len(m[2]) > 0 && m.number(3) == 1 {
-				asked <- m.text(1) + " of " + m.text(2)
-			}
+			converse(conn, answer, asked)
 		}
-		if answer != nil {
-			_, _ = conn.Write(answer)
-		}
-		_, _ = io.Copy(io.Discard, conn) // until the caller has gone
 	}()
 	return l.Addr().String(), asked
+}
+
+func converse(conn net.Conn, answer []byte, asked chan<- string) {
+	defer conn.Close()
+	var preamble [7]byte
+	if _, err := io.ReadFull(conn, preamble[:]); err != nil || !bytes.Equal(preamble[:], []byte("hrpc\x09\x00\x00")) {
+		return
+	}
+	for range 2 { // who calls, and what
+		var size [4]byte
+		if _, err := io.ReadFull(conn, size[:]); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(size[:]))
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return
+		}
+		_, n := protowire.ConsumeBytes(body)
+		second, _ := protowire.ConsumeBytes(body[n:])
+		if m, err := fields(second); err == nil && len(m[2]) > 0 && m.number(3) == 1 {
+			asked <- m.text(1) + " of " + m.text(2)
+		}
+	}
+	if answer != nil {
+		_, _ = conn.Write(answer)
+	}
+	_, _ = io.Copy(io.Discard, conn) // until the caller has gone
+}
+
+// journalAnswers is the port of a journal node that answers what it holds, each
+// time the next.
+func journalAnswers(t *testing.T, holds ...[]segment) uint64 {
+	var answers [][]byte
+	for _, held := range holds {
+		var manifest []byte
+		for _, s := range held {
+			manifest = bytes32(manifest, 1, number32(number32(nil, 1, s.first), 2, s.last))
+		}
+		answers = append(answers, frame(nil, number32(number32(nil, 1, 0), 2, 0), bytes32(nil, 1, manifest)))
+	}
+	at, _ := listen(t, answers...)
+	_, port, err := net.SplitHostPort(at)
+	require.NoError(t, err)
+	number, err := strconv.ParseUint(port, 10, 16)
+	require.NoError(t, err)
+	return number
 }
 
 func number32(b []byte, n protowire.Number, v uint64) []byte {
@@ -76,22 +103,17 @@ func TestCall(t *testing.T) {
 	at, _ = listen(t, []byte{0xff, 0xff, 0xff, 0xff})
 	assert.ErrorContains(t, refreshNodes(t.Context(), at), "an answer of 4294967295 bytes")
 
-	at, _ = listen(t, nil)
+	at, _ = listen(t, []byte(nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	assert.ErrorIs(t, refreshNodes(ctx, at), context.DeadlineExceeded)
 }
 
 func TestSegments(t *testing.T) {
-	var manifest []byte
-	for _, s := range []segment{{1, 10}, {11, 14}} {
-		manifest = bytes32(manifest, 1, number32(number32(nil, 1, s.first), 2, s.last))
-	}
-	at, asked := listen(t, frame(nil, number32(number32(nil, 1, 0), 2, 0), bytes32(nil, 1, manifest)))
-	got, err := segments(t.Context(), at, "hdfs")
+	port := journalAnswers(t, []segment{{1, 10}, {11, 14}})
+	got, err := segments(t.Context(), fmt.Sprint("127.0.0.1:", port), "hdfs")
 	require.NoError(t, err)
 	assert.Equal(t, []segment{{1, 10}, {11, 14}}, got)
-	assert.Equal(t, "getEditLogManifest of "+journalProtocol, <-asked)
 }
 
 func FuzzFields(f *testing.F) {
