@@ -33,6 +33,9 @@ func (t table) status(w io.Writer, s frameworks.Status) error {
 	}
 	fmt.Fprintf(w, "%s: %d of %d %s ready; framework %s, %s, %s\n\n", s.Service, s.Ready, len(s.Nodes), kind,
 		cmp.Or(s.FrameworkID, "without an id yet"), is(s.Connected, "connected"), is(s.Reconciled, "reconciled"))
+	if s.Held != "" {
+		fmt.Fprintf(w, "held, so that none is launched, updated or moved: %s\n\n", s.Held)
+	}
 	if err := t.nodes(w, s.Nodes); err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 	switch {
 	case n.Waits != "" && n.Phase == frameworks.Ready:
 		out = append(out, fmt.Sprintf("%s waits: %s", n.Name, n.Waits))
-	case n.Waits != "":
+	case n.Waits != "" && n.Phase != frameworks.BackingOff: // its failures say it, below
 		out = append(out, fmt.Sprintf("%s is not ready: %s", n.Name, n.Waits))
 	}
 	if n.Failures > 0 {
@@ -145,6 +148,10 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 		text += ":"
 		for line := range strings.Lines(n.LastFailure) {
 			text += "\n  " + cut(strings.TrimSuffix(line, "\n"))
+		}
+		for _, before := range n.Past[min(len(n.Past), 1):] {
+			first, _, _ := strings.Cut(before.Text, "\n")
+			text += fmt.Sprintf("\n  and %s ago: %s", age(now.Sub(before.At)), cut(first))
 		}
 		out = append(out, text)
 	}

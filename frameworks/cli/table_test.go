@@ -24,6 +24,7 @@ func TestStatusTable(t *testing.T) {
 	ready.Task, ready.Since = "kafka.broker-0.1", now.Add(-90*time.Minute)
 	fails.Failures, fails.Retry = 2, now.Add(8*time.Second)
 	fails.LastFailure = "exited with status 1; last lines:\n" + strings.Repeat("x", 300)
+	fails.Past = []frameworks.Failure{{At: now, Text: fails.LastFailure}, {At: now.Add(-time.Minute), Text: "killed by signal 9\nmore"}}
 	homeless.Refused = "broker-2: 3 agents looked at: 3 × mem"
 	ready.Role, ready.Goal, ready.Waits = "controller", frameworks.GoalLeave, "12 of its partitions are still to be moved to others"
 	var out bytes.Buffer
@@ -40,13 +41,15 @@ broker-0 waits: 12 of its partitions are still to be moved to others
 broker-1 failed 2 times in a row, and is tried again in 8s:
   exited with status 1; last lines:
   `+strings.Repeat("x", 200)+` …
+  and 60s ago: killed by signal 9
 
 no place for broker-2: 3 agents looked at: 3 × mem
 `, out.String())
 
 	out.Reset()
-	require.NoError(t, table{[]Pod{{Name: "broker"}, {Name: "proxy"}}, now}.status(&out, frameworks.Status{Service: "kafka"}))
+	require.NoError(t, table{[]Pod{{Name: "broker"}, {Name: "proxy"}}, now}.status(&out, frameworks.Status{Service: "kafka", Held: "version: 2: is not supported"}))
 	assert.Equal(t, "kafka: 0 of 0 nodes ready; framework without an id yet, not connected, not reconciled\n\n"+
+		"held, so that none is launched, updated or moved: version: 2: is not supported\n\n"+
 		"NODE  PHASE  AGENT  ADDRESS  TASK  SINCE  FAILURES\n", out.String())
 }
 
