@@ -3,7 +3,9 @@ package mesostest
 import (
 	"fmt"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -37,6 +39,7 @@ func benchmarkSim(b *testing.B, service func(name string) SimFramework) {
 	var all Coverage
 	seed := uint64(0)
 	b.ReportAllocs()
+	before := cpuTime(b)
 	for b.Loop() {
 		s := NewSim(seed, c)
 		seed++
@@ -46,7 +49,17 @@ func benchmarkSim(b *testing.B, service func(name string) SimFramework) {
 		all.Add(s.Coverage())
 	}
 	b.ReportMetric(float64(all.Steps)/b.Elapsed().Seconds(), "steps/s")
+	b.ReportMetric(float64(all.Steps)/(cpuTime(b)-before).Seconds(), "steps/cpu-s") // the same on a busy machine
 	b.ReportMetric(float64(all.Scheduler)/b.Elapsed().Seconds(), "decisions/s")
+}
+
+// cpuTime is what this process has used, with the collection of its garbage.
+func cpuTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // keeper is a policy that keeps so many tasks running, whichever they are.
