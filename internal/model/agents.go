@@ -32,6 +32,7 @@ type agent struct {
 	// and executors hold of it. total contains allocated (checked by
 	// Master.Check).
 	total, allocated Resources
+	freeMemo         freeMemo
 
 	offers     map[string]*offer
 	inverse    map[string]*inverseOffer
@@ -56,11 +57,23 @@ func (a *agent) offersInOrder() []*offer {
 
 func (a *agent) active() bool { return a.connected && !a.deactivated }
 
+// freeMemo is what an agent has free, as long as what it was made of is the same.
+type freeMemo struct {
+	total, allocated, free Resources
+	// number is another one whenever free, or what else decides about offers of
+	// the agent, may be different. No other agent of the master has it.
+	number int
+}
+
 // free returns what can be offered. A shared volume can be, whoever uses it.
 func (a *agent) free() Resources {
-	alone := func(r resource) bool { return !r.shared() }
-	rest, _ := a.total.only(alone).Minus(a.allocated.only(alone).Allocated(""))
-	return rest.Plus(a.total.only(resource.shared))
+	memo := &a.freeMemo
+	if memo.number == 0 || !memo.total.same(a.total) || !memo.allocated.same(a.allocated) {
+		alone := func(r resource) bool { return !r.shared() }
+		rest, _ := a.total.only(alone).Minus(a.allocated.only(alone).Allocated(""))
+		*memo = freeMemo{a.total, a.allocated, rest.Plus(a.total.only(resource.shared)), max(memo.number, a.nth<<32) + 1}
+	}
+	return memo.free
 }
 
 func (a *agent) url() *mesos.URL {
@@ -170,6 +183,7 @@ func (m *Master) connect(a *agent, from string, d AgentDescription) {
 	a.info, a.ip, a.port = d.Info, d.IP, d.Port
 	a.info.ID = &mesos.AgentID{Value: a.id}
 	a.total = d.Total
+	a.freeMemo.total = nil // whom its offers may go to is weighed anew
 	a.link, a.connected, a.missed = from, true, 0
 	m.links[from] = a
 	m.registry.Admitted[a.id] = a.info

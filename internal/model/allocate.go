@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/scheduler"
@@ -89,17 +90,24 @@ func (r *round) serve(a *agent, choose func(role string, rs Resources) (offer Re
 		return
 	}
 	free := a.free()
+	if len(free) == 0 || r.allPassed(a) {
+		return
+	}
 	var lent []string // shared volumes, by shape, that are offered by now
 	for _, role := range r.shares.sortedRoles() {
 		for _, f := range r.shares.sortedFrameworks(role) {
 			if len(free) == 0 {
 				return
 			}
+			if r.passed(f, role, a) {
+				continue
+			}
 			if f.constraints.excludes(role, &a.info) || !r.m.mayReceive(f, a) {
 				continue
 			}
 			available := free.only(func(x resource) bool { return x.allocatableTo(role) && f.canUse(x) && !slices.Contains(lent, x.shape) })
 			if !r.m.enough(f, role, available) {
+				r.pass(f, role, a, lent, always)
 				continue
 			}
 			// Reserved and other resources come first, as in Mesos.
@@ -108,7 +116,11 @@ func (r *round) serve(a *agent, choose func(role string, rs Resources) (offer Re
 				continue
 			}
 			offered := append(available.only(func(x resource) bool { return !underQuota(x) }), chosen...)
-			if !r.m.enough(f, role, offered) || f.filtered(filterKey{role, a.id}, offered, r.m.now) {
+			if !r.m.enough(f, role, offered) {
+				continue
+			}
+			if until, filtered := f.filtered(filterKey{role, a.id}, offered, r.m.now); filtered {
+				r.pass(f, role, a, lent, until)
 				continue
 			}
 			r.offer(f, role, a, offered)
@@ -118,6 +130,45 @@ func (r *round) serve(a *agent, choose func(role string, rs Resources) (offer Re
 			free = a.free()
 		}
 	}
+}
+
+// passedBy says that a framework was passed by in a role, with what an agent had
+// free, and until when it would be again.
+type passedBy struct {
+	number int // of agent.freeMemo
+	until  time.Time
+}
+
+// always is later than anything.
+var always = time.Unix(1<<40, 0)
+
+// pass remembers that a framework gets no offer of an agent. With quota, or
+// where a shared volume was given to another, that depends on more.
+func (r *round) pass(f *framework, role string, a *agent, lent []string, until time.Time) {
+	if len(r.quotas) == 0 && len(lent) == 0 {
+		f.passed[filterKey{role, a.id}] = passedBy{a.freeMemo.number, until}
+	}
+}
+
+func (r *round) passed(f *framework, role string, a *agent) bool {
+	if len(r.quotas) > 0 {
+		return false
+	}
+	p, ok := f.passed[filterKey{role, a.id}]
+	return ok && p.number == a.freeMemo.number && r.m.now.Before(p.until)
+}
+
+// allPassed says whether nobody can get an offer of an agent, because nothing
+// has changed since nobody got one.
+func (r *round) allPassed(a *agent) bool {
+	for role, fs := range r.shares.roles {
+		for _, f := range fs {
+			if !r.passed(f, role, a) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // guaranteed chooses what brings a role closer to its guarantees, and what it

@@ -63,19 +63,24 @@ func (m *Master) recoverResources(f *framework, a *agent, role string, unused Re
 	f.filters[key] = append(f.filters[key], filter{unused.Allocated(""), m.now.Add(max(d, m.cfg.AllocationInterval))})
 }
 
-// filtered reports whether the framework refused as much or more lately.
-func (f *framework) filtered(key filterKey, offered Resources, now time.Time) bool {
+// filtered reports whether the framework refused as much or more lately, and
+// for how long that counts.
+func (f *framework) filtered(key filterKey, offered Resources, now time.Time) (until time.Time, filtered bool) {
 	fs, ok := f.filters[key]
 	if !ok {
-		return false
+		return time.Time{}, false
 	}
 	fs = slices.DeleteFunc(fs, func(x filter) bool { return !x.until.After(now) })
 	if len(fs) == 0 {
 		delete(f.filters, key)
-		return false
+		return time.Time{}, false
 	}
 	f.filters[key] = fs
-	return slices.ContainsFunc(fs, func(x filter) bool { return x.refused.Contains(offered) })
+	i := slices.IndexFunc(fs, func(x filter) bool { return x.refused.Contains(offered) })
+	if i < 0 {
+		return time.Time{}, false
+	}
+	return fs[i].until, true
 }
 
 func (m *Master) allAgentsDirty() {
@@ -192,6 +197,7 @@ func (m *Master) revive(f *framework, roles []string) {
 		delete(f.suppressed, r)
 	}
 	maps.DeleteFunc(f.filters, func(k filterKey, _ []filter) bool { return slices.Contains(roles, k.role) })
+	clear(f.passed)
 	m.allAgentsDirty()
 }
 

@@ -24,6 +24,7 @@ type framework struct {
 	constraints OfferConstraints
 	minOffer    map[string][]map[string]int64 // by role, where the framework asks for its own
 	filters     map[filterKey][]filter
+	passed      map[filterKey]passedBy // by offers, and not again before something changes
 
 	stream    string    // "" unless connected
 	removeAt  time.Time // end of the failover timeout; zero while connected
@@ -43,7 +44,7 @@ const maxEnded = 1000
 
 func newFramework(id string, seq int, info *mesos.FrameworkInfo) *framework {
 	f := &framework{
-		id: id, seq: seq, suppressed: map[string]bool{}, filters: map[filterKey][]filter{},
+		id: id, seq: seq, suppressed: map[string]bool{}, filters: map[filterKey][]filter{}, passed: map[filterKey]passedBy{},
 		tasks: map[string]*task{}, unreachable: map[string]*task{},
 		offers: map[string]*offer{}, inverse: map[string]*inverseOffer{},
 	}
@@ -54,6 +55,7 @@ func newFramework(id string, seq int, info *mesos.FrameworkInfo) *framework {
 func (f *framework) setInfo(info *mesos.FrameworkInfo) {
 	f.info = *info
 	f.info.ID = &mesos.FrameworkID{Value: f.id}
+	clear(f.passed)
 	f.caps = map[mesos.FrameworkInfo_Capability_Type]bool{}
 	for _, c := range info.Capabilities {
 		f.caps[c.Type] = true
@@ -219,6 +221,7 @@ func (m *Master) reform(f *framework, info *mesos.FrameworkInfo, suppressed []st
 	maps.DeleteFunc(f.filters, func(k filterKey, _ []filter) bool {
 		return k.role != inverseRole && (!slices.Contains(f.roles, k.role) || before[k.role] && !f.suppressed[k.role])
 	})
+	clear(f.passed)
 	for _, o := range f.offersInOrder() {
 		if !slices.Contains(f.roles, o.role) {
 			m.rescind(o)
@@ -266,6 +269,7 @@ func (m *Master) streamClosed(stream string) {
 	f.stream = ""
 	m.discardOffers(f)
 	f.filters = map[filterKey][]filter{}
+	clear(f.passed)
 	f.removeAt = m.now.Add(f.failoverTimeout())
 	m.frameworkChanged(f, false)
 	if f.failoverTimeout() == 0 {

@@ -274,6 +274,11 @@ func (rs Resources) Equal(os Resources) bool {
 	return ok && len(rest) == 0
 }
 
+// same reports whether both are the very same value, which is equal to itself.
+func (rs Resources) same(os Resources) bool {
+	return len(rs) == len(os) && (len(rs) == 0 || &rs[0] == &os[0])
+}
+
 // only returns the addends for which keep holds.
 func (rs Resources) only(keep func(resource) bool) Resources {
 	var out Resources

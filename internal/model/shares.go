@@ -6,7 +6,11 @@ import (
 )
 
 // shares ranks roles and frameworks by their dominant share of the cluster.
+//
+// Who wants offers is known at once; the sums are made when somebody is to get
+// one.
 type shares struct {
+	m          *Master // nil once the sums are made
 	total      map[string]int64
 	roles      map[string][]*framework // that want offers
 	byRole     map[string]map[string]int64
@@ -17,11 +21,7 @@ type shares struct {
 }
 
 func (m *Master) newShares() *shares {
-	s := &shares{
-		total: map[string]int64{}, roles: map[string][]*framework{}, weights: m.registry.Weights,
-		byRole: map[string]map[string]int64{}, byClient: map[filterKey]map[string]int64{},
-		frameOrder: map[string][]*framework{},
-	}
+	s := &shares{m: m, roles: map[string][]*framework{}, weights: m.registry.Weights}
 	for _, f := range m.framesInOrder() {
 		if f.stream == "" {
 			continue
@@ -32,9 +32,18 @@ func (m *Master) newShares() *shares {
 			}
 		}
 	}
-	if len(s.roles) == 0 {
-		return s
+	return s
+}
+
+// sum adds up who holds what, once.
+func (s *shares) sum() {
+	if s.m == nil {
+		return
 	}
+	m := s.m
+	s.m = nil
+	s.total, s.byRole, s.byClient = map[string]int64{}, map[string]map[string]int64{}, map[filterKey]map[string]int64{}
+	s.frameOrder = map[string][]*framework{}
 	for _, a := range m.order {
 		a.total.scalars(s.total, 1)
 		for _, o := range a.offers {
@@ -47,7 +56,6 @@ func (m *Master) newShares() *shares {
 			s.count(key.framework, e.role, e.resources)
 		}
 	}
-	return s
 }
 
 func (s *shares) count(framework, role string, rs Resources) {
@@ -80,6 +88,7 @@ func (s *shares) dominant(have map[string]int64) float64 {
 }
 
 func (s *shares) sortedFrameworks(role string) []*framework {
+	s.sum()
 	if order, ok := s.frameOrder[role]; ok {
 		return order
 	}
@@ -97,6 +106,7 @@ func (s *shares) sortedFrameworks(role string) []*framework {
 // first: level by level of the hierarchy, by the share that a role has
 // together with those below it, divided by its weight.
 func (s *shares) sortedRoles() []string {
+	s.sum()
 	if s.roleOrder != nil {
 		return s.roleOrder
 	}
