@@ -43,6 +43,9 @@ type disk struct {
 	relay  []write // received, and not applied
 	source string  // whom it is told to copy from; empty: nobody
 	pos    int     // MariaDB: how much of the log counts as copied
+	purged int     // how much of the log it cannot tell others
+	agent  string  // whose id is another one when the machine was wiped
+	made   bool
 }
 
 // served is a process of a server.
@@ -85,6 +88,11 @@ func (m *replicas) Started(w *mesostest.World, task mesostest.SimTask) {
 		settings[key] = value
 	}
 	d := m.disk(task)
+	d.agent = task.Info.AgentID.Value
+	if d.made = d.made || m.provision(d, t.Env); !d.made {
+		w.EndTask(task, "there is nobody to be a copy of")
+		return
+	}
 	m.servers[task.Info.TaskID.Value] = &served{
 		disk: d, task: task.Info.TaskID.Value, name: settings["report_host"], id: settings["server_id"],
 		address: settings["bind_address"] + ":" + settings["port"], host: task.Agent.Hostname, readOnly: true,
@@ -95,6 +103,30 @@ func (m *replicas) Started(w *mesostest.World, task mesostest.SimTask) {
 // log, and will have happened when the server comes back.
 func (m *replicas) Stopped(_ *mesostest.World, task mesostest.SimTask) {
 	delete(m.servers, task.Info.TaskID.Value)
+}
+
+// provision makes a disk as the step before the server does: empty, or a copy.
+func (m *replicas) provision(d *disk, env map[string]string) bool {
+	if env[envFounded] != "true" {
+		return true
+	}
+	m.refresh()
+	donors, err := readDonors(env[envDonors])
+	for _, from := range donors {
+		s := m.at(from.address)
+		switch {
+		case err != nil || s == nil || s.frozen || s.cut || s.waiting > 0:
+		case from.primary && s.purged == 0:
+			return true
+		default:
+			for _, t := range s.log {
+				d.add(t)
+			}
+			d.purged, d.pos = len(d.log), len(d.log)
+			return true
+		}
+	}
+	return false
 }
 
 func (m *replicas) disk(task mesostest.SimTask) *disk {
@@ -108,6 +140,17 @@ func (m *replicas) disk(task mesostest.SimTask) *disk {
 		m.disks[id] = &disk{uuid: strings.ToLower(strings.NewReplacer("/", ".", ":", ".", ",", ".").Replace(id)), has: map[write]bool{}}
 	}
 	return m.disks[id]
+}
+
+// gone counts the disks with data that went with their machines.
+func (m *replicas) gone(w *mesostest.World) int {
+	n := 0
+	for _, d := range m.disks {
+		if len(d.log) > 0 && !w.HasAgent(d.agent) {
+			n++
+		}
+	}
+	return n
 }
 
 // refresh takes in who is frozen or cut off at this moment.
@@ -235,6 +278,11 @@ func (m *replicas) copy(s *served, acknowledges bool) {
 
 // refuses says why a source cannot serve a replica.
 func (m *replicas) refuses(source, s *served) (int, string) {
+	for _, t := range source.log[:source.purged] {
+		if !s.has[t] {
+			return 1236, "the replica lacks what its source has purged"
+		}
+	}
 	for _, t := range s.log {
 		if !source.has[t] && (m.maria && s.pos > 0 && t == s.log[s.pos-1] || !m.maria && t.origin == source.uuid) {
 			return 1236, "the replica has what its source does not have"

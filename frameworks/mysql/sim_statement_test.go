@@ -136,6 +136,17 @@ func (s *served) start(maria bool) {
 	s.heard = s.heard.Add(-1)
 }
 
+// told is what a server cannot tell others any more.
+func (m *replicas) told(s *served) string {
+	switch {
+	case s.purged == 0:
+		return ""
+	case m.maria:
+		return m.position(s.log[s.purged-1])
+	}
+	return setOf(s.log[:s.purged])
+}
+
 // settle lets all that is on its way arrive: what waits for it is long enough.
 func (m *replicas) settle() {
 	for _, name := range sortedKeys(m.servers) {
@@ -201,8 +212,12 @@ func (c *modelConn) QueryContext(_ context.Context, query string, _ []driver.Nam
 	}
 	query = strings.Join(strings.Fields(query), " ")
 	switch {
+	case query == "SHOW BINARY LOGS":
+		return &modelRows{columns: []string{"Log_name"}, values: []driver.Value{"binlog.000001"}}, nil
 	case strings.HasPrefix(query, "SHOW "):
 		return c.status(), nil
+	case strings.HasPrefix(query, "SELECT BINLOG_GTID_POS("):
+		return &modelRows{columns: []string{"before"}, values: []driver.Value{c.m.told(c.s)}}, nil
 	case strings.Contains(query, "GTID_SET("), strings.Contains(query, "GTID_WAIT("):
 		return c.wait(query)
 	}
@@ -229,7 +244,7 @@ func (c *modelConn) variable(name string) (driver.Value, bool) {
 	case "gtid_executed", "gtid_binlog_pos":
 		return c.m.executed(s), true
 	case "gtid_purged":
-		return "", true
+		return c.m.told(s), true
 	case "rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled":
 		return s.semisync, true
 	case "Rpl_semi_sync_source_clients", "Rpl_semi_sync_master_clients":

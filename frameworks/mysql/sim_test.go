@@ -35,6 +35,8 @@ func simulated(flavor string, change func(*set)) mesostest.SimConfig {
 	for _, often := range []mesostest.FaultKind{mesostest.TaskHangs, mesostest.TaskDies, mesostest.AgentCut} {
 		rates[often] = 60
 	}
+	// More than one volume in three is no failure to be survived.
+	rates[mesostest.AgentWiped], rates[mesostest.AgentGone] = 3, 3
 	return mesostest.SimConfig{
 		Frameworks: []mesostest.SimFramework{simulatedSet(s)},
 		Rates:      rates,
@@ -114,6 +116,9 @@ func nothingLost(w *mesostest.World) error {
 // acknowledged. Where so much was taken away that this cannot be, nobody may.
 func healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
 	m := modelOf(w)
+	if m.gone(w) > 1 {
+		return nil // who may have had what was acknowledged is no more
+	}
 	if err := simtest.Healed(s, v, w); err != nil {
 		return err
 	}

@@ -149,14 +149,27 @@ func volumes(s *frameworks.Service, w *mesostest.World) error {
 		switch {
 		case v.Made > 1:
 			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
-		case v.Destroyed > 0 && v.Used && !slices.ContainsFunc(w.Commands(s.Name), func(c *mesostest.SimCommand) bool {
-			replace, ok := c.Value.(frameworks.ReplaceNode)
-			return ok && replace.Node == node
-		}):
-			return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
+		case v.Destroyed > 0 && v.Used && !slices.ContainsFunc(w.Commands(s.Name), func(c *mesostest.SimCommand) bool { return gives(c.Value, node) }):
+			return fmt.Errorf("%s was destroyed, and nobody gave up %s", v.ID, node)
 		}
 	}
 	return nil
+}
+
+// gives says whether a command gives up what a node has.
+func gives(command any, node string) bool {
+	pod := node[:max(0, strings.LastIndexByte(node, '-'))]
+	switch c := command.(type) {
+	case frameworks.ReplaceNode:
+		return c.Node == node
+	case frameworks.RemoveNode:
+		return c.Node == node
+	case frameworks.ScalePod:
+		return c.Pod == pod
+	case frameworks.Uninstall, frameworks.Update:
+		return true
+	}
+	return false
 }
 
 func apart(s *frameworks.Service, w *mesostest.World) error {

@@ -44,6 +44,8 @@ func showEvent(ev scheduler.Event) string {
 		return "AGENT LOST " + ev.Agent
 	case scheduler.ExecutorLost:
 		return "EXECUTOR LOST " + ev.Executor
+	case scheduler.Messaged:
+		return fmt.Sprintf("MESSAGE of %s: %.120q", ev.Executor, ev.Data)
 	case scheduler.Tick:
 		return "TICK"
 	case scheduler.Command:
