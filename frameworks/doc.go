@@ -57,6 +57,12 @@
 // and changes the number of nodes, their resources and volumes in place, and
 // their configuration.
 //
+// A program that cannot look after a service as it stands holds it: it refuses the
+// options in force, does not declare the service any more, or declares volumes,
+// ports or a role other than those of the places that nodes have. The servers run
+// on, nothing is launched, updated or moved, and Status.Held says why, until
+// there are options or a program that fit, or an [Uninstall].
+//
 // Whoever stops a running node on purpose, for an update, a restart, a replace,
 // maintenance or because it leaves, asks Pod.Spare first: can the service do
 // without these nodes at once? Nodes that are not ready serve nobody, and are
