@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ type OwnBinary struct {
 	// content stays open, so that what is served is what was hashed, even
 	// when the file is replaced while the scheduler runs.
 	content *os.File
+	// token is part of the path, so that only those find it who were told.
+	token string
 }
 
 // OpenOwnBinary opens the program that is running. Close it when it need not
@@ -48,18 +51,29 @@ func (b *OwnBinary) Close() error { return b.content.Close() }
 
 const binaryPrefix = "/v1/binary/"
 
-func (b *OwnBinary) path() string { return binaryPrefix + b.hash + "/" + b.name }
+func (b *OwnBinary) path() string {
+	if b.token != "" {
+		return binaryPrefix + b.token + "/" + b.hash + "/" + b.name
+	}
+	return binaryPrefix + b.hash + "/" + b.name
+}
+
+// Guard serves the binary only to those who know a word that follows from the
+// token: the tasks that are launched from then on. Schedulers with the same token
+// and binary serve each other's tasks.
+func (b *OwnBinary) Guard(token string) { b.token = derived(token, "binary "+b.hash) }
 
 // At is the binary as agents fetch it when b is served under a base URL, such
 // as "http://10.0.0.7:7000", that every agent can reach.
 func (b *OwnBinary) At(base string) Binary {
-	return Binary{URI: strings.TrimSuffix(base, "/") + b.path()}
+	return Binary{URI: strings.TrimSuffix(base, "/") + b.path(), SHA256: b.hash}
 }
 
-// ServeHTTP serves the content under /v1/binary/<sha256>/<name>, and nothing
-// else: a program of another hash is another program.
+// ServeHTTP serves the content under /v1/binary/<sha256>/<name>, with the word of
+// Guard before the hash, and nothing else: a program of another hash is another
+// program.
 func (b *OwnBinary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != b.path() {
+	if subtle.ConstantTimeCompare([]byte(r.URL.Path), []byte(b.path())) != 1 {
 		http.NotFound(w, r)
 		return
 	}

@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,10 @@ type Client struct {
 	URL string // of the API, such as "http://127.0.0.1:7000"
 	// Service is which of several; empty where there is only one.
 	Service string
+	// Token is that of Config.Token.
+	Token string
+	// HTTP makes the requests; nil: http.DefaultClient.
+	HTTP *http.Client
 }
 
 // Overview is the services of a scheduler that runs several.
@@ -145,7 +150,10 @@ func (c Client) do(ctx context.Context, method, path string, body, answer any) e
 	if err != nil {
 		return fmt.Errorf("ask the service: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	response, err := cmp.Or(c.HTTP, http.DefaultClient).Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the service: %w", err)
 	}

@@ -69,17 +69,23 @@ type deployed struct {
 
 func deploy(t *testing.T, c *mesostest.Cluster, s *frameworks.Service, store state.Store) *deployed {
 	t.Helper()
+	return deployGuarded(t, c, s, store, "")
+}
+
+// deployGuarded is deploy with a token for the API and the program.
+func deployGuarded(t *testing.T, c *mesostest.Cluster, s *frameworks.Service, store state.Store, token string) *deployed {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- frameworks.Run(ctx, frameworks.Config{
-			Service: s, Listener: listener,
+			Service: s, Listener: listener, Token: token,
 			Scheduler: scheduler.Config{Master: c.Master(), Store: store},
 		})
 	}()
-	d := &deployed{t: t, Client: frameworks.Client{URL: "http://" + listener.Addr().String()}}
+	d := &deployed{t: t, Client: frameworks.Client{URL: "http://" + listener.Addr().String(), Token: token}}
 	d.stop = func() error {
 		cancel()
 		err := <-ended

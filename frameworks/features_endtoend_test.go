@@ -48,7 +48,7 @@ func TestWorkOnEveryAgentAndFetchedFilesOnRealMesos(t *testing.T) {
 	}
 	s.Pods = []frameworks.Pod{prepare, server, bad}
 	c := mesostest.New(t, mesostest.Agents(2, machine))
-	d := deploy(t, c, s, nil)
+	d := deployGuarded(t, c, s, nil, "open sesame")
 	status := d.until("all but the bad one", func(s frameworks.Status) bool {
 		return len(s.Nodes) == 5 && s.Ready == 4 && s.Nodes[4].LastFailure != ""
 	})

@@ -3,11 +3,13 @@ package frameworks
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,9 +25,15 @@ type Config struct {
 	// Listener takes the requests of operators, and those of agents for the
 	// program. Run closes it.
 	Listener net.Listener
-	// URL is where agents reach the listener; empty: "http://" and the
-	// listener's address.
+	// URL is where agents reach the listener; empty: "http://", or "https://" with
+	// TLS, and the listener's address.
 	URL string
+	// Token is what operators have to know; see Authenticated. A word made of it
+	// guards the program, too. Empty: whoever reaches the listener is an operator.
+	Token string
+	// TLS has the listener speak HTTPS. Agents fetch the program by it, and have to
+	// trust its certificate. Nil: HTTP.
+	TLS *tls.Config
 	// Scheduler is how to reach Mesos and where to keep what must outlive the
 	// process. Run sets its Handler and its Mailbox.
 	Scheduler scheduler.Config
@@ -87,8 +95,13 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer binary.Close()
+	binary.Guard(c.Token)
 	if c.URL == "" {
 		c.URL = "http://" + c.Listener.Addr().String()
+	}
+	if c.TLS != nil {
+		c.URL = "https://" + strings.TrimPrefix(strings.TrimPrefix(c.URL, "http://"), "https://")
+		c.Listener = tls.NewListener(c.Listener, c.TLS)
 	}
 	handler := c.handler(binary.At(c.URL))
 	if err := handler.Validate(); err != nil {
@@ -98,7 +111,7 @@ func Run(ctx context.Context, c Config) error {
 	c.Scheduler.Mailbox = &scheduler.Mailbox{}
 
 	mux := http.NewServeMux()
-	mux.Handle("/", handler.API(c.Scheduler.Mailbox))
+	mux.Handle("/", Authenticated(c.Token, handler.API(c.Scheduler.Mailbox)))
 	mux.Handle("GET "+binaryPrefix, binary)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	running, cancel := context.WithCancelCause(ctx)

@@ -73,6 +73,10 @@ type Binary struct {
 	URI string
 	// Path is a program that every agent already has. URI goes first.
 	Path string
+	// SHA256 is that of the program at URI, in hex: another is not run. A shell on
+	// the agent checks it, with sha256sum or shasum, where the pod has no
+	// Container.Image. Empty: it is not checked.
+	SHA256 string
 }
 
 // Pod is a kind of node: so many servers that differ by their index only.
@@ -214,6 +218,8 @@ func (b Backoff) after(failures int) time.Duration {
 	return min(wait, b.Max)
 }
 
+var hash = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // Validate says what of the declaration cannot be: all of it at once, field by
@@ -240,6 +246,9 @@ func (s *Service) Validate() error {
 		}
 		seen[p.Name] = true
 		errs = multierror.Append(errs, p.validate(field)...)
+		if sum := s.Binary.SHA256; sum != "" && (s.Binary.URI == "" || !hash.MatchString(sum)) && i == 0 {
+			bad("Service.Binary.SHA256", sum, "wants 64 hexadecimal digits in lower case, of what is at URI")
+		}
 		if p.Task != nil && s.Binary == (Binary{}) {
 			bad("Service.Binary", "", "wants the program that supervises pod "+p.Name+"; see OwnBinary")
 		}

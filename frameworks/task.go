@@ -56,9 +56,25 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 	n.Lease = spec.Lease
 	info.Executor = d.executor(info.TaskID.Value)
 	info.Executor.Container = container
+	if pod.Container.Image == "" {
+		d.Binary.verify(info.Executor.Command)
+	}
 	info.Executor.Command.URIs = append(info.Executor.Command.URIs, pod.uris()...)
 	info.Executor.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: spec.ShutdownGrace().Nanoseconds()}
 	return info, nil
+}
+
+// verify has a shell run the program only if it is what it should be.
+func (b Binary) verify(command *mesos.CommandInfo) {
+	if b.URI == "" || b.SHA256 == "" {
+		return
+	}
+	shell := true
+	program := path.Base(b.URI)
+	value := fmt.Sprintf(`sum="%s  %s"; `+
+		`if command -v sha256sum >/dev/null; then echo "$sum" | sha256sum -c - >&2; else echo "$sum" | shasum -a 256 -c - >&2; fi && exec './%[2]s'`,
+		b.SHA256, program)
+	command.Value, command.Shell, command.Arguments = &value, &shell, nil
 }
 
 // executor is this framework's own binary, one process for each task. The

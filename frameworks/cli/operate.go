@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,9 +28,28 @@ type operator struct {
 
 const defaultAPI = "http://127.0.0.1:7000"
 
-// addAPI adds the flag that says where the scheduler is.
+// tokenFile is a flag that reads a token from a file.
+type tokenFile string
+
+func (t *tokenFile) String() string { return "" } // no help text shows a token
+func (t *tokenFile) Type() string   { return "file" }
+func (t *tokenFile) Set(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	*t = tokenFile(strings.TrimSpace(string(text)))
+	if *t == "" {
+		return errors.New("it is empty: wants a token")
+	}
+	return nil
+}
+
+// addAPI adds the flags that say where the scheduler is, and who asks.
 func (a App) addAPI(c *cobra.Command, client *frameworks.Client) {
 	url := cmp.Or(os.Getenv(a.variable("API")), defaultAPI)
+	client.Token = os.Getenv(a.variable("TOKEN"))
+	c.PersistentFlags().Var((*tokenFile)(&client.Token), "token-file", "file with the token of the API; also the token itself by the variable "+a.variable("TOKEN"))
 	c.PersistentFlags().StringVar(&client.URL, "api", url, "the scheduler's API; also by the variable "+a.variable("API"))
 	c.PersistentFlags().StringVar(&client.Service, "service", "", "which service, where the scheduler runs several (default the only one)")
 	c.PersistentPreRun = func(*cobra.Command, []string) {

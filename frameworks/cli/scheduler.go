@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,8 @@ type settings struct {
 	common Common
 	flags  *pflag.FlagSet
 
-	master, state, api, apiURL, secretFile string
+	master, state, api, apiURL, secretFile, cert, key string
+	token                                             string
 }
 
 func (a App) schedulerCommand() *cobra.Command {
@@ -82,6 +84,10 @@ func (s *settings) addFlags() {
 	f.StringVar(&s.state, "state", "", `this scheduler's memory: a directory on a local disk, or "zk://[user:password@]host:port,…/path" for
 several schedulers, of which one leads; also by the variable `+s.app.variable("STATE")+", which hides the password")
 	f.StringVar(&s.api, "api", "127.0.0.1:7000", "address on which operators and agents are served")
+	s.token = os.Getenv(s.app.variable("TOKEN"))
+	f.Var((*tokenFile)(&s.token), "token-file", "file with the token that operators have to know (default "+s.app.variable("TOKEN")+", or none)")
+	f.StringVar(&s.cert, "tls-cert", "", "certificate, with which that address speaks HTTPS")
+	f.StringVar(&s.key, "tls-key", "", "key of the certificate")
 	f.StringVar(&s.apiURL, "api-url", "", "how agents reach that address (default http:// and --api)")
 	f.StringVar(&s.secretFile, "secret-file", "", "file with the secret of --principal, where the master authenticates frameworks")
 	s.common.addFlags(f, s.app.service())
@@ -97,6 +103,10 @@ func (s *settings) run(ctx context.Context) error {
 	credential, err := s.credential()
 	if err != nil {
 		return err
+	}
+	encryption, err := s.encryption()
+	if err != nil {
+		return UsageError{err}
 	}
 	listener, err := listen(s.api)
 	if err != nil {
@@ -124,6 +134,8 @@ func (s *settings) run(ctx context.Context) error {
 		Service:   service,
 		Listener:  listener,
 		URL:       s.apiURL,
+		Token:     s.token,
+		TLS:       encryption,
 		Scheduler: scheduler.Config{Master: s.master, Store: memory.store, Credential: credential, Logger: log},
 	})
 	switch {
@@ -185,6 +197,21 @@ func (s *settings) credential() (scheduler.Credential, error) {
 		return scheduler.Credential{}, fmt.Errorf("--secret-file: %w", err)
 	}
 	return scheduler.Credential{Principal: s.common.Principal, Secret: strings.TrimRight(string(secret), "\r\n")}, nil
+}
+
+// encryption is how the API speaks HTTPS; nil: it does not.
+func (s *settings) encryption() (*tls.Config, error) {
+	switch {
+	case s.cert == "" && s.key == "":
+		return nil, nil
+	case s.cert == "" || s.key == "":
+		return nil, errors.New("--tls-cert and --tls-key: wants both, or neither")
+	}
+	certificate, err := tls.LoadX509KeyPair(s.cert, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func listen(address string) (net.Listener, error) {
