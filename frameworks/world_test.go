@@ -135,13 +135,13 @@ func emptyWorld(t *testing.T, agents int, resources string) *world {
 
 func (w *world) addAgent(i int, resources string) {
 	rack := fmt.Sprintf("r%d", i%2+1)
-	all, err := offers.Parse(resources)
+	all, err := offers.ParseAgent(resources)
 	require.NoError(w.t, err)
 	host := fmt.Sprintf("agent-%d", i)
 	agent, err := model.NewAgent(model.AgentConfig{
 		Name: host, IP: fmt.Sprintf("127.0.0.%d", i+1),
 		Info: mesos.AgentInfo{
-			Hostname: host, Port: new(int32(5051)), Resources: all.List(),
+			Hostname: host, Port: new(int32(5051)), Resources: all,
 			Attributes: []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: rack}}},
 		},
 	}, w.now)
