@@ -15,6 +15,13 @@
 // package executor): Task renders the node's files, its init steps and its
 // command, as a pure function of the [Deployment] and the [Node].
 //
+// A pod may have one node on every agent that its Place allows (Everywhere), and
+// its tasks may be work that ends (Aim): a first step for the pods that come After
+// it, done once, or again with each configuration. What surrounds a task is
+// declared beside it: files to Fetch, with checksums, its Container, Limits, and
+// Discovery. FEATURES.md, beside this package's code, has what else there is, with
+// the test that shows each.
+//
 // # The life of a node
 //
 // A [Node] has a name that it keeps, such as broker-0. It finds a [Place]:
@@ -115,7 +122,7 @@
 //   - Replaceable refuses to empty a volume while another copy is missing.
 //   - After, Serial and Join order first starts; a server that comes back to its
 //     data is never held up by them.
-//   - Revise and Change make options of it all; a [RoutineOf] does what the
+//   - OptionsOf makes options of it all, which have a type and defaults; a [RoutineOf] does what the
 //     database needs done for as long as it lives, such as a failover; a
 //     [PlanOf] is work with a beginning and an end.
 //
