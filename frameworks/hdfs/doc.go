@@ -22,7 +22,7 @@
 // Each name node's failover controller (ZKFC) runs beside it in the same task. A
 // name node that stops on purpose hands over first. One that dies is noticed by
 // its controller, which gives up its lock before it ends, so that another takes
-// over within a second or two; when the whole machine dies, that takes as long as
+// over within seconds; when the whole machine dies, that takes as long as
 // the controller's session with ZooKeeper (ha.zookeeper.session-timeout.ms).
 //
 // # How a cluster comes up
@@ -78,6 +78,8 @@
 //	two of three journals at once       waits: name the third in Cluster.Trust     not tested
 //	                                    (--trust), once it is known to be whole
 //	all journals                        waits, see below                           not tested
+//	ZooKeeper                           the active name node goes on; no failover
+//	                                    and no start of a name node meanwhile      not tested
 //
 // A replace while a machine cannot be reached is the operator's word that it is
 // gone: a journal node that writes on over there, with a name node that still knows
@@ -103,7 +105,9 @@
 // A data node that is to leave ("data remove 3") is decommissioned first: the
 // framework keeps the list of those that leave in ZooKeeper (/mesokit/hdfs/<name>),
 // each name node's executor writes it down for its name node, and the node stops
-// when the active one calls it Decommissioned. Journal and name nodes stay.
+// when the active one calls it Decommissioned. A file that a client has left open
+// keeps it waiting, until dfs.namenode.lease-hard-limit-sec has passed; the status
+// says how many blocks are in such files. Journal and name nodes stay.
 //
 // # What it does not do
 //

@@ -18,34 +18,53 @@ import (
 
 // history is what the journal nodes hold.
 type history struct {
-	segments map[string][]segment // by name, of those that answer
-	errs     map[string]error     // why the others do not
+	journals map[string]journal // by name, of those that answer
+	errs     map[string]error   // why the others do not
 	// known is the last transaction of which a journal node has told; what is
-	// written meanwhile, some have and others do not yet. 0: what the segments tell.
+	// written meanwhile, some have and others do not yet. 0: what the journals tell.
 	known uint64
+}
+
+// journal is what one journal node holds: finished segments, and of the one that is
+// written to all up to the last transaction.
+type journal struct {
+	finished []segment
+	last     uint64
 }
 
 // readHistory asks all journal nodes but this one.
 func (l layout) readHistory(ctx context.Context) history {
-	h := history{segments: map[string][]segment{}, errs: map[string]error{}}
+	h := history{journals: map[string]journal{}, errs: map[string]error{}}
 	for _, p := range l.others(l.Journals) {
 		err := askJournal(ctx, p.HTTP, l.Service, l.Identity)
 		if err == nil {
-			h.segments[p.Name], err = segments(ctx, p.RPC, l.Service)
+			h.journals[p.Name], err = readJournal(ctx, p, l.Service)
 		}
 		if err != nil {
 			h.errs[p.Name] = err
+			delete(h.journals, p.Name)
 		}
 	}
 	h.known = h.last()
 	for _, p := range l.others(l.Journals) { // those that were asked before the last was written
-		if s, ok := h.segments[p.Name]; ok && complete(s, h.first(), h.known) != nil {
-			if again, err := segments(ctx, p.RPC, l.Service); err == nil {
-				h.segments[p.Name] = again
+		if j, ok := h.journals[p.Name]; ok && h.lacks(j) != nil {
+			if again, err := readJournal(ctx, p, l.Service); err == nil {
+				h.journals[p.Name] = again
 			}
 		}
 	}
 	return h
+}
+
+// readJournal asks for the segments first, by which the journal node reads what it
+// holds.
+func readJournal(ctx context.Context, p peer, service string) (journal, error) {
+	finished, err := segments(ctx, p.RPC, service)
+	if err != nil {
+		return journal{}, err
+	}
+	b, err := bean(ctx, p.HTTP, "Hadoop:service=JournalNode,name=Journal-"+service)
+	return journal{finished: finished, last: uint64(max(number(b, "LastWrittenTxId"), 0))}, err
 }
 
 // last is the last transaction that counts; 0: there is none.
@@ -53,8 +72,17 @@ func (h history) last() (last uint64) {
 	if h.known > 0 {
 		return h.known
 	}
-	for _, all := range h.segments {
-		for _, s := range all {
+	for _, j := range h.journals {
+		last = max(last, j.last)
+	}
+	return max(last, h.finished())
+}
+
+// finished is the last transaction of the last segment that any of them has
+// finished; 0: there is none.
+func (h history) finished() (last uint64) {
+	for _, j := range h.journals {
+		for _, s := range j.finished {
 			last = max(last, s.last)
 		}
 	}
@@ -63,10 +91,13 @@ func (h history) last() (last uint64) {
 
 // first is the first transaction that any of them holds.
 func (h history) first() (first uint64) {
-	for _, all := range h.segments {
-		if len(all) > 0 && (first == 0 || all[0].first < first) {
-			first = all[0].first
+	for _, j := range h.journals {
+		if len(j.finished) > 0 && (first == 0 || j.finished[0].first < first) {
+			first = j.finished[0].first
 		}
+	}
+	if first == 0 && h.last() > 0 {
+		return 1 // no segment is finished yet
 	}
 	return first
 }
@@ -86,10 +117,22 @@ func complete(all []segment, first, last uint64) error {
 	return nil
 }
 
-// all are the segments that any of them holds.
+// lacks says what a journal node does not have of all that there is: a segment that
+// another has finished, or the end of the one that is written to.
+func (h history) lacks(j journal) error {
+	if err := complete(j.finished, h.first(), h.finished()); err != nil {
+		return err
+	}
+	if j.last < h.last() {
+		return fmt.Errorf("lacks edits from %d of %d", j.last+1, h.last())
+	}
+	return nil
+}
+
+// all are the segments that any of them has finished.
 func (h history) all() (out []segment) {
-	for _, segments := range h.segments {
-		out = append(out, segments...)
+	for _, j := range h.journals {
+		out = append(out, j.finished...)
 	}
 	slices.SortFunc(out, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
 	return out
@@ -107,8 +150,8 @@ func (h history) silent() error {
 // each says who of the journal nodes lacks what others have, or does not answer.
 func (h history) each() error {
 	errs := []error{h.silent()}
-	for _, name := range slices.Sorted(maps.Keys(h.segments)) {
-		if err := complete(h.segments[name], h.first(), h.last()); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(h.journals)) {
+		if err := h.lacks(h.journals[name]); err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
 		}
 	}
@@ -122,7 +165,7 @@ func (l layout) mayBeEmpty(h history) error {
 	switch {
 	case l.Founding && h.last() == 0:
 		return nil
-	case l.Trust != "" && h.segments[l.Trust] != nil && l.firstOf(h.errs):
+	case l.trusts(h):
 		return nil // an operator says that it is enough
 	case h.last() == 0 && len(h.errs) == 0:
 		return errors.New("no journal node holds an edit any more: see “All journals are lost” in the documentation of package hdfs")
@@ -131,6 +174,13 @@ func (l layout) mayBeEmpty(h history) error {
 	}
 	return fmt.Errorf("this node lost its journal, and fills it when all others have theirs; if they never will, "+
 		"and one of them has all edits, name it in Cluster.Trust (--trust): %w", h.each())
+}
+
+// trusts says whether an operator trusts a journal node that answers, and this one
+// is the next to be filled from it.
+func (l layout) trusts(h history) bool {
+	_, answers := h.journals[l.Trust]
+	return answers && l.firstOf(h.errs)
 }
 
 // firstOf says whether this journal node comes before all that have no journal.
@@ -235,7 +285,7 @@ func (l layout) source(serving []string, h history) (string, error) {
 		}
 	}
 	// What was acknowledged, a majority has: together they have all of it.
-	if err := errors.Join(h.silent(), complete(h.all(), 1, h.last())); err != nil && h.first() <= 1 {
+	if err := errors.Join(h.silent(), complete(h.all(), 1, h.finished())); err != nil && h.first() <= 1 {
 		return "", fmt.Errorf("waits for all journal nodes: %w", err)
 	}
 	switch first := h.first(); {

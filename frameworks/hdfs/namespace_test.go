@@ -12,6 +12,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestLacks(t *testing.T) {
+	whole := journal{finished: []segment{{1, 10}, {11, 20}}, last: 25}
+	for _, test := range []struct {
+		name string
+		j    journal
+		want string
+	}{
+		{"the same", whole, ""},
+		{"what was written since", journal{finished: whole.finished, last: 27}, ""},
+		{"a finished segment", journal{finished: []segment{{1, 10}}, last: 25}, "lacks edits from 11 of 20"},
+		{"the end of the open one", journal{finished: whole.finished, last: 22}, "lacks edits from 23 of 25"},
+		{"everything", journal{}, "lacks edits from 1 of 20"},
+	} {
+		err := history{journals: map[string]journal{"whole": whole, "this": test.j}, known: 25}.lacks(test.j)
+		if test.want == "" {
+			assert.NoError(t, err, test.name)
+		} else {
+			assert.EqualError(t, err, test.want, test.name)
+		}
+	}
+	begun := history{journals: map[string]journal{"one": {last: 7}}}
+	assert.Equal(t, uint64(1), begun.first())
+	assert.Zero(t, history{}.first())
+}
+
 func TestComplete(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -96,15 +121,25 @@ func (d *disk) segments() (out []segment) {
 	return out
 }
 
+// journal is what it would tell: that the last segment is finished is for the model
+// no different.
+func (d *disk) journal() journal {
+	j := journal{finished: d.segments()}
+	if n := len(j.finished); n > 0 {
+		j.last = j.finished[n-1].last
+	}
+	return j
+}
+
 func (m *model) history(without string) history {
-	h := history{segments: map[string][]segment{}, errs: map[string]error{}}
+	h := history{journals: map[string]journal{}, errs: map[string]error{}}
 	for i, d := range m.journals {
 		switch name := fmt.Sprint("journal-", i); {
 		case name == without:
 		case d == nil || !d.running:
 			h.errs[name] = errors.New("does not answer")
 		default:
-			h.segments[name] = d.segments()
+			h.journals[name] = d.journal()
 		}
 	}
 	return h

@@ -58,11 +58,11 @@ func (c Cluster) journalReady(ctx context.Context, d frameworks.Deployment, n fr
 func (c Cluster) filled(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
 	l := c.layout(d, n, c.Journal)
 	h := l.readHistory(ctx)
-	mine, err := segments(ctx, n.Address(rpcPort), c.Name)
+	mine, err := readJournal(ctx, l.self(l.Journals), c.Name)
 	if err != nil {
 		return err
 	}
-	return complete(mine, h.first(), h.last())
+	return h.lacks(mine)
 }
 
 // nameReady lets a name node pass that serves, out of safe mode, in a cluster that
