@@ -20,9 +20,10 @@ import (
 type history struct {
 	journals map[string]journal // by name, of those that answer
 	errs     map[string]error   // why the others do not
-	// known is the last transaction of which a journal node has told; what is
-	// written meanwhile, some have and others do not yet. 0: what the journals tell.
-	known uint64
+	// known and closed are the last transaction, and the last of a finished segment,
+	// of which a journal node has told when all were asked once; what happens
+	// meanwhile, some have and others do not yet. 0: what the journals tell.
+	known, closed uint64
 }
 
 // journal is what one journal node holds: finished segments, and of the one that is
@@ -45,7 +46,7 @@ func (l layout) readHistory(ctx context.Context) history {
 			delete(h.journals, p.Name)
 		}
 	}
-	h.known = h.last()
+	h.known, h.closed = h.last(), h.finished()
 	for _, p := range l.others(l.Journals) { // those that were asked before the last was written
 		if j, ok := h.journals[p.Name]; ok && h.lacks(j) != nil {
 			if again, err := readJournal(ctx, p, l.Service); err == nil {
@@ -78,9 +79,12 @@ func (h history) last() (last uint64) {
 	return max(last, h.finished())
 }
 
-// finished is the last transaction of the last segment that any of them has
-// finished; 0: there is none.
+// finished is the last transaction of a finished segment that counts; 0: there is
+// none.
 func (h history) finished() (last uint64) {
+	if h.closed > 0 {
+		return h.closed
+	}
 	for _, j := range h.journals {
 		for _, s := range j.finished {
 			last = max(last, s.last)
