@@ -23,7 +23,7 @@ var layers = []layer{
 	{"scheduler", []string{"scheduler/state", "offers", "constraints"}},
 	{"scheduler/mesostest", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks", []string{"scheduler", "scheduler/state", "offers", "constraints", "executor"}},
-	{"frameworks/simtest", []string{"frameworks", "scheduler/mesostest", "scheduler"}},
+	{"frameworks/simtest", []string{"frameworks", "scheduler/mesostest", "scheduler", "offers", "constraints"}},
 	{"frameworks/cli", []string{"frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"frameworks/*", []string{"frameworks/simtest", "frameworks/cli", "frameworks", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
 	{"examples", []string{"frameworks/*", "frameworks/simtest", "frameworks/cli", "frameworks", "scheduler/mesostest", "scheduler", "scheduler/state", "offers", "constraints", "executor"}},
