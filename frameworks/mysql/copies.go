@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -29,8 +30,12 @@ import (
 // knows the operator's secret and proves that to each other: both derive the
 // same key from it.
 
-// copiesPath is what a copy is asked for by.
-const copiesPath = "/copy"
+// What is asked for: a copy, and whether the binary logs reach back to the
+// beginning, "true" or "false".
+const (
+	copyPath  = "/copy"
+	wholePath = "/whole"
+)
 
 // mutual is how the two ends of a copy know each other.
 func mutual(secret string) (*tls.Config, error) {
@@ -102,6 +107,10 @@ type copies struct {
 }
 
 func (c *copies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == wholePath {
+		fmt.Fprint(w, c.whole())
+		return
+	}
 	if !c.busy.TryLock() {
 		http.Error(w, "another copy is being made", http.StatusServiceUnavailable)
 		return
@@ -121,6 +130,18 @@ func (c *copies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // so that the other end does not take it for whole
 	}
 }
+
+// whole says whether the first binary log of all is there, and is not that of a
+// member that was a copy itself.
+func (c *copies) whole() bool {
+	dir := filepath.Join(c.s.Dir, dataDir)
+	_, err := os.Stat(filepath.Join(dir, "binlog.000001"))
+	_, copied := os.Stat(filepath.Join(dir, copiedFrom))
+	return err == nil && errors.Is(copied, fs.ErrNotExist)
+}
+
+// copiedFrom is a file of every copy.
+const copiedFrom = "xtrabackup_binlog_info"
 
 type counted struct {
 	to io.Writer
@@ -149,31 +170,40 @@ func (t *tailOf) last() string {
 	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
 
-// fetchCopy unpacks a copy of a donor into dir, which is there.
-func fetchCopy(ctx context.Context, m maker, from donor, dir string) error {
+// ask asks a member's executor for something.
+func ask(ctx context.Context, m maker, from donor, path string) (*http.Response, error) {
 	password, err := secret(m.Sandbox, operatorSecret)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config, err := mutual(password)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: config}
-	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+from.copies+copiesPath, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+from.copies+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+		return nil, errors.Join(fmt.Errorf("%s: %s", response.Status, text), err)
+	}
+	return response, nil
+}
+
+// fetchCopy unpacks a copy of a donor into dir, which is there.
+func fetchCopy(ctx context.Context, m maker, from donor, dir string) error {
+	response, err := ask(ctx, m, from, copyPath)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, err := io.ReadAll(io.LimitReader(response.Body, 4096))
-		return errors.Join(fmt.Errorf("%s: %s", response.Status, text), err)
-	}
 	whole := &untilError{from: response.Body}
 	cmd := exec.CommandContext(ctx, filepath.Join(m.env[envBase], "bin", "mbstream"), "-x", "-C", dir)
 	cmd.Env, cmd.Dir, cmd.Stdin = m.Env, m.Dir, whole

@@ -19,12 +19,14 @@ type flavor interface {
 	initialise(ctx context.Context, s executor.Sandbox, base, dir, sql string) error
 	// copy makes the data directory dir a copy of what a member has that serves.
 	copy(ctx context.Context, m maker, from donor, dir string) error
+	// tellsAll says whether the binary logs of a member reach back to the beginning.
+	tellsAll(ctx context.Context, m maker, from donor) (bool, error)
 	// handsOut says whether members hand out copies beside their servers.
 	handsOut() bool
 
 	// parse reads a set of transactions.
 	parse(text string) (gtids, error)
-	// look asks a server how it is.
+	// look asks a server how it is, in no words that have to wait for writes.
 	look(ctx context.Context, s *session) (member, error)
 	// stopReceiving ends what a replica hears of its source; it goes on applying.
 	stopReceiving() string

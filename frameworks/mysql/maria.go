@@ -2,8 +2,8 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,16 +60,28 @@ func (maria) copy(ctx context.Context, m maker, from donor, dir string) error {
 	if err := m.Run(ctx, m.base()+"/bin/mariadb-backup", "--prepare", "--target-dir="+dir); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "xtrabackup_binlog_info"))
+	text, err := os.ReadFile(filepath.Join(dir, copiedFrom))
 	if err != nil {
 		return err
 	}
 	fields := strings.Fields(string(text)) // file, offset, position
 	if len(fields) < 2 {
-		return fmt.Errorf("xtrabackup_binlog_info: %q: wants a file, an offset and a position", text)
+		return fmt.Errorf(copiedFrom+": %q: wants a file, an offset and a position", text)
 	}
 	state := strings.ReplaceAll(strings.Join(fields[2:], ""), ",", "\n")
 	return os.WriteFile(filepath.Join(dir, "binlog.state"), []byte(state+"\n"), 0o600)
+}
+
+// tellsAll asks the donor's executor: while a write waits for an acknowledgement,
+// the server does not answer SHOW BINARY LOGS.
+func (maria) tellsAll(ctx context.Context, m maker, from donor) (bool, error) {
+	answer, err := ask(ctx, m, from, wholePath)
+	if err != nil {
+		return false, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 100))
+	return string(text) == "true", err
 }
 
 func (maria) parse(text string) (gtids, error) { return parseDomains(text) }
@@ -90,17 +102,6 @@ func (maria) look(ctx context.Context, s *session) (member, error) {
 	}
 	m.replication(status, "Slave", "Master")
 	m.Received = status["Gtid_IO_Pos"]
-	logs, err := s.table(ctx, "SHOW BINARY LOGS") // the first
-	if err != nil {
-		return member{}, err
-	}
-	if first := logs["Log_name"]; first != "" {
-		var before sql.NullString // null: it has just been purged
-		if err := s.row(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS('%s', 4)", first), &before); err != nil {
-			return member{}, err
-		}
-		m.Purged = before.String
-	}
 	// Of what lies in its relay log a replica that was started anew knows
 	// nothing, and the next START SLAVE throws it away.
 	m.Unsure = m.Source != "" && !m.Applying

@@ -116,6 +116,20 @@ func (m maker) dialSeed(ctx context.Context, password string) (*session, error) 
 	}
 }
 
+func (o oracle) tellsAll(ctx context.Context, m maker, from donor) (bool, error) {
+	password, err := secret(m.Sandbox, operatorSecret)
+	if err != nil {
+		return false, err
+	}
+	s, err := dial(ctx, from.address, password)
+	if err != nil {
+		return false, err
+	}
+	defer s.close()
+	seen, err := o.look(ctx, s)
+	return seen.Purged == "", err
+}
+
 func (oracle) parse(text string) (gtids, error) { return parseUUIDs(text) }
 
 func (oracle) look(ctx context.Context, s *session) (member, error) {

@@ -108,7 +108,7 @@ func (m maker) provision(ctx context.Context, dir string) error {
 
 func (m maker) copyOf(ctx context.Context, from donor, dir string) error {
 	if from.primary {
-		all, err := m.tellsAll(ctx, from)
+		all, err := m.flavor.tellsAll(ctx, m, from)
 		if err != nil {
 			return err
 		}
@@ -124,19 +124,4 @@ func (m maker) copyOf(ctx context.Context, from donor, dir string) error {
 	}
 	m.Report("copied from " + from.name)
 	return nil
-}
-
-// tellsAll says whether the binary logs of a member reach back to the beginning.
-func (m maker) tellsAll(ctx context.Context, from donor) (bool, error) {
-	password, err := secret(m.Sandbox, operatorSecret)
-	if err != nil {
-		return false, err
-	}
-	s, err := dial(ctx, from.address, password)
-	if err != nil {
-		return false, err
-	}
-	defer s.close()
-	seen, err := m.flavor.look(ctx, s)
-	return seen.Purged == "", err
 }

@@ -83,6 +83,9 @@ func TestCopyIsHandedOut(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, "copy"))
 	require.NoError(t, err)
 	assert.Equal(t, "all of it\n", string(text))
+	whole, err := maria{}.tellsAll(t.Context(), m, from)
+	require.NoError(t, err)
+	assert.False(t, whole, "it has no binary log")
 }
 
 func TestCopyIsRefused(t *testing.T) {
