@@ -103,8 +103,8 @@ func (d *decision) unfinished(pod string) string {
 	if d.pod(pod).Aim == AimRun {
 		return ""
 	}
-	for _, n := range d.nodes {
-		if n.Pod == pod && n.Goal == GoalRun && !n.Excused && !d.complete(n) {
+	for _, n := range d.unsettled(pod) {
+		if n.Goal == GoalRun && !n.Excused && !d.complete(n) {
 			return n.Name + " to finish"
 		}
 	}

@@ -24,6 +24,11 @@ type decision struct {
 	leads   time.Duration     // how long before its maintenance an agent is left; zero: not known
 	packed  *luggage          // for the jobs that are started; nil: there are none
 	locks   map[string]string // by node, which step holds it; nil: not known
+	started map[string]bool   // jobs, by name
+	// askedBack are the agents with an inverse offer that is not answered.
+	askedBack map[string]bool
+	looking   string // the node that is looked at, and timed those that it wants to be looked at again in time
+	timed     map[string]bool
 }
 
 // Handle implements scheduler.Handler. It first takes in what the event says,
@@ -34,6 +39,7 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	if err != nil {
 		return s.refuse(ev, err)
 	}
+	d.concerned(ev)
 	err = d.react(ev)
 	if d.heldFor == "" {
 		d.routines(ev)
@@ -49,7 +55,9 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 	if err != nil {
 		return s.refuse(ev, err)
 	}
+	d.layToRest()
 	d.pack()
+	s.memory().keep(d.roster, v)
 	if !d.wake.IsZero() {
 		d.do(scheduler.WakeAt{Time: d.wake})
 	}
@@ -58,16 +66,21 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 
 // open reads the ledger, and finds out with which declaration to decide.
 func (s *Service) open(v scheduler.View, ev scheduler.Event) (*decision, error) {
-	l, err := s.read(v, s.memory())
-	if err != nil {
-		return nil, err
-	}
 	_, subscribed := ev.(scheduler.Subscribed)
 	_, removed := ev.(scheduler.Removed)
 	anew := subscribed || removed || ev != nil && !v.Connected()
+	read := s.reread
+	if anew || ev == nil { // nil: somebody only looks
+		read = s.read
+	}
+	l, err := read(v, s.memory())
+	if err != nil {
+		return nil, err
+	}
 	current, held := s.agreed(l, anew)
+	l.employ(current)
 	l.populate(current)
-	d := &decision{Service: current, base: s, ledger: l, heldFor: held, now: v.Now()}
+	d := &decision{Service: current, base: s, ledger: l, heldFor: held, now: v.Now(), started: map[string]bool{}, timed: map[string]bool{}}
 	switch {
 	case held == "":
 		l.service.Role = d.role()
@@ -101,6 +114,9 @@ func (d *decision) note(n *Node, text string, attrs ...slog.Attr) {
 }
 
 func (d *decision) wakeAt(t time.Time) {
+	if d.looking != "" {
+		d.timed[d.looking] = true
+	}
 	if t.After(d.now) && (d.wake.IsZero() || t.Before(d.wake)) {
 		d.wake = t
 	}
@@ -156,7 +172,7 @@ func (d *decision) react(ev scheduler.Event) error {
 // began: no data can be lost, and the node's peers may wait for it.
 func (d *decision) agentLost(agent string) {
 	delete(d.seen, agent)
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if _, live := d.live(n); live || n.Place == nil || n.Place.Used || n.Place.Agent != agent {
 			continue
 		}
@@ -315,7 +331,7 @@ func (d *decision) hold() {
 	if d.uninstalling() {
 		d.leave()
 	}
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
 		d.lease(n)
@@ -333,7 +349,8 @@ func (d *decision) settle() {
 	d.approve()
 	d.spare()
 	d.leave()
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
+		d.looking = n.Name
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
 		d.end(n)
 		d.lease(n)
@@ -341,6 +358,7 @@ func (d *decision) settle() {
 		d.hurry(n)
 		d.steady(n)
 	}
+	d.looking = ""
 	d.admit()
 	d.place()
 	d.finish()
@@ -440,7 +458,7 @@ func (d *decision) ready(n *Node) {
 func (d *decision) deployed() {
 	for _, p := range d.Pods {
 		record := d.pods[p.Name]
-		if record.Deployed || record.Count == 0 || slices.ContainsFunc(d.nodes, func(n *Node) bool {
+		if record.Deployed || record.Count == 0 || slices.ContainsFunc(d.awake(), func(n *Node) bool {
 			return n.Pod == p.Name && n.Goal != GoalLeave && (n.Place == nil || !n.Place.Reserved)
 		}) {
 			continue
@@ -448,7 +466,7 @@ func (d *decision) deployed() {
 		record.Deployed, record.First = true, record.Count
 		for _, n := range d.nodes {
 			if n.Pod == p.Name {
-				n.Founding = n.Generation
+				d.rouse(n).Founding = n.Generation
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package frameworks
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 )
 
 // Deployment is what a node's configuration and its gate may depend on: the
@@ -88,16 +89,20 @@ type luggage struct {
 	nodes   []*Node
 	first   map[string]int
 	seed    [16]byte
-	phases  map[string]Phase
+	phases  []Phase // beside nodes
 	// stopping says of nodes why they are wanted to stop.
 	stopping map[string]string
 	secrets  map[string]*secret
 }
 
 func (l *luggage) unpack() Deployment {
-	d := Deployment{Service: l.service.Name, First: l.first, seed: l.seed, phases: l.phases, stopping: l.stopping}
-	for _, n := range l.nodes {
+	d := Deployment{
+		Service: l.service.Name, First: l.first, seed: l.seed, phases: make(map[string]Phase, len(l.nodes)), stopping: l.stopping,
+		Nodes: make([]Node, 0, len(l.nodes)),
+	}
+	for i, n := range l.nodes {
 		d.Nodes = append(d.Nodes, *n)
+		d.phases[n.Name] = l.phases[i]
 	}
 	d.secret = func(name string) string {
 		if s := l.secrets[name]; s != nil {
@@ -111,6 +116,7 @@ func (l *luggage) unpack() Deployment {
 // deployment is what a task is rendered from.
 func (d *decision) deployment() Deployment {
 	out := Deployment{Service: d.Name, First: map[string]int{}, seed: d.view.Random(d.Name)}
+	out.Nodes = make([]Node, 0, len(d.nodes))
 	for _, n := range d.nodes {
 		out.Nodes = append(out.Nodes, *n)
 	}
@@ -147,6 +153,17 @@ func (d *decision) pack() {
 	if d.packed == nil {
 		return
 	}
-	out := d.observed()
-	*d.packed = luggage{service: d.Service, nodes: d.nodes, first: out.First, seed: out.seed, phases: out.phases, stopping: out.stopping, secrets: d.secrets}
+	*d.packed = luggage{
+		service: d.Service, nodes: slices.Clone(d.nodes), phases: slices.Clone(d.phases), stopping: map[string]string{},
+		first: map[string]int{}, seed: d.view.Random(d.Name), secrets: d.secrets,
+	}
+	for _, n := range d.awake() {
+		d.packed.phases[d.at[n.Name]] = d.phase(n)
+		if wish := d.wish(n); wish != "" {
+			d.packed.stopping[n.Name] = wish
+		}
+	}
+	for pod, record := range d.pods {
+		d.packed.first[pod] = record.First
+	}
 }

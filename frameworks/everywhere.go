@@ -23,6 +23,9 @@ func (d *decision) spread(free iter.Seq[*mesos.Offer]) {
 			continue
 		}
 		d.rematch(p)
+		if !anyOf(free) {
+			continue
+		}
 		homes, taken := map[string]bool{}, map[int]bool{}
 		for _, n := range d.nodes {
 			if n.Pod == p.Name {
@@ -42,7 +45,7 @@ func (d *decision) spread(free iter.Seq[*mesos.Offer]) {
 			record := d.pods[p.Name]
 			n := newNode(p.Name, index, record.Gone[index])
 			n.Home = agent
-			d.nodes = append(d.nodes, n)
+			d.add(n)
 			record.Count++
 			homes[agent], taken[index], grown = true, true, true
 			d.note(n, "made for an agent", slog.String("agent", o.Hostname))
@@ -51,6 +54,14 @@ func (d *decision) spread(free iter.Seq[*mesos.Offer]) {
 			d.sort(d.Service)
 		}
 	}
+}
+
+// anyOf says whether there is any offer.
+func anyOf(free iter.Seq[*mesos.Offer]) bool {
+	for range free {
+		return true
+	}
+	return false
 }
 
 // toSpread says which agents are wanted that were never offered.
@@ -83,6 +94,7 @@ func (d *decision) rematch(p *Pod) {
 	}
 	record.Rules = rules
 	for _, n := range d.strangers(p) {
+		n = d.rouse(n)
 		d.note(n, "its agent matches no more", slog.String("agent", n.Place.Hostname))
 		n.Goal, n.Forced = GoalLeave, false
 		record.Count--
@@ -112,7 +124,7 @@ func (d *decision) vacate(n *Node, why string) {
 // gone; empty: on any that nothing was heard of since the subscription began,
 // which will be offered again if it is there.
 func (d *decision) homeless(agent string) {
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if n.Home == "" || n.Goal == GoalLeave || n.Place != nil || n.Arrived > 0 {
 			continue
 		}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +95,7 @@ func (d *decision) ask(kind, id string, refused bool, nodes ...*Node) {
 		in.Nodes = append(in.Nodes, *n)
 	}
 	job.Value = in
+	d.started[job.Name] = true
 	d.do(scheduler.Start{Job: job})
 }
 
@@ -139,13 +139,11 @@ func (d *decision) jobDone(ev scheduler.JobDone) {
 		d.answered(id, ev.Err)
 		return
 	}
-	i := slices.IndexFunc(d.nodes, func(n *Node) bool {
-		return kind != joinKind && d.taskID(n) == id || kind == joinKind && d.nextTaskID(n) == id
-	})
-	if i < 0 {
+	name, _, _ := d.owner(id)
+	n := d.node(name)
+	if n == nil || (kind != joinKind || d.nextTaskID(n) != id) && (kind == joinKind || d.taskID(n) != id) {
 		return // of an incarnation that is gone
 	}
-	n := d.nodes[i]
 	switch kind {
 	case gateKind, againKind:
 		d.asked(n, ev)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
-	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/state"
 )
@@ -57,7 +56,7 @@ func settled(t testing.TB, handler scheduler.Handler, services ...*Service) *sch
 			n := newNode("node", i, past{})
 			n.Place = &Place{
 				Agent: fmt.Sprintf("A%d", i), Hostname: fmt.Sprintf("agent-%d", i), Address: fmt.Sprintf("10.0.%d.%d", i/256, i%256),
-				Resources: placeOfSize(s.Pods[0].Needs), Ports: map[string]uint64{"peer": 31000}, Reserved: true, Used: true,
+				Resources: placeOf(s, n), Ports: map[string]uint64{"peer": 31000}, Reserved: true, Used: true,
 			}
 			n.Arrived, n.Incarnation, n.Alive, n.Ready, n.ReadySince = 1, 1, true, true, now
 			record, err := encode(n)
@@ -84,15 +83,26 @@ func settled(t testing.TB, handler scheduler.Handler, services ...*Service) *sch
 		now = now.Add(10 * time.Millisecond)
 		m.Step(now, scheduler.Tick{})
 	}
+	for _, s := range services {
+		require.Len(t, s.memo.roster.rest, s.Pods[0].Count, "all are ready, and nothing is to be done for them")
+	}
 	return m
 }
 
-// placeOfSize is what a node has reserved.
-func placeOfSize(needs offers.Resources) []mesos.Resource {
-	out := needs.List()
+// placeOf is what a node has reserved.
+func placeOf(s *Service, n *Node) []mesos.Resource {
+	id := fmt.Sprintf("%s.%s.1", s.Name, n.Name)
+	out := s.Pods[0].Needs.List()
+	for _, v := range s.Pods[0].Volumes {
+		disk := mesos.Resource{Name: "disk", Type: mesos.SCALAR.Enum(), Scalar: v.Size.Scalar(), Disk: &mesos.Resource_DiskInfo{
+			Persistence: &mesos.Resource_DiskInfo_Persistence{ID: id + "." + v.Name},
+			Volume:      &mesos.Volume{ContainerPath: v.Path, Mode: mesos.RW.Enum()},
+		}}
+		out = append(out, disk)
+	}
 	for i := range out {
-		out[i].Reservations = []mesos.Resource_ReservationInfo{{Role: new("db"), Labels: &mesos.Labels{Labels: []mesos.Label{
-			{Key: labelService, Value: new("db")}, {Key: labelNode, Value: new("node-1")}, {Key: labelResource, Value: new("db.node-1.1")},
+		out[i].Reservations = []mesos.Resource_ReservationInfo{{Role: new(s.role()), Labels: &mesos.Labels{Labels: []mesos.Label{
+			{Key: labelService, Value: &s.Name}, {Key: labelNode, Value: &n.Name}, {Key: labelResource, Value: &id},
 		}}}}
 	}
 	return out

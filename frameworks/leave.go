@@ -13,7 +13,7 @@ import (
 // hold, one node of a pod at a time; stop; give the place back; be forgotten.
 func (d *decision) leave() {
 	busy := map[string]bool{}
-	for _, n := range slices.Backward(d.nodes) { // the last of a pod goes first
+	for _, n := range slices.Backward(d.awake()) { // the last of a pod goes first
 		if n.Goal != GoalLeave || n.Departed || !d.uninstalling() && (d.locked(n) != "" || d.paused("leave")) {
 			continue
 		}
@@ -31,7 +31,7 @@ func (d *decision) leave() {
 			d.ask(leaveKind, d.taskID(n), n.Waits != "", n)
 		}
 	}
-	d.nodes = slices.DeleteFunc(d.nodes, d.forgotten)
+	d.drop(d.forgotten)
 }
 
 func (d *decision) depart(n *Node) {

@@ -28,8 +28,8 @@ type ledger struct {
 	pods    map[string]*podRecord
 	// former are the pods that are no longer declared: what their nodes counted,
 	// in case they are declared again.
-	former   map[string]*podRecord
-	nodes    []*Node // in the order of pods and indexes
+	former map[string]*podRecord
+	*roster
 	discards []*discard
 	routine  map[string]*routineRecord // by the routine's name
 	secrets  map[string]*secret        // by name
@@ -103,9 +103,8 @@ type versioned struct {
 	Value   json.RawMessage `json:"value"`
 }
 
-// read reads the ledger.
-func (s *Service) read(v scheduler.View, m *memo) (*ledger, error) {
-	l := &ledger{
+func (s *Service) ledger(v scheduler.View, m *memo) *ledger {
+	return &ledger{
 		prefix:  s.Name + "/",
 		memo:    m,
 		view:    v,
@@ -119,40 +118,76 @@ func (s *Service) read(v scheduler.View, m *memo) (*ledger, error) {
 		quarters: map[string]*quarter{},
 		plans:    map[string]*planRecord{},
 	}
+}
+
+// kinds are the records beside those of nodes.
+var kinds = []string{"service", "pod/", "discard/", "seen/", "routine/", "secret/", "plan/", "lease/"}
+
+// read reads the ledger.
+func (s *Service) read(v scheduler.View, m *memo) (*ledger, error) {
+	l := s.ledger(v, m)
+	l.roster = newRoster()
 	for key, value := range v.Records(l.prefix) {
-		kind, id, _ := strings.Cut(strings.TrimPrefix(key, l.prefix), "/")
-		var err error
-		switch kind {
-		case "service":
-			l.service, err = decode[serviceRecord](value)
-		case "pod":
-			l.pods[id], err = decode[podRecord](value)
-		case "node":
-			var n *Node
-			n, err = l.memo.read(s, id, value)
-			l.nodes = append(l.nodes, n)
-		case "discard":
-			var d *discard
-			d, err = decode[discard](value)
-			l.discards = append(l.discards, d)
-		case "seen":
-			l.seen[id] = value
-		case "routine":
-			l.routine[id], err = decode[routineRecord](value)
-		case "secret":
-			l.secrets[id], err = decode[secret](value)
-		case "plan":
-			l.plans[id], err = decode[planRecord](value)
-		case "lease":
-			l.quarters[id], err = decode[quarter](value)
-		default:
-			err = errors.New("unknown kind of record")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("record %s: %w", key, err)
+		if err := l.take(s, key, value); err != nil {
+			return nil, err
 		}
 	}
 	return l, nil
+}
+
+// reread reads what the next decision after another needs: of the nodes, where
+// it can, only those that the last one changed.
+func (s *Service) reread(v scheduler.View, m *memo) (*ledger, error) {
+	kept := m.kept(s, v)
+	if kept == nil {
+		return s.read(v, m)
+	}
+	l := s.ledger(v, m)
+	l.roster = kept
+	for _, kind := range kinds {
+		for key, value := range v.Records(l.prefix + kind) {
+			if err := l.take(s, key, value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, nil
+}
+
+// take takes a record in.
+func (l *ledger) take(s *Service, key string, value []byte) (err error) {
+	kind, id, _ := strings.Cut(strings.TrimPrefix(key, l.prefix), "/")
+	switch kind {
+	case "service":
+		l.service, err = decode[serviceRecord](value)
+	case "pod":
+		l.pods[id], err = decode[podRecord](value)
+	case "node":
+		var n *Node
+		if n, err = l.memo.read(s, id, value); err == nil {
+			l.add(n)
+		}
+	case "discard":
+		var d *discard
+		d, err = decode[discard](value)
+		l.discards = append(l.discards, d)
+	case "seen":
+		l.seen[id] = value
+	case "routine":
+		l.routine[id], err = decode[routineRecord](value)
+	case "secret":
+		l.secrets[id], err = decode[secret](value)
+	case "plan":
+		l.plans[id], err = decode[planRecord](value)
+	case "lease":
+		l.quarters[id], err = decode[quarter](value)
+	default:
+		err = errors.New("unknown kind of record")
+	}
+	if err != nil {
+		return fmt.Errorf("record %s: %w", key, err)
+	}
+	return nil
 }
 
 // populate puts the nodes into their order, begins the pods that the store does
@@ -172,7 +207,9 @@ func (l *ledger) populate(s *Service) {
 		}
 		l.pods[p.Name].Aim = p.Aim
 	}
-	l.sort(s)
+	if l.unsorted {
+		l.sort(s)
+	}
 	s.makeSecrets(l, l.view)
 }
 
@@ -186,7 +223,7 @@ func (l *ledger) begin(p *Pod, before *podRecord) *podRecord {
 	l.pods[p.Name] = begun
 	delete(l.former, p.Name)
 	for i := range p.Count {
-		l.nodes = append(l.nodes, newNode(p.Name, i, begun.Gone[i]))
+		l.add(newNode(p.Name, i, begun.Gone[i]))
 	}
 	return begun
 }
@@ -222,6 +259,7 @@ func (l *ledger) sort(s *Service) {
 	for i, r := range all {
 		l.nodes[i] = r.node
 	}
+	l.index()
 }
 
 func decode[T any](value []byte) (*T, error) {
@@ -270,14 +308,6 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	for _, pod := range sortedKeys(l.former) {
 		errs = append(errs, put("pod/"+pod, l.former[pod]))
 	}
-	for _, n := range l.nodes {
-		if l.memo.unchanged(n) {
-			want[l.prefix+"node/"+n.Name] = true
-			continue
-		}
-		errs = append(errs, put("node/"+n.Name, n))
-	}
-	l.memo.prune(l.nodes)
 	for _, d := range l.discards {
 		errs = append(errs, put("discard/"+d.ID, d))
 	}
@@ -296,21 +326,46 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	for _, agent := range sortedKeys(l.seen) {
 		keep("seen/"+agent, l.seen[agent])
 	}
-	for key := range l.view.Records(l.prefix) {
-		if !want[key] {
-			out = append(out, scheduler.Remember{Key: key})
+	for _, kind := range kinds {
+		for key := range l.view.Records(l.prefix + kind) {
+			if !want[key] {
+				out = append(out, scheduler.Remember{Key: key})
+			}
 		}
 	}
-	return out, errors.Join(errs...)
+	nodes, err := l.changedNodes()
+	return append(out, nodes...), errors.Join(append(errs, err)...)
 }
 
-func (l *ledger) node(name string) *Node {
-	for _, n := range l.nodes {
-		if n.Name == name {
-			return n
+// changedNodes are the records of the nodes that differ from the store's.
+func (l *ledger) changedNodes() ([]scheduler.Action, error) {
+	var out []scheduler.Action
+	l.wrote = map[string][]byte{}
+	for _, n := range l.awake() {
+		if l.memo.unchanged(n) {
+			l.nodes[l.at[n.Name]] = &l.memo.nodes[n.Name].node
+			continue
+		}
+		record, err := encode(n)
+		if err != nil {
+			return nil, fmt.Errorf("record of %s: %w", n.Name, err)
+		}
+		key := l.prefix + "node/" + n.Name
+		if old, ok := l.view.Record(key); ok && bytes.Equal(old, record) {
+			continue
+		}
+		l.wrote[n.Name] = record
+		out = append(out, scheduler.Remember{Key: key, Value: record})
+	}
+	for _, name := range sortedKeys(l.gone) {
+		if l.node(name) == nil {
+			l.wrote[name] = nil
+			delete(l.memo.nodes, name)
+			out = append(out, scheduler.Remember{Key: l.prefix + "node/" + name})
 		}
 	}
-	return nil
+	clear(l.gone)
+	return out, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -33,7 +33,7 @@ func (w window) drains(lead time.Duration) time.Time { return w.Start.Add(-lead)
 func (d *decision) lead() time.Duration {
 	if d.leads == 0 {
 		d.leads = maintenanceLead
-		for _, n := range d.nodes {
+		for _, n := range d.awake() {
 			if n.Place != nil && len(d.service.Windows) > 0 {
 				if _, asked := d.service.Windows[n.Place.Agent]; asked {
 					d.leads += d.pod(n.Pod).grace()
@@ -57,10 +57,10 @@ func windowOf(u mesos.Unavailability) window {
 // launched in their places when it is over. That they will be gone is answered
 // when they are.
 func (d *decision) maintain() {
-	asked := map[string]bool{}
+	d.askedBack = map[string]bool{}
 	for o := range d.view.InverseOffers() {
 		agent := o.AgentID.GetValue()
-		asked[agent] = true
+		d.askedBack[agent] = true
 		if d.service.Windows == nil {
 			d.service.Windows = map[string]window{}
 		}
@@ -76,7 +76,7 @@ func (d *decision) maintain() {
 		d.yield(o, known)
 	}
 	for o := range d.view.Offers() {
-		if o.Unavailability == nil && !asked[o.AgentID.Value] {
+		if o.Unavailability == nil && !d.askedBack[o.AgentID.Value] {
 			delete(d.service.Windows, o.AgentID.Value) // it was called off, or it is over
 		}
 	}
@@ -86,7 +86,7 @@ func (d *decision) maintain() {
 			delete(d.service.Windows, agent)
 			continue
 		}
-		if d.calledOff(agent, asked[agent]) {
+		if d.calledOff(agent, d.askedBack[agent]) {
 			delete(d.service.Windows, agent)
 			d.do(scheduler.Note{Text: "maintenance called off", Attrs: []slog.Attr{slog.String("agent", agent)}})
 			continue
@@ -138,7 +138,7 @@ func (d *decision) yield(o *mesos.InverseOffer, w window) {
 		if missed {
 			return
 		}
-		for _, n := range d.nodes {
+		for _, n := range d.awake() {
 			if _, live := d.live(n); live && n.Place != nil && n.Place.Agent == agent {
 				d.note(n, "maintenance begins while it runs", slog.String("waits", d.waitsFor(n, d.phase(n), "")))
 			}
@@ -155,7 +155,7 @@ const (
 
 // occupied says whether a task of the service may run on an agent.
 func (d *decision) occupied(agent string) bool {
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if _, live := d.live(n); live && n.Place != nil && n.Place.Agent == agent {
 			return true
 		}

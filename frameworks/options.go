@@ -133,6 +133,7 @@ func (d *decision) update(options json.RawMessage) error {
 
 // revise goes on with another declaration.
 func (d *decision) revise(next *Service) {
+	d.rouseAll()
 	old := d.Service
 	d.Service = next
 	for i := range next.Pods {
@@ -194,7 +195,12 @@ func (d *decision) approve() {
 	if bytes.Equal(o.Good, o.Target) || d.service.Comparison.Done < len(d.nodes) {
 		return
 	}
-	for _, n := range d.nodes {
+	for i := range d.Pods {
+		if len(d.coming[d.Pods[i].Name])+len(d.behind[d.Pods[i].Name]) > 0 {
+			return
+		}
+	}
+	for _, n := range d.awake() {
 		if n.Goal == GoalRun && !d.complete(n) && (!n.Ready || n.Outdated()) || n.Goal == GoalLeave {
 			return
 		}

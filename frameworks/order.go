@@ -48,8 +48,8 @@ func (d *decision) before(n *Node) string {
 		if why := d.unfinished(name); why != "" {
 			return fmt.Sprintf("%s (pod %s comes after pod %s)", why, n.Pod, name)
 		}
-		for _, m := range d.nodes {
-			if m.Pod == name && m.Arrived == 0 && m.Goal != GoalLeave && !m.Excused {
+		for _, m := range d.unsettled(name) {
+			if m.Arrived == 0 && m.Goal != GoalLeave && !m.Excused {
 				return fmt.Sprintf("%s to arrive (pod %s comes after pod %s)", m.Name, n.Pod, name)
 			}
 		}
@@ -57,8 +57,8 @@ func (d *decision) before(n *Node) string {
 	if !pod.Serial && pod.Join == nil {
 		return ""
 	}
-	for _, m := range d.nodes {
-		if m.Pod == n.Pod && m != n && d.goesFirst(m, n) {
+	for _, m := range d.unsettled(n.Pod) {
+		if m.Name != n.Name && d.goesFirst(m, n) {
 			return fmt.Sprintf("%s to arrive (pod %s starts one at a time)", m.Name, n.Pod)
 		}
 	}

@@ -56,7 +56,7 @@ func (d *decision) accept(a offers.Accept, used map[string]bool) {
 // idle are the nodes that are to run, and do not. One that leaves runs until it
 // has handed over what it holds.
 func (d *decision) idle(yield func(*Node) bool) {
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if d.idles(n) && !yield(n) {
 			return
 		}
@@ -117,7 +117,7 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool) {
 	var accepts []offers.Accept
 	byAgent := map[string]int{}
-	standing := sync.OnceValue(d.standing)
+	standing, now := sync.OnceValue(d.standing), sync.OnceValue(d.deployment)
 	for n := range d.idle {
 		claimed, ok := claims[n]
 		if !ok || used[n.Place.Agent] || d.backsOff(n) || d.held(n) != "" || d.haunted(n) || n.Fenced || n.Alive {
@@ -125,19 +125,22 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 		}
 		n.Incarnation++
 		n.Progress, n.Waits, n.Ready, n.Doubts, n.Admitted = "", "", false, 0, time.Time{}
-		task, err := d.task(n, n.Place.Resources)
+		now().Nodes[d.at[n.Name]] = *n
+		task, err := d.task(n, now())
 		if err != nil {
 			n.Failures++
 			d.failed(n, err.Error())
 			n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 			d.note(n, "failed", slog.String("error", err.Error()), slog.Time("retry", n.Retry))
 			d.strained(n)
+			now().Nodes[d.at[n.Name]] = *n
 			continue
 		}
 		n.Progress, n.Alive = "launched", true
 		if config, err := d.config(standing(), n, n.Place.Shape); err == nil {
 			n.Config, n.Wanted = config, config
 		}
+		now().Nodes[d.at[n.Name]] = *n
 		i, ok := byAgent[n.Place.Agent]
 		if !ok {
 			i = len(accepts)
@@ -229,14 +232,19 @@ func (d *decision) reservable(free iter.Seq[*mesos.Offer]) iter.Seq[*mesos.Offer
 // requests are what the nodes without a place ask for.
 func (d *decision) requests() []offers.Request {
 	var out []offers.Request
+	placed := map[string][]constraints.Agent{}
+	others := map[string][]offers.Other{}
 	for n := range d.idle {
 		if n.Place != nil {
 			continue
 		}
 		pod := d.pod(n.Pod)
+		if placed[n.Pod] == nil {
+			placed[n.Pod], others[n.Pod] = d.placed(n.Pod), d.others(n.Pod)
+		}
 		r := offers.Request{
 			Node: n.Name, Pod: n.Pod, Instances: d.pods[n.Pod].Count, Role: d.role(), Principal: d.Principal, Labels: d.labels(n),
-			Agent: n.Home, Needs: pod.Needs, Place: pod.Place, Placed: d.placed(n.Pod), Others: d.others(n.Pod),
+			Agent: n.Home, Needs: pod.Needs, Place: pod.Place, Placed: placed[n.Pod], Others: others[n.Pod],
 		}
 		for _, p := range pod.Ports {
 			r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})

@@ -88,7 +88,7 @@ func (d *decision) sought(n *Node) bool {
 // nobody was subscribed, none was offered.
 func (d *decision) subscribed() {
 	d.service.Subscribed = d.now
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if d.idles(n) && !n.Gone {
 			n.Lost = time.Time{}
 		}
@@ -107,7 +107,7 @@ func (d *decision) conclusive() bool {
 
 // restore replaces lost nodes whose time is up, as far as their pod lets it.
 func (d *decision) restore() {
-	for _, n := range d.nodes {
+	for _, n := range d.awake() {
 		if _, live := d.live(n); !live && !n.Lost.IsZero() && !n.Gone && !d.sought(n) {
 			n.Lost = time.Time{} // it counts from when it is sought again
 		}
@@ -116,7 +116,7 @@ func (d *decision) restore() {
 	for i := range d.Pods {
 		p := &d.Pods[i]
 		lost, moving := 0, false
-		for _, n := range d.nodes {
+		for _, n := range d.awake() {
 			if n.Pod != p.Name || n.Goal != GoalRun {
 				continue
 			}
@@ -125,7 +125,7 @@ func (d *decision) restore() {
 			}
 			moving = moving || n.Replace || n.Arrived > 0 && !n.arrived()
 		}
-		for _, n := range d.nodes {
+		for _, n := range d.awake() {
 			if n.Pod != p.Name || n.Goal != GoalRun || n.Replace || n.Place == nil || n.Lost.IsZero() ||
 				!n.Gone && (n.Fenced || !conclusive || d.backsOff(n)) {
 				continue

@@ -100,6 +100,7 @@ func (d *decision) compare() {
 func (d *decision) compareNode(standing Deployment, n *Node) {
 	shape := d.pod(n.Pod).shape()
 	if n.Place.Shape == "" {
+		n = d.rouse(n)
 		n.Place.Shape = shape // an earlier Mesokit reserved it
 	}
 	if n.Place.Unfit == shape {
@@ -107,15 +108,17 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 	}
 	wanted, err := d.config(standing, n, shape)
 	if err != nil {
-		d.progress(n, "cannot be rendered", slog.String("error", err.Error()))
+		d.progress(d.rouse(n), "cannot be rendered", slog.String("error", err.Error()))
 		return
 	}
 	if n.Config == "" {
+		n = d.rouse(n)
 		n.Config = wanted // an earlier Mesokit launched it
 	}
 	if n.Wanted == wanted {
 		return
 	}
+	n = d.rouse(n)
 	n.Wanted = wanted
 	if d.pod(n.Pod).Aim == AimOnce && n.Finished != "" {
 		n.Config, n.Finished = wanted, wanted
@@ -135,8 +138,8 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 // progressOf begins the rollout of a pod when a running node is out of date,
 // and ends it when none is, and all that went down for it are ready again.
 func (d *decision) progressOf(p *Pod) {
-	outdated, away, out, r := 0, 0, 0, &d.pods[p.Name].Rollout
-	for _, n := range d.nodes {
+	outdated, away, out, r := len(d.behind[p.Name]), 0, 0, &d.pods[p.Name].Rollout
+	for _, n := range d.awake() {
 		task, live := d.live(n)
 		switch {
 		case n.Pod != p.Name || n.Goal != GoalRun:
@@ -256,13 +259,12 @@ func (d *decision) announce(text string, p *Pod, attrs ...slog.Attr) {
 
 // footprint is a sum of all that a rendering depends on.
 func (d *decision) footprint() string {
-	sum := fnv.New64a()
-	for _, n := range d.nodes {
-		fmt.Fprintln(sum, n.Name, n.Generation, n.Founding, n.Incarnation > 0)
-		if n.Place != nil {
-			fmt.Fprintln(sum, n.Place.Agent, n.Place.Address, n.Place.Ports, n.Place.Used, n.Place.Unfit) // fmt sorts maps
-		}
+	nodes := d.roster.footprint
+	for _, n := range d.awake() {
+		nodes += n.footprint()
 	}
+	sum := fnv.New64a()
+	fmt.Fprintln(sum, nodes)
 	for _, pod := range sortedKeys(d.pods) {
 		fmt.Fprintln(sum, pod, d.pods[pod].First)
 	}

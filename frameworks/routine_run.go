@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"slices"
 	"strings"
@@ -219,16 +218,23 @@ func (r *routineStep) moment() string { return fmt.Sprintf("%s/%d", r.State, r.W
 
 // state is a hash of what a routine is called for when it changes.
 func (r *routineStep) state() string {
-	sum := fnv.New64a()
-	for _, n := range r.nodes {
-		place := ""
+	sum := r.roster.state
+	for _, n := range r.awake() {
 		if n.Place != nil {
-			place = n.Place.Address
 			r.soon(n)
 		}
-		fmt.Fprintln(sum, n.Name, n.Generation, n.Incarnation, place, r.phase(n), n.Ready, n.Withheld.IsZero(), n.Harmless(r.now), r.wish(n))
+		sum += r.stateOf(n)
 	}
-	return fmt.Sprintf("%016x", sum.Sum64())
+	return fmt.Sprintf("%016x", sum)
+}
+
+// stateOf is the share of one node in that hash.
+func (d *decision) stateOf(n *Node) uint64 {
+	place := ""
+	if n.Place != nil {
+		place = n.Place.Address
+	}
+	return sumOf(fmt.Append(nil, n.Name, " ", n.Generation, " ", n.Incarnation, " ", place, " ", d.phase(n), " ", n.Ready, n.Withheld.IsZero(), n.Harmless(d.now), " ", d.wish(n)))
 }
 
 // soon wakes the routine when a lease ends that was withheld.
@@ -254,7 +260,7 @@ func (r *routineStep) consult(news News[json.RawMessage]) {
 			}})
 		}
 	}
-	for _, n := range r.nodes {
+	for _, n := range r.awake() {
 		r.lease(n) // what is withheld is so from the moment of its order
 	}
 	r.State = r.state()
@@ -324,7 +330,7 @@ func (r *routineStep) change(name string, change func(*Node)) error {
 	if n == nil {
 		return fmt.Errorf("node %q: %w", name, ErrUnknown)
 	}
-	change(n)
+	change(r.rouse(n))
 	return nil
 }
 

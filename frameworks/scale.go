@@ -26,7 +26,7 @@ func (d *decision) scale(c ScalePod) error {
 	}
 	for index := 0; record.Count < c.Count; index++ {
 		if d.node(nodeName(c.Pod, index)) == nil {
-			d.nodes = append(d.nodes, newNode(c.Pod, index, record.Gone[index]))
+			d.add(newNode(c.Pod, index, record.Gone[index]))
 			record.Count++
 		}
 	}

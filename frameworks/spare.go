@@ -89,7 +89,7 @@ func (d *decision) spare() {
 		case p.Spare == nil && p.Everywhere:
 			d.agree(batch)
 		case p.Spare == nil:
-			asked.Nodes = []string{batch[0].Name}
+			asked.Nodes = []string{d.rouse(batch[0]).Name}
 			if asked.Refused = d.unready(batch[0]); asked.Refused == "" {
 				d.agree(batch[:1])
 			}
@@ -108,7 +108,7 @@ func (d *decision) askSpare(asked *asking, out, batch []*Node) {
 		}
 		*asked = asking{Job: job, Batch: asked.Batch}
 		for _, n := range batch {
-			asked.Nodes = append(asked.Nodes, n.Name)
+			asked.Nodes = append(asked.Nodes, d.rouse(n).Name)
 		}
 	}
 	d.ask(spareKind, id, asked.Refused != "", nodes...)
@@ -129,9 +129,11 @@ func (d *decision) question(nodes []*Node) string {
 	for _, n := range nodes {
 		fmt.Fprintln(sum, d.taskID(n), n.Spared)
 	}
-	for _, n := range d.nodes {
-		if !n.Ready {
-			fmt.Fprintln(sum, n.Name)
+	for i := range d.Pods {
+		for _, n := range d.unsettled(d.Pods[i].Name) {
+			if !n.Ready {
+				fmt.Fprintln(sum, n.Name)
+			}
 		}
 	}
 	return fmt.Sprintf("%s.%s/%x", d.Name, nodes[0].Pod, sum.Sum(nil))
@@ -161,6 +163,7 @@ func (d *decision) answered(id, refusal string) {
 
 func (d *decision) agree(nodes []*Node) {
 	for _, n := range nodes {
+		n = d.rouse(n)
 		if d.reason(n) == "update" {
 			d.pods[n.Pod].Rollout.Taken++
 		}
@@ -172,8 +175,8 @@ func (d *decision) agree(nodes []*Node) {
 // unready names a node that has to be ready before n stops, where the pod says
 // no more: any other that is a member of the service.
 func (d *decision) unready(n *Node) string {
-	for _, m := range d.nodes {
-		if m.Pod == n.Pod && m != n && m.Arrived > 0 && !m.Ready {
+	for _, m := range d.unsettled(n.Pod) {
+		if m.Name != n.Name && m.Arrived > 0 && !m.Ready {
 			return m.Name + " is not ready"
 		}
 	}
@@ -185,11 +188,11 @@ func (d *decision) unready(n *Node) string {
 // to, and are not asked for.
 func (d *decision) batch(p *Pod) (out, next []*Node) {
 	var update, idle, urgent []*Node
-	for _, n := range d.nodes {
-		task, live := d.live(n)
+	for _, n := range d.awake() {
 		if n.Pod != p.Name {
 			continue
 		}
+		task, live := d.live(n)
 		wish := d.reason(n)
 		stops := live && !task.Killing && wish != "" && !d.maystop(n)
 		away := task.Status.GetState() == mesos.TASK_UNREACHABLE
@@ -214,6 +217,14 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 	for _, n := range idle[:max(0, min(len(idle), room, d.quota(p)))] {
 		d.agree([]*Node{n})
 		room--
+	}
+	if room > len(next) && d.quota(p) > 0 {
+		for _, n := range d.waiting(p.Name) {
+			if d.reason(n) == "update" && d.locked(n) == "" {
+				update = append(update, n)
+			}
+		}
+		update = d.inOrder(update)
 	}
 	update = d.ordered(p, update)
 	next = append(next, update[:min(len(update), d.quota(p))]...)

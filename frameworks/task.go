@@ -15,14 +15,15 @@ import (
 	"github.com/mesokit/mesokit/executor"
 )
 
-// task describes the node's next task, which consumes the given resources.
-func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, error) {
+// task describes the node's next task, which consumes the resources of its
+// place.
+func (d *decision) task(n *Node, deployment Deployment) (mesos.TaskInfo, error) {
 	pod := d.pod(n.Pod)
 	info := mesos.TaskInfo{
 		Name:      n.Name,
 		TaskID:    mesos.TaskID{Value: d.taskID(n)},
 		AgentID:   mesos.AgentID{Value: n.Place.Agent},
-		Resources: resources,
+		Resources: n.Place.Resources,
 		Labels:    &mesos.Labels{Labels: d.labels(n)},
 		Discovery: d.discovery(n),
 	}
@@ -39,7 +40,7 @@ func (d *decision) task(n *Node, resources []mesos.Resource) (mesos.TaskInfo, er
 		info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.grace().Nanoseconds()}}
 		return info, nil
 	}
-	spec, err := pod.Task(d.deployment(), *n)
+	spec, err := pod.Task(deployment, *n)
 	if err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}

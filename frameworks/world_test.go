@@ -46,12 +46,13 @@ type world struct {
 	answers map[uint64]scheduler.Answer
 	letters uint64
 
-	points  int // passed so far by the scheduler
-	dieAt   int // 0: never
-	notes   []string
-	started map[string]int // containers by executor id
-	made    map[string]int // volumes by persistence id
-	removed map[string]int
+	decisions int // asked for so far
+	points    int // passed so far by the scheduler
+	dieAt     int // 0: never
+	notes     []string
+	started   map[string]int // containers by executor id
+	made      map[string]int // volumes by persistence id
+	removed   map[string]int
 
 	ended bool // the framework was torn down
 
@@ -173,7 +174,7 @@ func (w *world) heal(a *fakeAgent) {
 
 func (w *world) start() {
 	var err error
-	w.machine, err = scheduler.NewMachine(w.handler, []byte(w.seed), w.records())
+	w.machine, err = scheduler.NewMachine(scheduler.HandlerFunc(w.decide), []byte(w.seed), w.records())
 	require.NoError(w.t, err)
 	w.step(scheduler.Tick{})
 	w.subscribe()

@@ -1,4 +1,4 @@
 package scheduler
 
 // Look shows the view as it is.
-func (m *Machine) Look(f func(View)) { f(View{m}) }
+func (m *Machine) Look(f func(View)) { f(View{m, m.steps}) }

@@ -26,6 +26,7 @@ type Machine struct {
 	AdoptUnknown bool
 
 	now           time.Time // of the last Step; never goes back
+	steps         uint64    // so far
 	identity      identity
 	identitySaved bool // the identity is in the store, or in effects.Save
 	connected     bool
@@ -109,12 +110,13 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 	if now.After(m.now) {
 		m.now = now
 	}
+	m.steps++
 	m.effects, m.saved, m.due = Effects{}, map[string]int{}, nil
 	if !m.identitySaved {
 		m.saveIdentity()
 	}
 	if m.apply(ev) {
-		for _, action := range m.handler.Handle(View{m}, ev) {
+		for _, action := range m.handler.Handle(View{m, m.steps}, ev) {
 			m.act(action)
 		}
 	}

@@ -11,7 +11,16 @@ import (
 
 // View is what a handler may know when it decides: the world as the machine
 // has it after the event. It is read only, and valid during Handle.
-type View struct{ m *Machine }
+type View struct {
+	m    *Machine
+	step uint64
+}
+
+// Follows says whether this decision comes after an earlier one of the same
+// machine. A handler that keeps what it has made of records may only use it
+// again where that is so, and where the records are still those: asked twice
+// on one view, or after another start, it has nothing but the view.
+func (v View) Follows(earlier View) bool { return v.m == earlier.m && v.step > earlier.step }
 
 // Now is the time of the event.
 func (v View) Now() time.Time { return v.m.now }
@@ -124,7 +133,7 @@ func (v View) Random(label string) [16]byte {
 func (m *Machine) Status() Status {
 	return Status{
 		FrameworkID: m.identity.FrameworkID, Connected: m.connected, Master: m.master,
-		Reconciled: View{m}.Reconciled(), Unanswered: m.unanswered.len(),
+		Reconciled: View{m: m}.Reconciled(), Unanswered: m.unanswered.len(),
 		Tasks: m.tasks.len(), Kills: m.kills.len(), Operations: m.operations.len(),
 		Offers: len(m.offers.byID), Jobs: len(m.jobs),
 	}
