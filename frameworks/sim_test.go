@@ -2,7 +2,6 @@ package frameworks_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -63,7 +62,7 @@ func simulate(number uint64, less int) simulated {
 
 func (s simulated) framework() mesostest.SimFramework {
 	return mesostest.SimFramework{
-		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle,
+		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle, Decision: s.decision,
 		Node: func(task mesos.TaskInfo) string { return task.Name },
 		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 			return mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
@@ -80,20 +79,9 @@ func (s simulated) framework() mesostest.SimFramework {
 	}
 }
 
-// status asks the service as an operator would, which changes nothing.
-func (s simulated) status(v scheduler.View) (frameworks.Status, error) {
-	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
-		if answer, ok := a.(scheduler.Answer); ok {
-			status, _ := answer.Value.(frameworks.Status)
-			return status, answer.Err
-		}
-	}
-	return frameworks.Status{}, errors.New("the status was not answered")
-}
-
 // goal: all nodes are ready, and nothing is reserved that is no node's place.
 func (s simulated) goal(v scheduler.View, w *mesostest.World) error {
-	status, err := s.status(v)
+	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
 	if err != nil {
 		return err
 	}
@@ -155,7 +143,7 @@ func (s simulated) command(pick uint16) any {
 // settle starts what was stopped, and replaces what lives on an agent that
 // will not come back.
 func (s simulated) settle(v scheduler.View, w *mesostest.World) []any {
-	status, err := s.status(v)
+	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
 	if err != nil {
 		return nil
 	}
@@ -192,25 +180,32 @@ func (s simulated) rules() []mesostest.Rule {
 			}
 			return nil
 		}},
-		{Name: "rules of placement hold", Check: func(w *mesostest.World) error {
-			for _, p := range s.Pods {
-				if p.Place.IsZero() {
-					continue
-				}
-				at := map[string]string{}
-				for _, t := range w.Running() {
-					if t.Framework != s.Name || t.Stray || !strings.HasPrefix(t.Node, p.Name+"-") {
-						continue
-					}
-					if other := at[t.Agent.Hostname]; other != "" && other != t.Node {
-						return fmt.Errorf("%s and %s are both on %s", other, t.Node, t.Agent.Hostname)
-					}
-					at[t.Agent.Hostname] = t.Node
-				}
-			}
-			return nil
-		}},
+		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Service, w) }},
 	}
+}
+
+// placement: no two nodes of a pod that wants agents of their own share one.
+func placement(s *frameworks.Service, w *mesostest.World) error {
+	for _, p := range s.Pods {
+		if p.Place.IsZero() {
+			continue
+		}
+		at := map[string]string{}
+		for _, t := range w.Running() {
+			if t.Framework != s.Name || t.Stray || !strings.HasPrefix(t.Node, p.Name+"-") {
+				continue
+			}
+			if other := at[t.Agent.Hostname]; other != "" && other != t.Node {
+				return fmt.Errorf("%s and %s are both on %s", other, t.Node, t.Agent.Hostname)
+			}
+			at[t.Agent.Hostname] = t.Node
+		}
+	}
+	return nil
+}
+
+func (s simulated) decision(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
+	return frameworks.CheckDecision(s.Name, v, ev, actions)
 }
 
 func (s simulated) config() mesostest.SimConfig {

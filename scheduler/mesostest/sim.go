@@ -91,6 +91,9 @@ type SimFramework struct {
 	// Hear is what the executor of a task answers to a message of the scheduler,
 	// for those that package executor does not answer by itself. Nil: nothing.
 	Hear func(w *World, task SimTask, data []byte) [][]byte
+	// Decision says what is wrong with a decision of the handler: what may be
+	// asked for in such a view, after such an event. Nil: nothing can be.
+	Decision func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error
 	// Work is what jobs find out, in place of scheduler.Worker. It is called
 	// when the job ends. Nil: every job succeeds, with no result.
 	Work func(w *World, job scheduler.Job) ([]byte, error)

@@ -44,7 +44,7 @@ const (
 	StreamSilent // the stream says nothing more and does not end
 	EventsLate   // events arrive up to half a minute late: stale offers
 	CallsLate    // so do calls: a rescind crosses an accept
-	CallLost     // the next call does not arrive, however often it is tried
+	CallLost     // the next call does not arrive, however often it is tried, or its answer does not
 
 	// Of the master.
 

@@ -27,6 +27,11 @@ func (o *observer) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Acti
 				p, eventName(ev), showActions(actions), showActions(again))
 		}
 	}
+	if p.Decision != nil {
+		if err := p.Decision(v, ev, actions); err != nil {
+			p.w.fail("decisions take nothing back", "%s, of %s: %v", p, eventName(ev), err)
+		}
+	}
 	if p.w.quiet && p.facts.look {
 		p.facts.look = false
 		o.look(v)
@@ -153,6 +158,12 @@ func (w *World) Volumes(framework string) []SimVolume {
 // wiped or is gone for good is not there any more.
 func (w *World) HasAgent(id string) bool {
 	return slices.ContainsFunc(w.agents, func(a *simAgent) bool { return a.model.ID() == id })
+}
+
+// TornDown says whether a framework has ended by itself: its handler had the
+// master tear it down.
+func (w *World) TornDown(framework string) bool {
+	return slices.ContainsFunc(w.frameworks, func(f *simFramework) bool { return f.Name == framework && f.finished })
 }
 
 // Commands are what operators have sent to a framework so far.

@@ -30,6 +30,8 @@ import (
 //   - The machine's own invariants hold (scheduler.Machine.Check).
 //   - One job of a name runs at a time; what was saved can be restored; equal
 //     views give equal decisions.
+//   - A decision takes nothing back, as the framework means it
+//     (SimFramework.Decision).
 //   - In the end every goal is reached, every task that runs is known to its
 //     scheduler, and every task that the scheduler takes for running runs.
 

@@ -420,11 +420,36 @@ func (p *simProcess) send(call *sched.Call) {
 	}
 	if call.Type == sched.Call_TEARDOWN {
 		p.simFramework.teardown = true
-	} else if _, ok := w.take(CallLost); ok {
-		p.stream.end("a call failed") // as Run does when it has tried for long enough
+	} else if pick, ok := w.take(CallLost); ok {
+		p.lose(call, pick)
 		return
 	}
 	p.stream.send(call)
+}
+
+// lose does what Run does when it has tried a call for long enough: it goes on
+// where the call may be missing, declines the offers of one that may not be
+// repeated, and ends the subscription otherwise, or where nothing else arrives
+// either.
+func (p *simProcess) lose(call *sched.Call, pick int) {
+	switch call.Type {
+	case sched.Call_ACCEPT:
+		if pick%4 == 0 {
+			break
+		}
+		if pick%4 == 1 { // it did arrive, and the answer did not
+			p.stream.send(call)
+		}
+		p.stream.send(&sched.Call{Type: sched.Call_DECLINE, FrameworkID: call.FrameworkID, Decline: &sched.Call_Decline{
+			OfferIDs: call.Accept.OfferIDs, Filters: &mesos.Filters{RefuseSeconds: new(0.)}}})
+		return
+	case sched.Call_ACKNOWLEDGE, sched.Call_ACKNOWLEDGE_OPERATION_STATUS, sched.Call_KILL, sched.Call_RECONCILE,
+		sched.Call_RECONCILE_OPERATIONS, sched.Call_MESSAGE, sched.Call_SHUTDOWN:
+		if pick%4 > 0 {
+			return
+		}
+	}
+	p.stream.end("a call failed")
 }
 
 // plan wakes the machine when it wants to be.

@@ -1,0 +1,201 @@
+package frameworks_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
+)
+
+// statusOf asks a service as an operator would, which changes nothing.
+func statusOf(h scheduler.Handler, v scheduler.View, ask any) (frameworks.Status, error) {
+	for _, a := range h.Handle(v, scheduler.Command{ID: 1, Value: ask}) {
+		if answer, ok := a.(scheduler.Answer); ok {
+			status, _ := answer.Value.(frameworks.Status)
+			return status, answer.Err
+		}
+	}
+	return frameworks.Status{}, errors.New("the status was not answered")
+}
+
+// goal: all nodes are ready with the options in force, what is reserved is what
+// they have, and no plan is held up; or the service is uninstalled.
+func (s operated) goal(v scheduler.View, w *mesostest.World) error {
+	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
+	if err != nil {
+		return err
+	}
+	if err := s.settled(status, w); err != nil {
+		return err
+	}
+	if s.ends {
+		return errors.New("it is not uninstalled")
+	}
+	return nil
+}
+
+func (s operated) settled(status frameworks.Status, w *mesostest.World) error {
+	for _, n := range status.Nodes {
+		if n.Phase != frameworks.Ready || n.Outdated() || n.Restart || n.Replace {
+			return fmt.Errorf("%s is %s, outdated %t (waits %q, failed %q, refused %q)", n.Name, n.Phase, n.Outdated(), n.Waits, n.LastFailure, n.Refused)
+		}
+	}
+	for _, p := range status.Plans {
+		if p.State == frameworks.PlanPaused || p.State == frameworks.PlanCancelling {
+			return fmt.Errorf("plan %s is %s: %s", p.Name, p.State, p.Why)
+		}
+	}
+	if o := status.Options; o != nil && string(o.Good) != string(o.Target) {
+		return fmt.Errorf("options %s are not known to be good", o.Target)
+	}
+	return s.reserved(status, w)
+}
+
+// reserved compares what agents hold for the service with what its nodes have.
+func (s operated) reserved(status frameworks.Status, w *mesostest.World) error {
+	want := map[string]float64{}
+	amount := func(r mesos.Resource) float64 {
+		sum := r.GetScalar().GetValue()
+		for _, span := range r.GetRanges().GetRange() {
+			sum += float64(span.End - span.Begin + 1)
+		}
+		return sum
+	}
+	for _, n := range status.Nodes {
+		for _, r := range n.Place.Resources {
+			want[n.Place.Hostname+" "+r.Name+" "+resourceID(r)] += amount(r)
+		}
+	}
+	for _, r := range w.Reserved(s.Framework().Roles[0]) {
+		want[r.Agent.Hostname+" "+r.Resource.Name+" "+resourceID(r.Resource)] -= amount(r.Resource)
+	}
+	for what, missing := range want {
+		if missing != 0 {
+			return fmt.Errorf("of %s there is too little or, if less than 0, too much: %v", what, missing)
+		}
+	}
+	return nil
+}
+
+// settle is an operator who mends what others have left behind: starts what was
+// stopped, replaces what lives on an agent that will not come back, resumes what
+// is paused, and takes options back that cannot be.
+func (s operated) settle(v scheduler.View, w *mesostest.World) []any {
+	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
+	if err != nil {
+		return nil
+	}
+	var out []any
+	var target operatedOptions
+	if status.Options != nil && json.Unmarshal(status.Options.Target, &target) == nil && target.Bad != "" {
+		target.Bad = ""
+		out = append(out, frameworks.Update{Options: target.json()})
+	}
+	for _, n := range status.Nodes {
+		switch {
+		case n.Goal == frameworks.GoalStop:
+			out = append(out, frameworks.StartNode{Node: n.Name})
+		case n.Place != nil && !n.Replace && n.Goal == frameworks.GoalRun && !w.HasAgent(n.Place.Agent):
+			out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
+		}
+	}
+	for _, p := range status.Plans {
+		if p.State == frameworks.PlanPaused {
+			out = append(out, frameworks.ResumePlan{Plan: p.Name})
+		}
+	}
+	if s.ends && len(out) == 0 && s.settled(status, w) == nil {
+		out = append(out, frameworks.Uninstall{})
+	}
+	return out
+}
+
+// rules of the engine beside those of the simulator.
+func (s operated) rules() []mesostest.Rule {
+	return []mesostest.Rule{
+		{Name: "a node's volume is made once, and destroyed by wish", Check: s.volumes},
+		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Service, w) }},
+		{Name: "an uninstall leaves nothing", Check: s.leftBehind},
+	}
+}
+
+// volumes: destroyed are those of nodes that left or were replaced, by an operator
+// or by what the pod's Recovery says.
+func (s operated) volumes(w *mesostest.World) error {
+	wished, any := map[string]bool{}, false
+	for _, c := range w.Commands(s.Name) {
+		switch c := c.Value.(type) {
+		case frameworks.ReplaceNode:
+			wished[c.Node] = true
+		case frameworks.RemoveNode:
+			wished[c.Node] = true
+		case frameworks.ScalePod, frameworks.Update, frameworks.Rollback, frameworks.Uninstall:
+			any = true
+		}
+	}
+	for _, v := range w.Volumes(s.Name) {
+		node := strings.Split(v.ID, ".")[1]
+		i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(node, p.Name+"-") })
+		if v.Made > 1 {
+			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
+		}
+		if v.Destroyed > 0 && v.Used && !any && !wished[node] && s.Pods[i].Recovery.After == 0 {
+			return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
+		}
+	}
+	return nil
+}
+
+// leftBehind: what is uninstalled while all agents are there leaves nothing.
+func (s operated) leftBehind(w *mesostest.World) error {
+	since, quiet := w.Quiet()
+	if !quiet || !w.TornDown(s.Name) {
+		return nil
+	}
+	for _, c := range w.Commands(s.Name) {
+		if _, ok := c.Value.(frameworks.Uninstall); ok && c.At.Before(w.Now().Add(-since)) {
+			return nil // some were away
+		}
+	}
+	for _, r := range w.Reserved(s.Framework().Roles[0]) {
+		return fmt.Errorf("%s of %s is reserved for %s", r.Resource.Name, r.Agent.Hostname, resourceID(r.Resource))
+	}
+	return nil
+}
+
+func (s operated) config() mesostest.SimConfig {
+	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.framework()}, Rules: s.rules()}
+}
+
+const operatedNumbers = 16
+
+// The engine under all faults of the simulator, and under operators who do all
+// that they may at any time.
+func TestSimulatedOperators(t *testing.T) {
+	t.Parallel()
+	for number := range uint64(operatedNumbers) {
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			t.Parallel()
+			seen := mesostest.Simulate(t, 5_000, operate("db", number, 0).config())
+			assert.NotZero(t, seen.Tasks)
+		})
+	}
+}
+
+// As long as somebody asks for: see make soak.
+func TestSimulatedOperatorsForLong(t *testing.T) {
+	for number := range uint64(operatedNumbers) {
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			mesostest.SoakTest(t, func() mesostest.SimConfig { return operate("db", number, 0).config() })
+		})
+	}
+}
