@@ -17,8 +17,7 @@ import (
 //
 //   - A node's places, tasks and arrivals are counted upwards. It gives a place up
 //     only for another count, and what has run in a place stays known.
-//   - A node that leaves goes on to leave, and is forgotten only when it has
-//     handed over what it held.
+//   - A node that leaves goes on to leave, and no other is forgotten.
 //   - What an operator wants (goals, numbers of nodes, options, pauses, what is
 //     skipped) is changed by operators only, or by a program that was started with
 //     other options, or where a pod wants a rollback when a rollout fails.
@@ -40,6 +39,9 @@ func CheckDecision(service string, v scheduler.View, ev scheduler.Event, actions
 		if !ok || !mine || !known || bytes.Equal(before, r.Value) {
 			continue
 		}
+		if r.Value == nil && ended(service, v, actions) {
+			continue
+		}
 		kind, id, _ := strings.Cut(rest, "/")
 		if err := c.record(kind, id, before, r.Value); err != nil {
 			c.found = append(c.found, err)
@@ -49,6 +51,16 @@ func CheckDecision(service string, v scheduler.View, ev scheduler.Event, actions
 		c.wishes = nil
 	}
 	return errors.Join(append(c.found, c.wishes...)...)
+}
+
+// ended says whether a service is forgotten that was to be uninstalled.
+func ended(service string, v scheduler.View, actions []scheduler.Action) bool {
+	value, known := v.Record(service + "/service")
+	record, err := decode[serviceRecord](value)
+	return known && err == nil && !record.Uninstall.Since.IsZero() && slices.ContainsFunc(actions, func(a scheduler.Action) bool {
+		r, ok := a.(scheduler.Remember)
+		return ok && r.Key == service+"/service" && r.Value == nil
+	})
 }
 
 // backward is what a decision took back.
@@ -126,20 +138,23 @@ func (c *backward) pod(name string, b, a *podRecord) {
 		c.wish(false, "pod %s is forgotten", name)
 		return
 	}
-	c.wish(a.Count == b.Count, "pod %s: %d nodes are wanted, then %d", name, b.Count, a.Count)
-	c.must(a.Deployed || !b.Deployed, "pod %s is not deployed any more", name)
-	c.must(a.First == b.First || !b.Deployed, "pod %s was first deployed with %d nodes, then %d", name, b.First, a.First)
 	for _, i := range slices.Sorted(maps.Keys(b.Gone)) {
 		c.must(a.Gone[i].Generation >= b.Gone[i].Generation && a.Gone[i].Incarnation >= b.Gone[i].Incarnation,
 			"pod %s: node %d that left had counted to %v, then to %v", name, i, b.Gone[i], a.Gone[i])
 	}
+	if b.Ended || a.Ended {
+		return
+	}
+	c.wish(a.Count == b.Count, "pod %s: %d nodes are wanted, then %d", name, b.Count, a.Count)
+	c.must(a.Deployed || !b.Deployed, "pod %s is not deployed any more", name)
+	c.must(a.First == b.First || !b.Deployed, "pod %s was first deployed with %d nodes, then %d", name, b.First, a.First)
 	r, s := b.Rollout, a.Rollout
 	c.wish(r.Paused == "" || s.Paused != "" || s.Since.IsZero(), "pod %s: a paused rollout goes on (%s)", name, r.Paused)
 }
 
 func (c *backward) node(b, a *Node) {
 	if a == nil {
-		c.must(b.Goal == GoalLeave && b.Departed, "%s is forgotten, and did not leave", b.Name)
+		c.must(b.Goal == GoalLeave, "%s is forgotten, and did not leave", b.Name)
 		return
 	}
 	c.must(a.Generation >= b.Generation && a.Incarnation >= b.Incarnation && a.Arrived >= b.Arrived && a.Founding >= b.Founding,

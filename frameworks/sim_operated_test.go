@@ -27,6 +27,9 @@ type operated struct {
 	number uint64
 	less   int
 	ends   bool // it is uninstalled in the end
+	// framework is the one that runs it, in the simulation.
+	framework string
+	worker    scheduler.Worker
 }
 
 // operatedOptions are what its operators may choose.
@@ -60,7 +63,7 @@ func operate(name string, number uint64, less int) operated {
 		}
 		return operatedOf(name, number, less, o)
 	}
-	return operated{Service: first, number: number, less: less, ends: number%4 == 3}
+	return operated{Service: first, number: number, less: less, ends: number%4 == 3, framework: name, worker: first}
 }
 
 func operatedOf(name string, number uint64, less int, o operatedOptions) (*frameworks.Service, error) {
@@ -217,18 +220,23 @@ func backups(random *rand.Rand) frameworks.Plan {
 	}.Plan()
 }
 
-func (s operated) framework() mesostest.SimFramework {
+func (s operated) simulated() mesostest.SimFramework {
 	return mesostest.SimFramework{
 		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle, Decision: s.decision,
-		Node: func(task mesos.TaskInfo) string { return task.Name }, Task: operatedTask,
+		Node: serviceNode, Task: operatedTask,
 		Smaller: func() (mesostest.SimFramework, bool) {
 			nodes := 0
 			for _, p := range s.Pods {
 				nodes += p.Count
 			}
-			return operate(s.Name, s.number, s.less+1).framework(), nodes > 1
+			return operate(s.Name, s.number, s.less+1).simulated(), nodes > 1
 		},
 	}
+}
+
+// serviceNode is what a task is an incarnation of, such as "db.node-0".
+func serviceNode(task mesos.TaskInfo) string {
+	return task.TaskID.Value[:strings.LastIndexByte(task.TaskID.Value, '.')]
 }
 
 // is says whether a task is of a bad version.
@@ -254,13 +262,13 @@ func (s operated) work(w *mesostest.World, job scheduler.Job) ([]byte, error) {
 	kind, name, _ := strings.Cut(job.Name, "/")
 	if kind == "gate" {
 		i := slices.IndexFunc(w.Running(), func(t mesostest.SimTask) bool {
-			return t.Framework == s.Name && t.Info.TaskID.Value == name && !is(t.Info, "hangs")
+			return t.Framework == s.framework && t.Info.TaskID.Value == name && !is(t.Info, "hangs")
 		})
 		if i < 0 {
 			return nil, fmt.Errorf("%s does not serve", name)
 		}
 	}
-	return s.Work(context.Background(), job)
+	return s.worker.Work(context.Background(), job)
 }
 
 // command makes one of every command that there is.

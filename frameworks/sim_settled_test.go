@@ -94,6 +94,10 @@ func (s operated) settle(v scheduler.View, w *mesostest.World) []any {
 	if err != nil {
 		return nil
 	}
+	return s.mend(status, w)
+}
+
+func (s operated) mend(status frameworks.Status, w *mesostest.World) []any {
 	var out []any
 	var target operatedOptions
 	if status.Options != nil && json.Unmarshal(status.Options.Target, &target) == nil && target.Bad != "" {
@@ -123,32 +127,50 @@ func (s operated) settle(v scheduler.View, w *mesostest.World) []any {
 func (s operated) rules() []mesostest.Rule {
 	return []mesostest.Rule{
 		{Name: "a node's volume is made once, and destroyed by wish", Check: s.volumes},
-		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Service, w) }},
+		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.framework, s.Service, w) }},
 		{Name: "an uninstall leaves nothing", Check: s.leftBehind},
 	}
+}
+
+// commands are those for this service.
+func (s operated) commands(w *mesostest.World) []mesostest.SimCommand {
+	var out []mesostest.SimCommand
+	for _, c := range w.Commands(s.framework) {
+		to, ok := c.Value.(frameworks.ToService)
+		switch {
+		case ok && to.Service == s.Name:
+			out = append(out, mesostest.SimCommand{At: c.At, Value: to.Command})
+		case !ok:
+			out = append(out, *c)
+		}
+	}
+	return out
 }
 
 // volumes: destroyed are those of nodes that left or were replaced, by an operator
 // or by what the pod's Recovery says.
 func (s operated) volumes(w *mesostest.World) error {
-	wished, any := map[string]bool{}, false
-	for _, c := range w.Commands(s.Name) {
+	wished, many := map[string]bool{}, false
+	for _, c := range s.commands(w) {
 		switch c := c.Value.(type) {
 		case frameworks.ReplaceNode:
 			wished[c.Node] = true
 		case frameworks.RemoveNode:
 			wished[c.Node] = true
 		case frameworks.ScalePod, frameworks.Update, frameworks.Rollback, frameworks.Uninstall:
-			any = true
+			many = true
 		}
 	}
-	for _, v := range w.Volumes(s.Name) {
+	for _, v := range w.Volumes(s.framework) {
+		if !strings.HasPrefix(v.ID, s.Name+".") {
+			continue
+		}
 		node := strings.Split(v.ID, ".")[1]
 		i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(node, p.Name+"-") })
 		if v.Made > 1 {
 			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
 		}
-		if v.Destroyed > 0 && v.Used && !any && !wished[node] && s.Pods[i].Recovery.After == 0 {
+		if v.Destroyed > 0 && v.Used && !many && !wished[node] && s.Pods[i].Recovery.After == 0 {
 			return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
 		}
 	}
@@ -158,10 +180,10 @@ func (s operated) volumes(w *mesostest.World) error {
 // leftBehind: what is uninstalled while all agents are there leaves nothing.
 func (s operated) leftBehind(w *mesostest.World) error {
 	since, quiet := w.Quiet()
-	if !quiet || !w.TornDown(s.Name) {
+	if !quiet || !w.TornDown(s.framework) {
 		return nil
 	}
-	for _, c := range w.Commands(s.Name) {
+	for _, c := range s.commands(w) {
 		if _, ok := c.Value.(frameworks.Uninstall); ok && c.At.Before(w.Now().Add(-since)) {
 			return nil // some were away
 		}
@@ -173,7 +195,7 @@ func (s operated) leftBehind(w *mesostest.World) error {
 }
 
 func (s operated) config() mesostest.SimConfig {
-	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.framework()}, Rules: s.rules()}
+	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.simulated()}, Rules: s.rules()}
 }
 
 const operatedNumbers = 16

@@ -63,7 +63,7 @@ func simulate(number uint64, less int) simulated {
 func (s simulated) framework() mesostest.SimFramework {
 	return mesostest.SimFramework{
 		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle, Decision: s.decision,
-		Node: func(task mesos.TaskInfo) string { return task.Name },
+		Node: serviceNode,
 		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 			return mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
 		},
@@ -180,19 +180,19 @@ func (s simulated) rules() []mesostest.Rule {
 			}
 			return nil
 		}},
-		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Service, w) }},
+		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Name, s.Service, w) }},
 	}
 }
 
 // placement: no two nodes of a pod that wants agents of their own share one.
-func placement(s *frameworks.Service, w *mesostest.World) error {
+func placement(framework string, s *frameworks.Service, w *mesostest.World) error {
 	for _, p := range s.Pods {
 		if p.Place.IsZero() {
 			continue
 		}
 		at := map[string]string{}
 		for _, t := range w.Running() {
-			if t.Framework != s.Name || t.Stray || !strings.HasPrefix(t.Node, p.Name+"-") {
+			if t.Framework != framework || t.Stray || !strings.HasPrefix(t.Node, s.Name+"."+p.Name+"-") {
 				continue
 			}
 			if other := at[t.Agent.Hostname]; other != "" && other != t.Node {

@@ -33,7 +33,7 @@ func (f *Finding) Error() string {
 // Text is the finding as it is saved: the script, and then the history for
 // people.
 func (f *Finding) Text() string {
-	return fmt.Sprintf("# %s\n# %s\n%s%s\n%s\n", f.Rule, f.Detail, f.Script, historyMark, strings.Join(f.History, "\n"))
+	return fmt.Sprintf("# %s\n# %s\n%s%s\n%s\n", f.Rule, strings.ReplaceAll(f.Detail, "\n", "\n# "), f.Script, historyMark, strings.Join(f.History, "\n"))
 }
 
 // Save writes the finding into a directory, which is made, and returns the
