@@ -26,7 +26,9 @@ func Config(s *frameworks.Service) mesostest.SimConfig {
 // was stopped and replaces what lived on machines that are gone.
 func Framework(s *frameworks.Service) mesostest.SimFramework {
 	return mesostest.SimFramework{
-		Name: s.Name, Handler: s,
+		Name: s.Name, Handler: s, Decision: func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
+			return frameworks.CheckDecision(s.Name, v, ev, actions)
+		},
 		Node: func(task mesos.TaskInfo) string { return task.Name },
 		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 			return mesostest.TaskPlan{

@@ -18,7 +18,8 @@ import (
 
 // The environment of simulations in tests.
 const (
-	// seedVariable is the first seed of [Simulate]; 1 unless set.
+	// seedVariable is the first seed of [Simulate]; another one each time unless
+	// set, or 1 where CI=true.
 	seedVariable = "MESOKIT_SEED"
 	// soakVariable is how many steps [SoakTest] takes; it is skipped unless set.
 	soakVariable = "MESOKIT_SOAK"
@@ -26,9 +27,10 @@ const (
 
 // Simulate runs simulations in a test, one seed after the other, until they
 // have taken so many steps. Before that it replays what was found earlier: the
-// scripts in testdata/sim/<name of the test>. The first seed is 1, or what
-// MESOKIT_SEED says. A finding is made small and saved there, with its history,
-// and ends the test; it is replayed from then on.
+// scripts in testdata/sim/<name of the test>. The first seed is what MESOKIT_SEED
+// says, or else another one each time, but 1 where CI=true. A finding is made
+// small and saved there, with its history, and ends the test; it is replayed from
+// then on.
 func Simulate(t testing.TB, steps uint64, c SimConfig) Coverage {
 	t.Helper()
 	dir := findings(t)
@@ -44,7 +46,9 @@ func Simulate(t testing.TB, steps uint64, c SimConfig) Coverage {
 		}
 		all.Add(sim.Coverage())
 	}
-	for seed := firstSeed(t); all.Steps < steps; seed++ {
+	first := firstSeed(t)
+	t.Logf("seeds from %d (%s)", first, seedVariable)
+	for seed := first; all.Steps < steps; seed++ {
 		sim := NewSim(seed, c)
 		report(t, dir, sim.Run())
 		all.Add(sim.Coverage())
@@ -66,11 +70,20 @@ func savedScripts(t testing.TB, dir string) []string {
 	return paths
 }
 
+// freshSeed is the same for all tests of a process. Where CI is set it is always
+// the same one: what judges a commit is not to depend on luck.
+var freshSeed = sync.OnceValue(func() uint64 {
+	if os.Getenv("CI") == "true" {
+		return 1
+	}
+	return uint64(time.Now().Unix())
+})
+
 func firstSeed(t testing.TB) uint64 {
 	t.Helper()
 	text := os.Getenv(seedVariable)
 	if text == "" {
-		return 1
+		return freshSeed()
 	}
 	seed, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -87,7 +100,8 @@ func report(t testing.TB, dir string, err error) {
 	case err == nil:
 	case errors.As(err, &f):
 		path, err := f.Save(dir, fmt.Sprintf("seed-%d", f.Script.Seed))
-		t.Fatalf("%v\nsaved as %s (%v):\n%s", f, path, err, f.Text())
+		t.Fatalf("%v\nsaved as %s (%v), which every run of the test replays from now on; elsewhere: %s=%d go test -run '^%s$'\n%s",
+			f, path, err, seedVariable, f.Script.Seed, strings.ReplaceAll(t.Name(), "/", "$/^"), f.Text())
 	default:
 		t.Fatal(err)
 	}
