@@ -159,7 +159,7 @@ func (d *decision) react(ev scheduler.Event) error {
 			d.subscribed()
 			d.homeless("")
 		}
-		d.service.Comparison.Done = 0 // the program may be another one
+		d.service.Comparison.Done, d.service.Comparison.Program = 0, true
 		d.adopt()
 		d.recount()
 	case scheduler.Command:
@@ -226,9 +226,7 @@ func (d *decision) updated(status mesos.TaskStatus) {
 		}
 		return
 	}
-	if status.GetSource() == mesos.SOURCE_EXECUTOR {
-		n.Place.Used, n.Place.Before = true, nil
-	}
+	n.began(status)
 	if state := status.GetState(); !scheduler.Terminal(state) && state != mesos.TASK_UNREACHABLE {
 		n.found()
 	}
@@ -253,6 +251,29 @@ func (d *decision) updated(status mesos.TaskStatus) {
 		case n.Progress == "unreachable": // else a master repeats what is known
 			d.progress(n, words)
 		}
+	}
+}
+
+// began takes in what a status tells of its place: that a task began there, or
+// that it may have, before its agent went. Whose word it is does not matter: a
+// master repeats to those who ask it again what an executor said to others.
+func (n *Node) began(status mesos.TaskStatus) {
+	if n.Place == nil {
+		return
+	}
+	switch status.GetState() {
+	case mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_FINISHED:
+		n.Place.Used, n.Place.Before = true, nil
+		return
+	case mesos.TASK_UNREACHABLE:
+		n.Place.Used = true
+	case mesos.TASK_LOST:
+		n.Place.Used = n.Place.Used || status.GetReason() == mesos.REASON_AGENT_REMOVED
+	case mesos.TASK_FAILED:
+		n.Place.Used = n.Place.Used || status.GetReason() == mesos.REASON_EXECUTOR_TERMINATED
+	}
+	if status.GetSource() == mesos.SOURCE_EXECUTOR {
+		n.Place.Used, n.Place.Before = true, nil
 	}
 }
 

@@ -67,6 +67,9 @@ type comparison struct {
 	// changed.
 	Next int `json:"next,omitempty"`
 	Done int `json:"done,omitempty"`
+	// Program: it is because of the program, which may be another one, not only
+	// because of the nodes.
+	Program bool `json:"program,omitempty"`
 }
 
 // renderings is how many nodes one decision compares at most.
@@ -76,7 +79,7 @@ const renderings = 16
 func (d *decision) compare() {
 	c := &d.service.Comparison
 	if of := d.footprint(); of != c.Of {
-		*c = comparison{Of: of, Next: c.Next}
+		*c = comparison{Of: of, Next: c.Next, Program: c.Program && c.Done < len(d.nodes)}
 	}
 	standing := sync.OnceValue(d.standing) // mostly there is nothing to compare
 	for rendered := 0; c.Done < len(d.nodes) && rendered < renderings; c.Done++ {
@@ -130,7 +133,7 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 	if _, live := d.live(n); !live {
 		n.Failures, n.Retry = 0, d.now // what it failed with is not what it is launched with next
 	}
-	if r := &d.pods[n.Pod].Rollout; !r.Since.IsZero() {
+	if r := &d.pods[n.Pod].Rollout; !r.Since.IsZero() && d.service.Comparison.Program {
 		*r = rolloutRecord{Since: r.Since} // a correction is always taken
 	}
 }

@@ -43,7 +43,6 @@ func TestSimulatedFindsWhatIsTakenBack(t *testing.T) {
 	t.Parallel()
 	for name, bug := range map[string]planted{
 		"a step that is done is done again":    {key: "db/plan/", from: `"state":"complete"`, to: `"state":"pending"`},
-		"a run that is paused goes on":         {key: "db/plan/", from: `"state":"paused"`, to: `"state":"running"`},
 		"a plan that is paused goes on":        {key: "db/service", from: `"paused":["`, to: `"resumed":["`},
 		"a place that was used is not any":     {key: "db/node/", from: `"used":true`, to: `"used":false`},
 		"a node that leaves stays":             {key: "db/node/", from: `"goal":"leave"`, to: `"goal":"run"`},
@@ -55,7 +54,7 @@ func TestSimulatedFindsWhatIsTakenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rates := mesostest.DefaultRates().Times(0.3)
-			rates[mesostest.Operator], rates[mesostest.JobFails] = 1500, 600
+			rates[mesostest.Operator], rates[mesostest.JobLate] = 1500, 1500
 			var steps uint64
 			for seed := uint64(0); ; seed++ {
 				s := operate("db", seed%operatedNumbers, 0)
