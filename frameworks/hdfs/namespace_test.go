@@ -23,6 +23,7 @@ func TestLacks(t *testing.T) {
 		{"what was written since", journal{finished: whole.finished, last: 27}, ""},
 		{"a finished segment", journal{finished: []segment{{1, 10}}, last: 25}, "lacks edits from 11 of 20"},
 		{"the end of the open one", journal{finished: whole.finished, last: 22}, "lacks edits from 23 of 25"},
+		{"it cannot tell", journal{finished: whole.finished, blind: true}, ""},
 		{"everything", journal{}, "lacks edits from 1 of 20"},
 	} {
 		err := history{journals: map[string]journal{"whole": whole, "this": test.j}, known: 25}.lacks(test.j)

@@ -189,13 +189,14 @@ func failOver(ctx context.Context, controller string) error {
 type segment struct{ first, last uint64 }
 
 // segments asks a journal node for the finished segments that it holds of a name
-// service, in order.
-func segments(ctx context.Context, journal, service string) ([]segment, error) {
+// service, in order, and if wanted for the one that is written to.
+func segments(ctx context.Context, journal, service string, open bool) ([]segment, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	id := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), service)
 	request := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), id)
 	request = protowire.AppendVarint(protowire.AppendTag(request, 2, protowire.VarintType), 1)
+	request = protowire.AppendVarint(protowire.AppendTag(request, 4, protowire.VarintType), protowire.EncodeBool(open))
 	answer, err := call(ctx, journal, journalProtocol, "getEditLogManifest", request)
 	if err != nil {
 		return nil, err

@@ -111,7 +111,7 @@ func TestCall(t *testing.T) {
 
 func TestSegments(t *testing.T) {
 	port := journalAnswers(t, []segment{{1, 10}, {11, 14}})
-	got, err := segments(t.Context(), fmt.Sprint("127.0.0.1:", port), "hdfs")
+	got, err := segments(t.Context(), fmt.Sprint("127.0.0.1:", port), "hdfs", true)
 	require.NoError(t, err)
 	assert.Equal(t, []segment{{1, 10}, {11, 14}}, got)
 }
