@@ -23,7 +23,6 @@ type replicas struct {
 	servers map[string]*served // by task, while they run
 	acked   []write            // that clients were told are safe
 	lost    string             // what was found missing
-	dials   int
 	// What happened, so that a green run says what it saw.
 	promotions, waits int
 }
@@ -338,7 +337,6 @@ func (m *replicas) executed(s *served) string {
 func (m *replicas) position(t write) string { return fmt.Sprintf("0-%s-%d", t.origin, t.number) }
 
 func setOf(log []write) string {
-	last := map[string]uint64{}
 	set := gtids{}
 	for i := 0; i < len(log); {
 		t := log[i]
@@ -347,7 +345,6 @@ func setOf(log []write) string {
 			end++
 		}
 		set.add(t.origin, numbers{t.number, end})
-		last[t.origin] = end
 	}
 	return set.String()
 }

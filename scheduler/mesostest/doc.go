@@ -52,6 +52,13 @@
 //		})
 //	}
 //
+// Executors of package executor are part of it: servers wait for their secrets
+// and leases, and end with these; SimFramework.Hear answers other messages. What
+// servers have on their disks, and what jobs find when they ask them, is a model
+// of the test's own, a SimModel. A service of package frameworks needs none of
+// that to begin with: frameworks/simtest makes a whole simulation of it. With
+// Fuzz it is Go's fuzzer that writes the faults.
+//
 // What it finds it makes small, prints and saves in testdata, and replays from
 // then on. [RunSoak] goes on for as long as one likes, on all cores.
 package mesostest

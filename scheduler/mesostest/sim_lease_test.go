@@ -81,18 +81,18 @@ func (leased) answer(m scheduler.Messaged) []scheduler.Action {
 
 func (leased) launch(v scheduler.View, number int) []scheduler.Action {
 	matches, _ := offers.Reserve(v.Offers(), []offers.Request{{Node: "leased", Needs: offers.MustParse("cpus:1;mem:64"), Unreserved: true}})
-	for _, m := range matches {
-		id := fmt.Sprintf("leased.%d", number)
-		data, err := json.Marshal(leasedTask)
-		if err != nil {
-			return nil
-		}
-		return []scheduler.Action{scheduler.Accept{Offers: m.Offers, Operations: []mesos.Offer_Operation{offers.Launch(m.Agent, mesos.TaskInfo{
-			Name: "leased", TaskID: mesos.TaskID{Value: id}, Resources: m.Resources, Data: data,
-			Executor: executor.Info(v.FrameworkID(), id, "/opt/leased"),
-		})}}}
+	if len(matches) == 0 {
+		return []scheduler.Action{scheduler.Want{Offers: true}}
 	}
-	return []scheduler.Action{scheduler.Want{Offers: true}}
+	m, id := matches[0], fmt.Sprintf("leased.%d", number)
+	data, err := json.Marshal(leasedTask)
+	if err != nil {
+		return nil
+	}
+	return []scheduler.Action{scheduler.Accept{Offers: m.Offers, Operations: []mesos.Offer_Operation{offers.Launch(m.Agent, mesos.TaskInfo{
+		Name: "leased", TaskID: mesos.TaskID{Value: id}, Resources: m.Resources, Data: data,
+		Executor: executor.Info(v.FrameworkID(), id, "/opt/leased"),
+	})}}}
 }
 
 // harmlessServers is a model in which a server in two becomes harmless when its
