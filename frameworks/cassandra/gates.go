@@ -201,6 +201,12 @@ func (r ring) leaveUnheard(ctx context.Context, d frameworks.Deployment, n frame
 	if err != nil {
 		return err
 	}
+	// One that has just started knows of nobody yet.
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if err := all[name].serves(); err != nil {
+			return fmt.Errorf("%s %w", name, err)
+		}
+	}
 	self := endpointOf(n)
 	if !all.mention(self) {
 		return nil

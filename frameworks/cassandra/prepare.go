@@ -124,8 +124,11 @@ func joining(ctx context.Context, env map[string]string, password string) (strin
 	var errs error
 	for peer := range strings.FieldsSeq(env[envPeers]) {
 		v, err := (&jolokia{address: peer, password: password}).look(ctx)
+		if err == nil {
+			err = v.serves() // one that has just started knows of no parts yet
+		}
 		if err != nil {
-			errs = errors.Join(errs, err)
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", peer, err))
 			continue
 		}
 		if part := v.part(env[envSelf], env[envFormer]); part != "" {

@@ -290,6 +290,11 @@ func TestLeave(t *testing.T) {
 		{"it starts", mode("STARTING"), "it is STARTING", nil},
 		{"it does not run", func(l *lab, _ *frameworks.Node) { silent(l) }, "it has to run to hand over what it holds: connection refused", nil},
 		{"it does not run and is out", func(l *lab, _ *frameworks.Node) { silent(l); out(l) }, "", nil},
+		{"it does not run, and its peers start", func(l *lab, _ *frameworks.Node) {
+			silent(l)
+			out(l)
+			l.see("node-1", func(v *view) { v.Mode = "STARTING" })
+		}, "node-1 is STARTING, not NORMAL", nil},
 		{"it is lost", func(l *lab, n *frameworks.Node) { silent(l); n.Lost = time.Unix(1, 0) }, "its peers take over its part of the data", []string{"node-0 removes id of node-3"}},
 		{"it is lost, and lives", func(l *lab, n *frameworks.Node) { delete(l.views, "node-3"); n.Gone = true }, "node-0 sees it alive, although its agent is lost", nil},
 		{"it never arrived", func(_ *lab, n *frameworks.Node) { n.Arrived = 0 }, "", nil},
