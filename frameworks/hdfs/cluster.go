@@ -217,7 +217,7 @@ func (c Cluster) Service() *frameworks.Service {
 	data.After = []string{namePod}
 	data.Task, data.Essence = c.dataTask, essence
 	data.Ready, data.Spare, data.Leave = c.dataReady, c.dataSpare, c.dataLeave
-	data.Removable = c.dataRemovable
+	data.Replaceable, data.Removable = c.dataReplaceable, c.dataRemovable
 	data.Recovery = frameworks.Recovery{After: c.LostAfter}
 	return &frameworks.Service{
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,

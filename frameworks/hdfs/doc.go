@@ -45,7 +45,9 @@
 //   - A name node copies the image of another (bootstrapStandby). Only if no name
 //     node is left that holds it, because each was replaced, the first makes it
 //     anew of the journal: of every edit since the first. If the journal does not
-//     go back so far, it says so and waits.
+//     go back so far (Hadoop keeps the last million: dfs.namenode.num.extra.edits.retained),
+//     it says so and waits for a volume to be brought back. So never replace the
+//     last name node that has its volume.
 //   - A journal node begins with an empty journal when all others answer and each
 //     of them has every edit that any of them has. It has forgotten what it
 //     promised; the others then know it all. Hadoop copies the edits to it.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,18 @@ func TestDataGates(t *testing.T) {
 	assert.ErrorContains(t, c.dataLeave(ctx, d, first), "name-0 is to be told that it leaves")
 	assert.ErrorContains(t, c.dataRemovable(d, []frameworks.Node{first}), "1 data nodes would remain, and blocks have 3 replicas")
 
+	first.Replace = true
+	assert.NoError(t, c.dataSpare(ctx, d, []frameworks.Node{first}))
+	active["Hadoop:service=NameNode,name=FSNamesystem"]["PendingReplicationBlocks"] = 3
+	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "3 blocks are being copied")
+	active["Hadoop:service=NameNode,name=FSNamesystem"]["PendingReplicationBlocks"] = 0
+	former := `,"10.0.0.8:4000":{"adminState":"Decommissioned"},"10.0.0.9:4000":{"adminState":"In Service"}}`
+	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = strings.TrimSuffix(bothLive, "}") + former
+	assert.EqualError(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "name-0 still counts on 10.0.0.9:4000, which no data node is any more")
+	first.Replace = false
+	assert.NoError(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "it keeps its disk")
+	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = bothLive
+
 	gone := second
 	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: second.Place.Ports}
 	assert.NoError(t, c.dataLeave(ctx, d, gone), "it is dead, and every block has its replicas")
@@ -138,6 +151,23 @@ func TestDataGates(t *testing.T) {
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "1 blocks are missing or corrupt")
 	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = "{}"
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "data-1 is away too")
+}
+
+// TestOneDiskAtATime: what is on two disks only survives.
+func TestOneDiskAtATime(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	data := d.Pod(dataPod)
+	assert.NoError(t, c.dataReplaceable(d, data[0]))
+	for i, n := range d.Nodes {
+		if n.Name == "data-1" {
+			d.Nodes[i].Replace = true
+		}
+	}
+	assert.ErrorContains(t, c.dataReplaceable(d, data[0]), "data-1 is not ready")
+	data[0].Gone = true
+	assert.NoError(t, c.dataReplaceable(d, data[0]), "its disk is gone as it is")
+	c.Options = map[string]string{"dfs.replication": "1"}
+	assert.ErrorContains(t, c.dataReplaceable(deployment(), data[1]), "data-1 may hold the only replica of a block")
 }
 
 func TestKeep(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mesokit/mesokit/frameworks"
 )
@@ -107,8 +108,55 @@ func (c Cluster) dataSpare(ctx context.Context, d frameworks.Deployment, nodes [
 	if b.short > 0 {
 		return fmt.Errorf("%d blocks have too few replicas", b.short)
 	}
-	if gone := slices.IndexFunc(nodes, func(n frameworks.Node) bool { return n.Replace }); gone >= 0 && c.replication() < 2 {
-		return fmt.Errorf("%s may hold the only replica of a block: add a data node, and remove this one", nodes[gone].Name)
+	gone := slices.IndexFunc(nodes, func(n frameworks.Node) bool { return n.Replace })
+	switch former := strangers(d, s); {
+	case gone < 0:
+		return nil
+	case c.replication() < 2:
+		return onlyReplica(nodes[gone])
+	case b.pending > 0: // what is being copied does not count as short
+		return fmt.Errorf("%d blocks are being copied", b.pending)
+	case len(former) > 0:
+		return fmt.Errorf("%s still counts on %s, which no data node is any more", writer.Name, strings.Join(former, ", "))
+	}
+	return nil
+}
+
+// strangers are data nodes that a name node believes to live, and that have been
+// given up: until it has noticed, no block that they held has too few replicas.
+func strangers(d frameworks.Deployment, s nameState) []string {
+	ours := map[string]bool{}
+	for _, n := range d.Pod(dataPod) {
+		ours[dataKey(n)] = true
+	}
+	var out []string
+	for key, state := range s.Live {
+		if !ours[key] && state.State != decommissioned {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func onlyReplica(n frameworks.Node) error {
+	return fmt.Errorf("%s may hold the only replica of a block: add a data node, and remove this one", n.Name)
+}
+
+// dataReplaceable refuses to give up a second disk while another node is away, and
+// one that may hold the only replica of a block. Of a node whose agent is lost
+// nothing more is lost.
+func (c Cluster) dataReplaceable(d frameworks.Deployment, n frameworks.Node) error {
+	if n.Gone || !n.Lost.IsZero() || n.Arrived == 0 {
+		return nil
+	}
+	for _, peer := range d.Pod(dataPod) {
+		if peer.Name != n.Name && peer.Arrived > 0 && (!peer.Ready || peer.Replace) {
+			return fmt.Errorf("%s is not ready, and what both of them hold could be lost", peer.Name)
+		}
+	}
+	if c.replication() < 2 {
+		return onlyReplica(n)
 	}
 	return nil
 }
@@ -185,7 +233,7 @@ func nameReplaceable(d frameworks.Deployment, n frameworks.Node) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no other name node is ready, and the namespace could be on %s alone; with --force it is made of the journal", n.Name)
+	return fmt.Errorf("no other name node is ready, and the namespace could be on %s alone; with --force it is made of the journal, or is lost where that does not begin with the first edit", n.Name)
 }
 
 // activeLast takes the standbys first, so that the active one hands over once.
