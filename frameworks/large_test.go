@@ -1,8 +1,10 @@
 package frameworks
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -172,6 +174,118 @@ func BenchmarkDeploy(b *testing.B) {
 			w.until(time.Hour, "all are ready", w.fleetReady(200))
 		}
 	})
+}
+
+// A thousand nodes (in make soak; else three hundred) are deployed; the scheduler dies, and the next finds them;
+// they get another configuration; two agents are lost, of which one comes back.
+func TestAThousandNodes(t *testing.T) {
+	t.Parallel()
+	count := 300
+	if os.Getenv("MESOKIT_SOAK") != "" {
+		count = 1000
+	}
+	s := large("db", count)
+	p := &s.Pods[0]
+	p.Recovery = Recovery{After: time.Hour, Most: 2}
+	p.Rollout.Parallel = 100
+	p.Spare = func(context.Context, Deployment, []Node) error { return nil }
+	w := newWorld(t, s, 50, "cpus:40;mem:40000;disk:90000;ports:[20000-59999]")
+	w.until(time.Hour, "all are ready", w.allReady(count))
+	w.configure(version("2"))
+	w.until(3*time.Hour, "all are updated", w.updated(count))
+	assert.Len(t, w.started, 2*count)
+
+	lost := w.status().Nodes[7].Place.Agent
+	there := 0
+	for _, n := range w.status().Nodes {
+		if n.Place.Agent == lost {
+			there++
+		}
+	}
+	require.Greater(t, there, 2)
+	w.cutAgentOf(w.status().Nodes[7])
+	w.until(time.Hour, "some are lost", func() bool { return w.status().Ready == count-there })
+	w.heal(w.agentOf(w.status().Nodes[7]))
+	w.until(time.Hour, "all are back", w.allReady(count))
+	assert.Len(t, w.started, 2*count, "the servers ran on")
+}
+
+// A rack of a hundred nodes on four goes. Its nodes are replaced one at a time,
+// with the pause that the pod wants, and only where it allows that many to be
+// lost; those whose turn has not come when the rack is back stay where they are.
+func TestALostRackSetsOffNoStorm(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ most, moved int }{
+		"more than may be lost": {most: 24, moved: 0},
+		"as many as may be":     {most: 25, moved: 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := large("db", 100)
+			s.Pods[0].Place = constraints.MustParse("hostname:UNIQUE")
+			s.Pods[0].Recovery = Recovery{After: 30 * time.Minute, Most: c.most}
+			w := newWorld(t, s, 0, agentResources)
+			w.racks = 4
+			for i := range 116 {
+				w.addAgent(i, agentResources)
+			}
+			w.until(time.Hour, "all are ready", w.allReady(100))
+			moved := func() (moved, waiting int) {
+				for _, n := range w.status().Nodes {
+					if n.Generation > 1 {
+						moved++
+					} else if n.Phase == Unreachable && n.Waits != "" {
+						waiting++
+					}
+				}
+				return moved, waiting
+			}
+			lost := map[string]string{} // places by node
+			for _, n := range w.status().Nodes {
+				if n.Place.Attribute("rack") == "r1" {
+					lost[n.Name] = volumeOf(n)
+				}
+			}
+			require.Len(t, lost, 25)
+			for i, a := range w.agents {
+				if i%4 == 0 {
+					a.cut = true
+				}
+			}
+			w.pass(90 * time.Minute)
+			n, waiting := moved()
+			assert.InDelta(t, c.moved, n, 1, "replaced within the hour after the first half")
+			if c.moved == 0 {
+				assert.Equal(t, 25, waiting, "the others say what they wait for")
+			}
+			for i, a := range w.agents {
+				if i%4 == 0 {
+					w.heal(a)
+				}
+			}
+			w.until(time.Hour, "all are ready", w.allReady(100))
+			after, _ := moved()
+			assert.LessOrEqual(t, after, n+1, "as the rack comes back, at most one more")
+			w.until(2*time.Hour, "the places that were left are freed", func() bool { return len(w.removed) == after })
+			for _, n := range w.status().Nodes {
+				assert.Equal(t, n.Generation > 1, w.removed[lost[n.Name]] == 1, "%s has lost its data only where it was replaced", n.Name)
+			}
+		})
+	}
+}
+
+// An event costs no more where there are many other nodes: in allocations, and
+// in bytes.
+func TestAnEventCostsWhatItTouches(t *testing.T) {
+	now := time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC)
+	cost := func(n int) float64 {
+		s := large("db", n)
+		m := settled(t, s, s)
+		event := ask(t, "db.node-0.1")
+		return testing.AllocsPerRun(20, func() { m.Step(now, event) })
+	}
+	few, many := cost(10), cost(1000)
+	assert.Less(t, many, few+10, "allocations of an event among 10 and among 1000 nodes")
 }
 
 // Two hundred services of one scheduler are deployed; it dies, and the next
