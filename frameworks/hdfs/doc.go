@@ -59,8 +59,7 @@
 // # What is lost, and what happens
 //
 // The tests are those of mesos-hdfs; TestCluster is part of make test, and
-// TestLosses of make soak (it takes several minutes more; on a busy machine it has
-// been seen to pass as far as the two journal nodes, and no further yet).
+// TestLosses of make soak (it takes several minutes more).
 //
 //	lost                                what happens                               test
 //	active name node (kill -9)          a standby is active, the other comes back  TestCluster
