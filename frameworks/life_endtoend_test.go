@@ -220,6 +220,56 @@ func TestAgentLostForGoodOnRealMesos(t *testing.T) {
 		"what comes back is put out")
 }
 
+// A rack goes with both its agents: that looks like more than two broken machines,
+// so its nodes wait, and say so, until an operator has them replaced.
+func TestRackLostOnRealMesos(t *testing.T) {
+	t.Parallel()
+	c := mesostest.New(t, mesostest.Agents(2, machine, "rack:a"), mesostest.Agents(2, machine, "rack:b"), mesostest.Agents(2, machine, "rack:c"))
+	s := shapedAs(t, shape{Nodes: 4, Version: "1", Disk: 64})
+	s.Pods[0].Place = constraints.MustParse("hostname:UNIQUE", "rack:MAX_PER:2")
+	s.Pods[0].Recovery = frameworks.Recovery{After: 10 * time.Second}
+	s.Revise, s.Options = nil, nil
+	d := deploy(t, c, s, nil)
+	before := d.until("four are ready", settled(4))
+
+	racks := map[string][]frameworks.NodeStatus{}
+	rack := ""
+	for _, n := range before.Nodes {
+		r := n.Place.Attribute("rack")
+		if racks[r] = append(racks[r], n); len(racks[r]) == 2 {
+			rack = r
+		}
+	}
+	lost := racks[rack]
+	require.Len(t, lost, 2, "four nodes in three racks")
+	agents := []*mesostest.Agent{agentOf(t, c, lost[0]), agentOf(t, c, lost[1])}
+	for _, a := range agents {
+		a.Partition()
+	}
+	d.until("both wait and say why", func(s frameworks.Status) bool {
+		waiting := 0
+		for _, n := range s.Nodes {
+			if strings.Contains(n.Waits, "2 nodes are lost at once") {
+				waiting++
+			}
+		}
+		return s.Ready == 2 && waiting == 2
+	})
+	for _, n := range lost {
+		_, err := d.Replace(t.Context(), n.Name)
+		require.NoError(t, err)
+	}
+	after := d.until("both are elsewhere", settled(4))
+	for _, n := range after.Nodes {
+		assert.NotEqual(t, rack, n.Place.Attribute("rack"), n.Name)
+	}
+	for _, a := range agents {
+		a.Heal()
+	}
+	require.NoError(t, c.Wait(t.Context(), func() bool { return len(c.Tasks()) == 4 && reservedOn(t, c) == 4*64 }),
+		"what comes back is put out")
+}
+
 func postTo(t *testing.T, url, body string) {
 	t.Helper()
 	answer, err := http.Post(url, "application/json", strings.NewReader(body))
