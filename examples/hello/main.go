@@ -19,12 +19,14 @@ import (
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
-var hello = &frameworks.Service{Name: "hello", Pods: []frameworks.Pod{{
-	Name: "web", Count: 3, Command: "exec python3 -m http.server --bind $HOST $PORT_HTTP",
-	Needs: offers.MustParse("cpus:0.1;mem:32"), Ports: []frameworks.Port{{Name: "http"}},
-	Place: constraints.MustParse("hostname:UNIQUE", "rack:GROUP_BY:3"),
-	Ready: frameworks.HTTP("http", "/"),
-}}}
+func hello() *frameworks.Service {
+	return &frameworks.Service{Name: "hello", Pods: []frameworks.Pod{{
+		Name: "web", Count: 3, Command: "exec python3 -m http.server --bind $HOST $PORT_HTTP",
+		Needs: offers.MustParse("cpus:0.1;mem:32"), Ports: []frameworks.Port{{Name: "http"}},
+		Place: constraints.MustParse("hostname:UNIQUE", "rack:GROUP_BY:3"),
+		Ready: frameworks.HTTP("http", "/"),
+	}}}
+}
 
 func main() {
 	master := flag.String("master", "", "where the masters are; empty: start a Mesos in this process")
@@ -39,7 +41,7 @@ func main() {
 		defer mesos.Close()
 		*master = mesos.Master()
 	}
-	if err := scheduler.Run(ctx, scheduler.Config{Master: *master, Handler: hello}); err != nil {
+	if err := scheduler.Run(ctx, scheduler.Config{Master: *master, Handler: hello()}); err != nil {
 		log.Print(err)
 	}
 }

@@ -24,7 +24,7 @@ func TestHello(t *testing.T) {
 	c := mesostest.New(t, options...)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- scheduler.Run(ctx, scheduler.Config{Master: c.Master(), Handler: hello}) }()
+	go func() { ended <- scheduler.Run(ctx, scheduler.Config{Master: c.Master(), Handler: hello()}) }()
 	c.WaitRunning(t, 3)
 	racks := map[string]bool{}
 	for _, task := range c.Tasks() {

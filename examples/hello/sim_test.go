@@ -11,9 +11,9 @@ import (
 // crashes, and once that has stopped all three serve again.
 func TestSimulated(t *testing.T) {
 	t.Parallel()
-	mesostest.Simulate(t, 5_000, simtest.Config(hello))
+	mesostest.Simulate(t, 5_000, simtest.Config(hello()))
 }
 
 func TestSimulatedForLong(t *testing.T) {
-	mesostest.SoakTest(t, func() mesostest.SimConfig { return simtest.Config(hello) })
+	mesostest.SoakTest(t, func() mesostest.SimConfig { return simtest.Config(hello()) })
 }
