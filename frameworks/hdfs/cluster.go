@@ -196,6 +196,15 @@ func (n Nodes) check(field string, beside int) error {
 
 // Service is the cluster as the engine runs it.
 func (c Cluster) Service() *frameworks.Service {
+	return frameworks.OptionsOf[settings]{
+		Given: c.settings(), Defaults: Cluster{}.settings(),
+		Make:  func(s settings) (*frameworks.Service, error) { return c.with(s).declare(), nil },
+		Check: change,
+	}.Service()
+}
+
+// declare is the service as it is with the cluster's settings.
+func (c Cluster) declare() *frameworks.Service {
 	invalid := c.Validate()
 	c = c.withDefaults()
 	journal, err1 := c.pod(journalPod, c.Journal, rpcPort, httpPort)
