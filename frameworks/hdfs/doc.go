@@ -96,6 +96,35 @@
 //
 // # Change
 //
+// Nearly everything can be changed while it runs: "mesos-hdfs options" prints it,
+// "mesos-hdfs update" takes it changed. A program that is started with another
+// Cluster does the same. A change is refused as a whole, with the field and the
+// reason, where it
+//
+//   - has another number of journal nodes, once one of them was ready: a majority
+//     of more could lack what a majority of these has promised to keep;
+//   - names, once there is a namespace, servers of ZooKeeper of which none was named
+//     before: name nodes would be elected in two places while they are restarted.
+//     To change them all, keep one, and leave that out in a second change;
+//   - has fewer name nodes, fewer data nodes than blocks have replicas, or raises
+//     dfs.replication above the number of data nodes;
+//   - makes a volume smaller;
+//   - names in Trust a journal node that is not there.
+//
+// Name, role, principal and user are not among what is changed. Cpus, memory, heap
+// and disk of a kind of node restart these nodes; an option or a flag of the JVMs
+// restarts all, data nodes before name nodes; other servers of ZooKeeper restart
+// the name nodes. Trust restarts nobody: a journal node that waits with an empty
+// volume sees it with its next try, and each try ends after five minutes. LostAfter,
+// Backoff and the rules for agents restart nobody either. Another Hadoop directory is to be of the
+// same version, for upgrades are not known yet, and nobody checks that. Where nodes
+// with and without an option do not speak to each other, a rollout stops at the
+// first that is not ready, and "mesos-hdfs rollback" returns.
+//
+// Another dfs.replication is not that of files that are there. The framework takes
+// it for that of all when it decides whether a disk may be given up: raise it from 1
+// only together with theirs (hdfs dfs -setrep), before a data node is replaced.
+//
 // Journal nodes are restarted one by one while all others take part in what is
 // written; data nodes while no block has too few replicas; name nodes while
 // another could take over, and the active one last. An address that changes (a

@@ -71,4 +71,27 @@ func TestSimulated(t *testing.T) {
 	mesostest.Simulate(t, 4_000, simulated())
 }
 
+// TestSimulatedUpdates: the options change while faults strike, to some that are
+// taken and some that are refused.
+func TestSimulatedUpdates(t *testing.T) {
+	t.Parallel()
+	var updates []any
+	for _, change := range []string{
+		`{"options": {"dfs.blocksize": "1048576"}}`, `{"data": {"heap": 512}}`, `{"data": {"count": 4}}`, `{"name": {"count": 3, "mem": 1024}}`,
+		`{"journal": {"cpus": 0.2}, "trust": "journal-1"}`, `{"journal": {"count": 5}}`, `{"zookeeper": "other:2181"}`, `{}`,
+	} {
+		updates = append(updates, frameworks.Update{Options: changed(t, change)}, frameworks.Rollback{})
+	}
+	sim := simulated()
+	f := &sim.Frameworks[0]
+	others := f.Operator
+	f.Operator = func(pick uint16) any {
+		if pick%2 == 0 {
+			return updates[int(pick/2)%len(updates)]
+		}
+		return others(pick / 2)
+	}
+	mesostest.Simulate(t, 1_000, sim)
+}
+
 func TestSimulatedForLong(t *testing.T) { mesostest.SoakTest(t, simulated) }

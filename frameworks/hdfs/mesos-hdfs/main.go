@@ -7,6 +7,8 @@
 //	    --api 10.0.0.7:7000 --zookeeper zk1:2181,zk2:2181 --hadoop /opt/hadoop
 //	mesos-hdfs status
 //	mesos-hdfs data add 2 --wait
+//	mesos-hdfs options >options.json; $EDITOR options.json
+//	mesos-hdfs update options.json --wait
 //	mesos-hdfs client-config /etc/hadoop/conf
 //
 // Package cli says what the commands and exit statuses are; here is what only
@@ -69,8 +71,8 @@ func (d *declaration) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&d.Distribution.Classpath, "hadoop", "", "Hadoop on the agents: the directory of a distribution, or a classpath of jars")
 	f.StringVar(&d.Distribution.Java, "java", "java", "the java program on the agents, 11 or 17")
 	f.StringArrayVar(&d.Distribution.Flags, "jvm-flag", nil, `further flag of every JVM, such as "-XX:+UseSerialGC" (repeatable)`)
-	f.StringVar(&d.ZooKeeper, "zookeeper", "", `servers of ZooKeeper, "host:port,host:port", for the election of the active name node`)
-	nodes(f, &d.Journal, "journal", "journals", "3, 5, …; default 3")
+	f.StringVar(&d.ZooKeeper, "zookeeper", "", `servers of ZooKeeper, "host:port,host:port", for the election of the active name node; a change keeps one of them`)
+	nodes(f, &d.Journal, "journal", "journals", "3, 5, …; default 3; for ever")
 	nodes(f, &d.Namenode, "name", "names", "2 to 5; default 2; later: name add")
 	nodes(f, &d.Data, "data", "datas", "default 3; later: data add")
 	cli.PairsVar(f, &d.Options, "option", `property of hdfs-site.xml or core-site.xml, such as "dfs.replication=2" (repeatable)`)
