@@ -77,10 +77,10 @@ func TestSimulatedUpdates(t *testing.T) {
 	t.Parallel()
 	var updates []any
 	for _, change := range []string{
-		`{"options": {"dfs.blocksize": "1048576"}}`, `{"data": {"heap": 512}}`, `{"data": {"count": 4}}`, `{"name": {"count": 3, "mem": 1024}}`,
+		`{"options": {"dfs.blocksize": "1048576"}}`, `{"data": {"heap": 512}}`, `{"data": {"count": 4}}`, `{"name": {"mem": 1024}}`,
 		`{"journal": {"cpus": 0.2}, "trust": "journal-1"}`, `{"journal": {"count": 5}}`, `{"zookeeper": "other:2181"}`, `{}`,
 	} {
-		updates = append(updates, frameworks.Update{Options: changed(t, change)}, frameworks.Rollback{})
+		updates = append(updates, frameworks.Update{Options: changed(t, `{"name": {"count": 3}}`, change)}, frameworks.Rollback{})
 	}
 	sim := simulated()
 	f := &sim.Frameworks[0]
@@ -91,7 +91,9 @@ func TestSimulatedUpdates(t *testing.T) {
 		}
 		return others(pick / 2)
 	}
-	mesostest.Simulate(t, 1_000, sim)
+	sim.Rates = mesostest.DefaultRates()
+	sim.Rates[mesostest.Operator] = 600
+	mesostest.Simulate(t, 8_000, sim)
 }
 
 func TestSimulatedForLong(t *testing.T) { mesostest.SoakTest(t, simulated) }
