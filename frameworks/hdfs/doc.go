@@ -112,14 +112,14 @@
 //   - names in Trust a journal node that is not there.
 //
 // Name, role, principal and user are not among what is changed. Cpus, memory, heap
-// and disk of a kind of node restart these nodes; an option or a flag of the JVMs
-// restarts all, data nodes before name nodes; other servers of ZooKeeper restart
-// the name nodes. Trust restarts nobody: a journal node that waits with an empty
-// volume sees it with its next try, and each try ends after five minutes. LostAfter,
-// Backoff and the rules for agents restart nobody either. Another Hadoop directory is to be of the
-// same version, for upgrades are not known yet, and nobody checks that. Where nodes
-// with and without an option do not speak to each other, a rollout stops at the
-// first that is not ready, and "mesos-hdfs rollback" returns.
+// and disk of a kind of node restart these nodes; an option, a flag of the JVMs or
+// Grace restarts all, data nodes before name nodes; other servers of ZooKeeper
+// restart the name nodes. LostAfter, Backoff and the rules for agents restart
+// nobody. Nor does Trust: a journal node that waits with an empty volume sees it
+// with its next try, and each try ends after five minutes. Another Hadoop directory
+// is to be of the same version, for upgrades are not known yet, and nobody checks
+// that. Where nodes with and without an option do not speak to each other, a rollout
+// stops at the first that is not ready, and "mesos-hdfs rollback" returns.
 //
 // Another dfs.replication is not that of files that are there. The framework takes
 // it for that of all when it decides whether a disk may be given up: raise it from 1

@@ -32,7 +32,7 @@ type settings struct {
 
 // sizes are the nodes of a kind.
 type sizes struct {
-	Count int     `json:"count" help:"nodes; that of journal nodes is for ever, and name nodes do not become fewer"`
+	Count int     `json:"count" help:"nodes; journal nodes: for ever, name nodes: never fewer"`
 	CPUs  float64 `json:"cpus" help:"of each node"`
 	Mem   int     `json:"mem" help:"MiB of each node"`
 	Heap  int     `json:"heap,omitempty" help:"MiB of the JVM; half of mem where it is left out"`
@@ -86,7 +86,8 @@ func change(d frameworks.Deployment, from, to settings) error {
 	bad := func(field string, value any, why string) {
 		errs = append(errs, fmt.Errorf("%s: %v: %s", field, value, why))
 	}
-	began := slices.ContainsFunc(d.Pod(journalPod), func(n frameworks.Node) bool { return n.Arrived > 0 })
+	// Also one without a place counts, which is being replaced.
+	began := slices.ContainsFunc(d.Nodes, func(n frameworks.Node) bool { return n.Pod == journalPod && n.Arrived > 0 })
 	if was, is := was.withDefaults().Journal.Count, is.withDefaults().Journal.Count; began && was != is {
 		bad("journal.count", is, fmt.Sprintf("is %d for the life of the cluster: a majority of others could lack what a majority of these has promised to keep", was))
 	}
@@ -116,8 +117,8 @@ func remaining(d frameworks.Deployment, was, is int) int {
 		return is
 	}
 	stay := 0
-	for _, n := range d.Pod(dataPod) {
-		if n.Goal != frameworks.GoalLeave {
+	for _, n := range d.Nodes {
+		if n.Pod == dataPod && n.Goal != frameworks.GoalLeave {
 			stay++
 		}
 	}

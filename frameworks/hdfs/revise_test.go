@@ -119,7 +119,13 @@ func TestChangeBeforeTheNamespace(t *testing.T) {
 	s := valid().Service()
 	to := changed(t, `{"zookeeper": "other:2181", "journal": {"count": 5}}`)
 	require.NoError(t, s.Change(d, s.Options, to))
-	d.Nodes[0].Arrived = 1
+	for i := range d.Nodes {
+		d.Nodes[i].Place = nil
+	}
+	few := changed(t, `{"options": {"dfs.replication": "1"}}`)
+	require.NoError(t, s.Change(d, few, changed(t, `{"options": {"dfs.replication": "2"}}`)), "two data nodes are on their way")
+	require.ErrorContains(t, s.Change(d, few, s.Options), "dfs.replication: 3: there are 2 data nodes")
+	d.Nodes[0].Arrived = 1 // and is being replaced
 	require.ErrorContains(t, s.Change(d, s.Options, to), "journal.count: 5")
 }
 
@@ -145,6 +151,7 @@ func TestWhatAChangeRolls(t *testing.T) {
 		{`{"journal": {"cpus": 0.2}}`, []string{"journal"}},
 		{`{"data": {"disk": 30000}}`, []string{"data"}},
 		{`{"options": {"dfs.replication": "2"}}`, []string{"journal", "data", "name"}},
+		{`{"grace": "1m"}`, []string{"journal", "data", "name"}},
 		{`{"zookeeper": "zk:2181,zk2:2181"}`, []string{"name"}},
 		{`{"trust": "journal-1", "lost_after": "1h", "backoff_max": "1h", "constraints": ["rack:GROUP_BY"]}`, nil},
 	} {
