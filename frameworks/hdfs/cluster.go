@@ -41,7 +41,8 @@ type Cluster struct {
 	// refused.
 	Options map[string]string
 	// Trust is a journal node, such as "journal-0", that has all edits although
-	// most of the others have lost theirs; empty: none. See the package's comment.
+	// most of the others have lost theirs; empty: none. It is to be set for as long as
+	// they are filled, and no longer: see the package's comment.
 	Trust string
 	// LostAfter is how long a lost data node is waited for, before another takes
 	// its place; zero: for ever.

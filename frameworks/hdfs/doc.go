@@ -53,6 +53,10 @@
 //     promised; the others then know it all. Hadoop copies the edits to it.
 //   - A data node is empty, and name nodes have others copy blocks to it.
 //
+// Each volume has a mark with the cluster, the node and how often the node was
+// replaced. A node refuses the volume of another, and that of its own former place;
+// one that has no mark is given it.
+//
 // What is filled is made beside its place and moved there whole, so that a crash
 // at any moment leaves an empty volume or a full one.
 //
@@ -86,6 +90,11 @@
 // A replace while a machine cannot be reached is the operator's word that it is
 // gone: a journal node that writes on over there, with a name node that still knows
 // it, could make a majority that the new one is not in.
+//
+// Cluster.Trust (--trust) holds for every journal that is lost while it is set, when
+// the one that it names may lack edits: take it out again as soon as all journal
+// nodes are ready. Until then the routine "keeping" says so, in its memory, to
+// whoever asks the scheduler for its status (GET /v1/status).
 //
 // # All journals are lost
 //
@@ -133,6 +142,11 @@
 // "mesos-hdfs client-config DIR" writes core-site.xml and hdfs-site.xml, as does
 // [ClientConfig].
 //
+// Whether blocks have too few replicas, a name node knows only when it has gone
+// through all of them, after it has become active and after safe mode. Before that
+// it says that there are none; the framework sees, by the threads of the name node
+// (/stacks), that it still looks, and lets no data node stop or go.
+//
 // A data node that is to leave ("data remove 3") is decommissioned first: the
 // framework keeps the list of those that leave in ZooKeeper (/mesokit/hdfs/<name>),
 // each name node's executor writes it down for its name node, and the node stops
@@ -145,4 +159,9 @@
 // Upgrades of Hadoop, backups, racks, Kerberos and TLS are not known yet. Data nodes
 // are told apart by the address from which the name node sees them and their port:
 // several on one machine (as in tests) want ports that differ.
+//
+// What is in ZooKeeper is open to everybody who reaches it: the election, as Hadoop
+// makes it, and the list of the data nodes that leave. Whoever writes there can have
+// all data nodes decommissioned, or another name node active: let the network keep
+// away from it who is neither a name node's machine nor the scheduler's.
 package hdfs

@@ -21,6 +21,11 @@ import (
 type beans map[string]map[string]any
 
 func (b beans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/stacks" {
+		text, _ := b["/stacks"]["threads"].(string)
+		_, _ = w.Write([]byte(text))
+		return
+	}
 	found := []map[string]any{}
 	for name, attributes := range b {
 		if ok, _ := path.Match(r.URL.Query().Get("qry"), name); ok {
@@ -46,6 +51,12 @@ func serve(t *testing.T, d frameworks.Deployment, node string, b beans) {
 	}
 }
 
+const (
+	replicated = "Hadoop:service=NameNode,name=ReplicatedBlocksState"
+	namesystem = "Hadoop:service=NameNode,name=FSNamesystemState"
+	isActive   = "Thread 7 (org.apache.hadoop.hdfs.server.namenode.FSNamesystem$NameNodeEditLogRoller@1f):\n"
+)
+
 // nameBeans are those of a name node.
 func nameBeans(d frameworks.Deployment, state, safeMode, live string) beans {
 	return beans{
@@ -54,7 +65,10 @@ func nameBeans(d frameworks.Deployment, state, safeMode, live string) beans {
 			"ClusterId": identify(d).Cluster, "Safemode": safeMode, "LiveNodes": live, "DeadNodes": "{}",
 			"DecomNodes": `{"10.0.0.1:4000":{"underReplicatedBlocks":5,"underReplicateInOpenFiles":2}}`,
 		},
-		"Hadoop:service=NameNode,name=FSNamesystem": {"MissingBlocks": 0, "CorruptBlocks": 0, "UnderReplicatedBlocks": 0, "PendingReplicationBlocks": 0},
+		replicated: {"MissingReplicatedBlocks": 0, "CorruptReplicatedBlocks": 0, "LowRedundancyReplicatedBlocks": 0},
+		"Hadoop:service=NameNode,name=ECBlockGroupsState": {"MissingECBlockGroups": 0, "CorruptECBlockGroups": 0, "LowRedundancyECBlockGroups": 0},
+		namesystem: {"UnderReplicatedBlocks": 0, "PendingReplicationBlocks": 0},
+		"/stacks":  {"threads": isActive},
 	}
 }
 
@@ -130,9 +144,9 @@ func TestDataGates(t *testing.T) {
 
 	first.Replace = true
 	assert.NoError(t, c.dataSpare(ctx, d, []frameworks.Node{first}))
-	active["Hadoop:service=NameNode,name=FSNamesystem"]["PendingReplicationBlocks"] = 3
+	active[namesystem]["PendingReplicationBlocks"] = 3
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "3 blocks are being copied")
-	active["Hadoop:service=NameNode,name=FSNamesystem"]["PendingReplicationBlocks"] = 0
+	active[namesystem]["PendingReplicationBlocks"] = 0
 	former := `,"10.0.0.8:4000":{"adminState":"Decommissioned"},"10.0.0.9:4000":{"adminState":"In Service"}}`
 	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = strings.TrimSuffix(bothLive, "}") + former
 	assert.EqualError(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "name-0 still counts on 10.0.0.9:4000, which no data node is any more")
@@ -144,13 +158,47 @@ func TestDataGates(t *testing.T) {
 	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: second.Place.Ports}
 	assert.NoError(t, c.dataLeave(ctx, d, gone), "it is dead, and every block has its replicas")
 
-	active["Hadoop:service=NameNode,name=FSNamesystem"]["UnderReplicatedBlocks"] = 7
+	active[namesystem]["UnderReplicatedBlocks"] = 7
 	assert.ErrorContains(t, c.dataLeave(ctx, d, gone), "7 have too few replicas")
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "7 blocks have too few replicas")
-	active["Hadoop:service=NameNode,name=FSNamesystem"]["MissingBlocks"] = 1
+	active[replicated]["MissingReplicatedBlocks"] = 1
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "1 blocks are missing or corrupt")
 	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = "{}"
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "data-1 is away too")
+}
+
+// TestCountsAreWaitedFor: a name node that has just become active says that no block
+// has too few replicas, and does not know yet.
+func TestCountsAreWaitedFor(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	gone := named(t, d, "data-1")
+	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: gone.Place.Ports}
+	for _, test := range []struct {
+		name, safeMode, threads string
+		change                  func(beans)
+		want                    string
+	}{
+		{"it looks for them", "", isActive + "Thread 9 (Reconstruction Queue Initializer):\n", nil, "name-0 has just become active, and still looks for"},
+		{"it has not begun", "", "Thread 1 (main):\n", nil, "name-0 is becoming active"},
+		{"safe mode", "Safe mode is ON.", isActive, nil, "name-0 is in safe mode"},
+		{"it knows of some, and its summary not yet", "", isActive, func(b beans) { b[replicated]["LowRedundancyReplicatedBlocks"] = 2 }, "2 "},
+		{"it knows of none", "", isActive, nil, ""},
+	} {
+		b := nameBeans(d, "active", test.safeMode, bothLive)
+		b["/stacks"]["threads"] = test.threads
+		if test.change != nil {
+			test.change(b)
+		}
+		serve(t, d, "name-0", b)
+		spare, leave := c.dataSpare(t.Context(), d, d.Pod(dataPod)[:1]), c.dataLeave(t.Context(), d, gone)
+		if test.want == "" {
+			assert.NoError(t, spare, test.name)
+			assert.NoError(t, leave, test.name)
+			continue
+		}
+		assert.ErrorContains(t, spare, test.want, test.name)
+		assert.ErrorContains(t, leave, test.want, test.name)
+	}
 }
 
 // TestOneDiskAtATime: what is on two disks only survives.
@@ -177,7 +225,7 @@ func TestKeep(t *testing.T) {
 		Addresses: map[string]string{"data-0": "192.168.0.1:4000", "data-1": "192.168.0.2:4000"},
 	}
 	decide := func(v view) (kept, []frameworks.Order) {
-		return keep(time.Time{}, d, kept{}, frameworks.News[view]{View: &v})
+		return Cluster{}.keep(time.Time{}, d, kept{}, frameworks.News[view]{View: &v})
 	}
 	_, orders := decide(seen)
 	assert.Equal(t, []frameworks.Order{frameworks.Name{Node: "name-0", Role: activeRole}, frameworks.Name{Node: "name-1", Role: standbyRole}}, orders)
@@ -194,6 +242,19 @@ func TestKeep(t *testing.T) {
 	_, orders = decide(seen)
 	assert.Empty(t, orders, "they know it")
 
-	memory, _ := keep(time.Time{}, deployment(), kept{}, frameworks.News[view]{View: &view{}})
+	memory, _ := Cluster{}.keep(time.Time{}, deployment(), kept{}, frameworks.News[view]{View: &view{}})
 	assert.Contains(t, memory.Why, "no name node is active")
+}
+
+func TestTrustIsNotForgotten(t *testing.T) {
+	c, d := valid(), deployment()
+	said := func() string {
+		memory, _ := c.keep(time.Time{}, d, kept{Trust: "of before"}, frameworks.News[view]{})
+		return memory.Trust
+	}
+	assert.Empty(t, said())
+	c.Trust = "journal-1"
+	assert.Equal(t, "journal-1 is still trusted alone, and all journal nodes are ready: take it out of Cluster.Trust (--trust)", said())
+	d.Nodes[0].Ready = false
+	assert.Equal(t, "journals are filled from journal-1 alone (Cluster.Trust)", said())
 }

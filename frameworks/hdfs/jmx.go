@@ -1,6 +1,7 @@
 package hdfs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,9 +22,25 @@ const askWithin = 5 * time.Second
 // attributes. What Hadoop packs as JSON into a string is unpacked by whoever
 // wants it.
 func jmx(ctx context.Context, address, query string) ([]map[string]any, error) {
+	from := "http://" + address + "/jmx?qry=" + url.QueryEscape(query)
+	text, err := get(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Beans []map[string]any `json:"beans"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("GET %s: %w", from, err)
+	}
+	return answer.Beans, nil
+}
+
+// get asks a server by HTTP.
+func get(ctx context.Context, from string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/jmx?qry="+url.QueryEscape(query), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -33,15 +50,16 @@ func jmx(ctx context.Context, address, query string) ([]map[string]any, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", request.URL, response.Status)
+		return nil, fmt.Errorf("GET %s: %s", from, response.Status)
 	}
-	var answer struct {
-		Beans []map[string]any `json:"beans"`
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err == nil && len(text) > maxAnswer {
+		err = fmt.Errorf("more than %d bytes", maxAnswer)
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("GET %s: %w", request.URL, err)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", from, err)
 	}
-	return answer.Beans, nil
+	return text, nil
 }
 
 // bean asks for the one bean of a name.
@@ -115,12 +133,44 @@ func askName(ctx context.Context, http string) (nameState, error) {
 // blocks says how well the blocks of an active name node are replicated.
 type blocks struct{ missing, corrupt, short, pending int64 }
 
+// askBlocks asks the beans that tell what is so at the moment: the one that is
+// called FSNamesystem remembers its numbers for ten seconds.
 func askBlocks(ctx context.Context, http string) (blocks, error) {
-	b, err := bean(ctx, http, "Hadoop:service=NameNode,name=FSNamesystem")
+	whole, err1 := bean(ctx, http, "Hadoop:service=NameNode,name=ReplicatedBlocksState")
+	coded, err2 := bean(ctx, http, "Hadoop:service=NameNode,name=ECBlockGroupsState")
+	all, err3 := bean(ctx, http, "Hadoop:service=NameNode,name=FSNamesystemState")
 	return blocks{
-		missing: number(b, "MissingBlocks"), corrupt: number(b, "CorruptBlocks"),
-		short: number(b, "UnderReplicatedBlocks"), pending: number(b, "PendingReplicationBlocks"),
-	}, err
+		missing: number(whole, "MissingReplicatedBlocks") + number(coded, "MissingECBlockGroups"),
+		corrupt: number(whole, "CorruptReplicatedBlocks") + number(coded, "CorruptECBlockGroups"),
+		short: max(number(all, "UnderReplicatedBlocks"),
+			number(whole, "LowRedundancyReplicatedBlocks")+number(coded, "LowRedundancyECBlockGroups")),
+		pending: number(all, "PendingReplicationBlocks"),
+	}, errors.Join(err1, err2, err3)
+}
+
+// Threads of a name node. The first goes through all blocks for those that have
+// too few replicas, when it becomes active or leaves safe mode; what it says of its
+// progress is not used, which stays below the end where blocks were deleted
+// meanwhile, or none was there. The second begins after the first has, and ends
+// when the name node is no longer active.
+const (
+	scanThread   = "Reconstruction Queue Initializer"
+	activeThread = "FSNamesystem$NameNodeEditLogRoller"
+)
+
+// counted says whether a name node that calls itself active has looked for blocks
+// that have too few replicas; before, it says that there are none.
+func counted(ctx context.Context, http string) error {
+	threads, err := get(ctx, "http://"+http+"/stacks")
+	switch {
+	case err != nil:
+		return err
+	case !bytes.Contains(threads, []byte(activeThread)):
+		return errors.New("is becoming active")
+	case bytes.Contains(threads, []byte(scanThread)):
+		return errors.New("has just become active, and still looks for blocks that have too few replicas")
+	}
+	return nil
 }
 
 // askLeaving says how many blocks of a data node are to be copied before it may

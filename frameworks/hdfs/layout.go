@@ -23,6 +23,7 @@ var addressLines = regexp.MustCompile(
 type layout struct {
 	Service   string   `json:"service"`
 	Self      string   `json:"self"`
+	Owner     string   `json:"owner"` // of the volume, as its mark names it
 	Identity  identity `json:"identity"`
 	ZooKeeper string   `json:"zookeeper"`
 	Java      string   `json:"java"`
@@ -46,7 +47,7 @@ type peer struct {
 
 func (c Cluster) layout(d frameworks.Deployment, n frameworks.Node, size Nodes) layout {
 	l := layout{
-		Service: c.Name, Self: n.Name, Identity: identify(d), ZooKeeper: c.ZooKeeper, Trust: c.Trust,
+		Service: c.Name, Self: n.Name, Owner: owner(d, n), Identity: identify(d), ZooKeeper: c.ZooKeeper, Trust: c.Trust,
 		Java: c.Distribution.Java, Classpath: c.Distribution.Classpath, Disk: size.Disk, Founding: true,
 	}
 	list := func(pod string) (out []peer) {
@@ -63,6 +64,12 @@ func (c Cluster) layout(d frameworks.Deployment, n frameworks.Node, size Nodes) 
 		l.Founding = l.Founding && (n.Pod != namePod || n.Arrived == 0)
 	}
 	return l
+}
+
+// owner is whose a volume is: that of a node that was replaced is no longer the
+// node's own.
+func owner(d frameworks.Deployment, n frameworks.Node) string {
+	return fmt.Sprintf("%s %s %d", identify(d).Cluster, n.Name, n.Generation)
 }
 
 // others are the peers but this node itself.

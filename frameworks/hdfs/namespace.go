@@ -219,6 +219,9 @@ func prepareName(ctx context.Context, s executor.Sandbox) error {
 		s.Report("namespace is there")
 		err = l.Identity.check(nameDir, found)
 	}
+	if err == nil {
+		err = l.claim(s.Dir, found)
+	}
 	if err == nil && found == nil {
 		err = l.obtain(ctx, s, dir)
 	}

@@ -22,6 +22,8 @@ type kept struct {
 	// Why there is no active name node, or what else keeps the cluster from
 	// serving.
 	Why string `json:"why,omitempty"`
+	// Trust is said as long as Cluster.Trust is set.
+	Trust string `json:"trust,omitempty"`
 }
 
 // view is what a look sees.
@@ -41,7 +43,7 @@ func (c Cluster) keeping() frameworks.RoutineOf[kept, view] {
 		Name:   "keeping",
 		Every:  2 * time.Second,
 		Look:   c.look,
-		Decide: keep,
+		Decide: c.keep,
 		Work: func(ctx context.Context, _ frameworks.Deployment, _ kept, do frameworks.Do) (string, error) {
 			return "", zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) error { return writeExclude(conn, c.Name, do.Input) })
 		},
@@ -86,8 +88,9 @@ func (c Cluster) look(ctx context.Context, d frameworks.Deployment, memory kept)
 	return v, err
 }
 
-func keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.News[view]) (kept, []frameworks.Order) {
+func (c Cluster) keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.News[view]) (kept, []frameworks.Order) {
 	v := news.View
+	memory.Trust = c.trusting(d)
 	if v == nil || !arrived(d) {
 		return memory, nil
 	}
@@ -122,6 +125,20 @@ func keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.New
 	}
 	memory.Quiet = list == "" && v.Exclude == "" && !slices.ContainsFunc(d.Nodes, leaves)
 	return memory, orders
+}
+
+// trusting says that an operator's word for a journal node still holds, and whether
+// it is wanted: it would be taken when another journal is lost, too.
+func (c Cluster) trusting(d frameworks.Deployment) string {
+	if c.Trust == "" {
+		return ""
+	}
+	for _, n := range d.Pod(journalPod) {
+		if !n.Ready {
+			return fmt.Sprintf("journals are filled from %s alone (Cluster.Trust)", c.Trust)
+		}
+	}
+	return fmt.Sprintf("%s is still trusted alone, and all journal nodes are ready: take it out of Cluster.Trust (--trust)", c.Trust)
 }
 
 // leaves says whether a node is a data node that has to hand over its blocks.

@@ -93,7 +93,7 @@ func (c Cluster) dataSpare(ctx context.Context, d frameworks.Deployment, nodes [
 	if err != nil {
 		return err
 	}
-	b, err := askBlocks(ctx, writer.Address(httpPort))
+	b, err := settledBlocks(ctx, writer, s)
 	if err != nil {
 		return err
 	}
@@ -120,6 +120,28 @@ func (c Cluster) dataSpare(ctx context.Context, d frameworks.Deployment, nodes [
 		return fmt.Errorf("%s still counts on %s, which no data node is any more", writer.Name, strings.Join(former, ", "))
 	}
 	return nil
+}
+
+// settledBlocks asks the active name node how well blocks are replicated, once it
+// knows: in safe mode, and until it has looked at all of them, it counts none. It
+// is asked again at the end whether it is active, because one that has stopped to
+// be counts none either.
+func settledBlocks(ctx context.Context, writer frameworks.Node, s nameState) (blocks, error) {
+	if s.SafeMode != "" {
+		return blocks{}, fmt.Errorf("%s is in safe mode", writer.Name)
+	}
+	if err := counted(ctx, writer.Address(httpPort)); err != nil {
+		return blocks{}, fmt.Errorf("%s %w", writer.Name, err)
+	}
+	b, err := askBlocks(ctx, writer.Address(httpPort))
+	if err != nil {
+		return b, err
+	}
+	after, err := askName(ctx, writer.Address(httpPort))
+	if err == nil && !after.Active {
+		err = fmt.Errorf("%s is active no longer", writer.Name)
+	}
+	return b, err
 }
 
 // strangers are data nodes that a name node believes to live, and that have been
@@ -181,7 +203,7 @@ func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frame
 	case state.State == decommissioned:
 		return nil
 	case !live:
-		b, err := askBlocks(ctx, writer.Address(httpPort))
+		b, err := settledBlocks(ctx, writer, s)
 		if err == nil && b.missing+b.short+b.pending > 0 {
 			err = fmt.Errorf("%s does not know it, and %d blocks are missing, %d have too few replicas", writer.Name, b.missing, b.short+b.pending)
 		}

@@ -111,7 +111,13 @@ func prepareJournal(ctx context.Context, s executor.Sandbox) error {
 		return err
 	case found != nil:
 		s.Report("journal is there")
-		return l.Identity.check(journalDir, found)
+		err = l.Identity.check(journalDir, found)
+	}
+	if err == nil {
+		err = l.claim(s.Dir, found)
+	}
+	if err != nil || found != nil {
+		return err
 	}
 	if err := until(ctx, func(ctx context.Context) error { return l.mayBeEmpty(l.readHistory(ctx)) }); err != nil {
 		return err
@@ -138,6 +144,13 @@ func prepareJournal(ctx context.Context, s executor.Sandbox) error {
 // would otherwise take for as large as the disk that it is on.
 func prepareData(_ context.Context, s executor.Sandbox) error {
 	l, err := prepare(s)
+	if err != nil {
+		return err
+	}
+	found, err := version(filepath.Join(s.Dir, dataDir))
+	if err == nil {
+		err = l.claim(s.Dir, found)
+	}
 	if err != nil {
 		return err
 	}
