@@ -36,12 +36,13 @@
 // # How a ring is founded, and grows
 //
 // Nodes join one at a time. The first founds the ring: it alone, and only as long
-// as there is no ring, is its own seed. Every other begins with the first three
-// members by their index, streams its part of the data, and is a member when it
-// serves, all members who serve see it alive, with its tokens, and it sees them
-// so. Before it starts, every member was asked: all have to serve, to agree about
-// the ring and its schema, and nobody may be joining, leaving or moving. What a
-// node waits for is in the status.
+// as there is no ring, is its own seed. That is the lowest index of the nodes that
+// are to run and whose agents are not lost, also where all were replaced by force at
+// once. Every other begins with the first three members by their index, streams its
+// part of the data, and is a member when it serves, all members who serve see it
+// alive, with its tokens, and it sees them so. Before it starts, every member was
+// asked: all have to serve, to agree about the ring and its schema, and nobody may be
+// joining, leaving or moving. What a node waits for is in the status.
 //
 // A seed is only where others begin. When it is lost, the next member takes its
 // part; when it was replaced, it gets it back.
@@ -55,16 +56,23 @@
 // on purpose. Before one stops the ring itself is asked whether it can be spared:
 // the others must agree as above, and of each part of each keyspace a quorum of
 // the replicas must remain up. What no order of restarts could avoid, as for a
-// keyspace with one or two replicas, does not stand against it; but a node that
-// holds the only copy of something is not replaced, unless by force. Statements
+// keyspace with one or two replicas, does not stand against it. Statements
 // that are idempotent and tried again by the driver (RetryPolicy) do not fail.
+//
+// A node that serves is not replaced, unless by force, while it holds the only copy
+// of something, nor while any member has hints for another that stays: those on its
+// volume would be lost, and it could take over its data from who lacks what they
+// say. Where hints were written since a node started, the ring is watched for 25
+// seconds. What it waits for is in the status. A node that was stopped is to be
+// started first, or forced.
 //
 // To stop, a node closes its clients' connections, drains, and gets SIGTERM.
 //
 // A node that leaves ("node remove") is decommissioned: it streams what it holds
-// to the others, and stops when it is out of the ring. One whose agent is lost is
-// taken out by its peers (removenode). Fewer than three nodes want --force,
-// because Cassandra's own keyspaces have three replicas.
+// to the others, hands its hints to one of them (unless transfer_hints_on_decommission
+// is false), and stops when it is out of the ring. One whose agent is lost is taken
+// out by its peers (removenode). Fewer than three nodes want --force, because
+// Cassandra's own keyspaces have three replicas.
 //
 // # What is noticed before it does harm
 //
@@ -110,4 +118,15 @@
 // runs cleanup, and replicas drift apart unless somebody runs repair: neither is
 // scheduled yet. There are no backups. Nodes and clients talk in plain text unless
 // the options say otherwise. A ring has one datacenter.
+//
+// Nobody is asked what would be lost with a node that does not serve: one that
+// crashes, or is lost with its agent, or is stopped or dies while its replace waits.
+// Its hints are lost, and what it alone had; after the replace or removal of one run
+// a repair (nodetool repair), or statements at QUORUM may miss what it had
+// acknowledged while another was away. The same holds after a force, where a node
+// was away for longer than Cassandra keeps hints for it (max_hint_window), where
+// they are disabled, and where a replace begins within seconds of a write of which a
+// replica missed its part: Cassandra makes a hint of it only after the write's
+// timeout. Hints are looked for in files; with a hints_flush_period above its default
+// of 10 seconds some may not be there yet.
 package cassandra

@@ -8,14 +8,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mesokit/mesokit/frameworks"
 )
 
 // ring asks the nodes of a ring.
 type ring struct {
-	reach func(d frameworks.Deployment, n frameworks.Node) server
-	port  uint64 // of the ring
+	reach  func(d frameworks.Deployment, n frameworks.Node) server
+	port   uint64        // of the ring
+	settle time.Duration // as hintsSettle
 }
 
 // look asks nodes how they are, all at once. The first error in the order of
@@ -100,7 +102,7 @@ func (r ring) ready(ctx context.Context, d frameworks.Deployment, n frameworks.N
 func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
 	there := others(members(d), n)
 	if len(there) == 0 {
-		return nil // it founds the ring
+		return mayFound(d, n)
 	}
 	all, err := r.look(ctx, d, there)
 	if err != nil {
@@ -123,9 +125,39 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 	return nil
 }
 
-// spare asks whether the ring can do without nodes at once: the others agree
-// about the ring, and have a quorum of the replicas of each part of each keyspace.
+// mayFound lets one of the nodes found the ring, of which there is no member: also
+// where all of them were replaced at once. A lost one is not waited for.
+func mayFound(d frameworks.Deployment, n frameworks.Node) error {
+	for _, m := range d.Pod(pod) {
+		if m.Index < n.Index && m.Goal == frameworks.GoalRun && !m.Excused && !m.Gone && m.Lost.IsZero() {
+			return fmt.Errorf("%s is to found the ring", m.Name)
+		}
+	}
+	return nil
+}
+
+// spare asks whether the ring can do without nodes at once, and, where volumes are
+// destroyed, whether the hints on them have been delivered.
 func (r ring) spare(ctx context.Context, d frameworks.Deployment, nodes []frameworks.Node) error {
+	err := r.remains(ctx, d, nodes)
+	var emptied []frameworks.Node
+	for _, n := range nodes {
+		if n.Replace && !n.Spared && member(n) {
+			emptied = append(emptied, n)
+		}
+	}
+	if err != nil || len(emptied) == 0 {
+		return err
+	}
+	if err := r.delivered(ctx, d, others(members(d), nodes...), emptied); err != nil {
+		return err
+	}
+	return r.remains(ctx, d, nodes) // that took a while
+}
+
+// remains asks whether the others agree about the ring, and have a quorum of the
+// replicas of each part of each keyspace.
+func (r ring) remains(ctx context.Context, d frameworks.Deployment, nodes []frameworks.Node) error {
 	rest := others(members(d), nodes...)
 	if len(rest) == 0 {
 		if slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return n.Replace }) {
@@ -229,10 +261,14 @@ func (r ring) leaveUnheard(ctx context.Context, d frameworks.Deployment, n frame
 }
 
 // replaceable refuses to empty a second volume: while another node does not
-// serve, this one may have the only copy of what was acknowledged.
+// serve, this one may have the only copy of what was acknowledged. Spare asks what
+// only this one has, and which hints; but not for a node that was stopped.
 func replaceable(d frameworks.Deployment, n frameworks.Node) error {
 	if !member(n) {
 		return nil
+	}
+	if n.Goal == frameworks.GoalStop && !n.Gone && n.Lost.IsZero() {
+		return errors.New("it is stopped, and the ring is asked only while it runs what would be lost with it: start it first")
 	}
 	rest := 0
 	for _, peer := range d.Pod(pod) {

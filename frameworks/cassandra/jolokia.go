@@ -23,6 +23,8 @@ type server interface {
 	// replicas are, for each replicated keyspace, the endpoints that hold each of
 	// its ranges, by what the node knows.
 	replicas(ctx context.Context) (map[string][][]string, error)
+	// hints are what it has yet to deliver to its peers.
+	hints(ctx context.Context) (hints, error)
 	// decommission has it hand over its ranges and leave the ring. It returns when
 	// that has begun.
 	decommission(ctx context.Context, force bool) error

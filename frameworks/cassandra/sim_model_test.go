@@ -268,6 +268,11 @@ func (f fake) replicas(ctx context.Context) (map[string][][]string, error) {
 	return map[string][][]string{"orders": ranges}, nil
 }
 
+func (f fake) hints(ctx context.Context) (hints, error) {
+	_, _, _, err := f.find(ctx)
+	return hints{}, err
+}
+
 func (f fake) decommission(ctx context.Context, force bool) error {
 	w, m, h, err := f.find(ctx)
 	if err != nil {

@@ -30,6 +30,9 @@ func TestSingleNode(t *testing.T) {
 
 	v := checkView(t, s)
 	checkReplicas(t, s, v)
+	held, err := s.server().hints(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, hints{}, held)
 	checkOptions(t, s)
 	wrong := s.server()
 	wrong.password = "another"
