@@ -173,7 +173,7 @@ func (d *decision) react(ev scheduler.Event) error {
 func (d *decision) agentLost(agent string) {
 	delete(d.seen, agent)
 	for _, n := range d.awake() {
-		if _, live := d.live(n); live || n.Place == nil || n.Place.Used || n.Place.Agent != agent {
+		if _, live := d.live(n); live || n.Place == nil || n.Place.kept() || n.Place.Agent != agent {
 			continue
 		}
 		d.note(n, "lost its place before it was used", slog.String("agent", n.Place.Hostname))
@@ -263,19 +263,23 @@ func (n *Node) began(status mesos.TaskStatus) {
 	}
 	switch status.GetState() {
 	case mesos.TASK_STARTING, mesos.TASK_RUNNING, mesos.TASK_KILLING, mesos.TASK_FINISHED:
-		n.Place.Used, n.Place.Before = true, nil
-		return
+		n.Place.used()
 	case mesos.TASK_UNREACHABLE:
-		n.Place.Used = true
+		n.Place.Doubtful = !n.Place.Used
 	case mesos.TASK_LOST:
-		n.Place.Used = n.Place.Used || status.GetReason() == mesos.REASON_AGENT_REMOVED
+		n.Place.Doubtful = !n.Place.Used && (n.Place.Doubtful || status.GetReason() == mesos.REASON_AGENT_REMOVED)
 	case mesos.TASK_FAILED:
-		n.Place.Used = n.Place.Used || status.GetReason() == mesos.REASON_EXECUTOR_TERMINATED
+		if status.GetReason() == mesos.REASON_EXECUTOR_TERMINATED {
+			n.Place.Used, n.Place.Doubtful = true, false // it reached its agent
+		}
 	}
 	if status.GetSource() == mesos.SOURCE_EXECUTOR {
-		n.Place.Used, n.Place.Before = true, nil
+		n.Place.used()
 	}
 }
+
+// used notes that a task began, for which the place as it is was there.
+func (p *Place) used() { p.Used, p.Doubtful, p.Before = true, false, nil }
 
 // runs takes in that the task runs: for the first time, again after its agent
 // was out of reach, or with its probe's word on its health. That it is ready

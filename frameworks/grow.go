@@ -89,6 +89,15 @@ func (d *decision) unfit(n *Node, free iter.Seq[*mesos.Offer]) (offers.Claimed, 
 	return offers.Claimed{}, false
 }
 
+// claimPart claims a place that is unfit.
+func (d *decision) claimPart(n *Node, free iter.Seq[*mesos.Offer], claims map[*Node]offers.Claimed) bool {
+	part, ok := d.unfit(n, free)
+	if ok {
+		claims[n] = part
+	}
+	return ok
+}
+
 // complete says whether all volumes and ports of a place are there.
 func complete(there, place []mesos.Resource) bool {
 	return !slices.ContainsFunc(place, func(r mesos.Resource) bool {

@@ -174,7 +174,14 @@ type Place struct {
 	// Used: a task began here, so that the volumes may hold data. From then on
 	// nothing is reserved or created again for this place.
 	Used bool `json:"used"`
+	// Doubtful: a task was launched here, and nobody knows whether it began. The
+	// place is not given up for another then; but what its agent, when it comes
+	// back, has nothing of is reserved and created again.
+	Doubtful bool `json:"doubtful,omitempty"`
 }
+
+// kept says whether the place may hold data.
+func (p *Place) kept() bool { return p.Used || p.Doubtful }
 
 // Founder says whether the node still has the place, and the volumes, of the
 // pod's first deployment.

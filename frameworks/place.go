@@ -86,11 +86,8 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
 			}
-		case n.Place.Before != nil:
-			if before, ok := d.unfit(n, free); ok {
-				claims[n] = before
-			}
-		case n.Place.Used:
+		case d.claimPart(n, free, claims), n.Place.Used && n.Place.Before != nil:
+		case n.Place.Used, n.Place.Doubtful && len(claimed.Operations) == 0:
 			if d.sought(n) {
 				d.lose(n) // until it comes with another offer
 			}

@@ -120,7 +120,9 @@ func (d *decision) restore() {
 			if n.Pod != p.Name || n.Goal != GoalRun {
 				continue
 			}
-			if !n.Lost.IsZero() && !n.Gone && !d.within(settleTime, n.Lost) {
+			// A place that was not offered for a moment says little; a task that
+			// cannot be reached does.
+			if _, live := d.live(n); !n.Lost.IsZero() && !n.Gone && (live || !d.within(settleTime, n.Lost)) {
 				lost++
 			}
 			moving = moving || n.Replace || n.Arrived > 0 && !n.arrived()

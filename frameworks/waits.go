@@ -79,7 +79,7 @@ func (d *decision) waitsForLaunch(n *Node) string {
 		return why
 	case d.haunted(n):
 		return "a task that it left behind to end: " + strings.Join(n.Left, ", ")
-	case !n.Lost.IsZero() || n.Place.Used:
+	case !n.Lost.IsZero() || n.Place.kept():
 		return cmp.Or(n.Waits, fmt.Sprintf("agent %s to offer what is reserved there%s", n.Place.Hostname, d.lossPolicy(n)))
 	case n.Waits != "":
 		return n.Waits

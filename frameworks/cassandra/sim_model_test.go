@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mesokit/mesokit/executor"
@@ -21,6 +22,7 @@ import (
 type model struct {
 	hosts  map[string]*host // by volume
 	broken error
+	asked  sync.Mutex // a ring is looked at by several at once
 }
 
 // host is a volume with what a node has made of it.
@@ -247,6 +249,9 @@ func (f fake) find(ctx context.Context) (*mesostest.World, *model, *host, error)
 }
 
 func (f fake) look(ctx context.Context) (view, error) {
+	m := ctx.Value(inWorld{}).(*mesostest.World).Model().(*model)
+	m.asked.Lock()
+	defer m.asked.Unlock()
 	w, m, h, err := f.find(ctx)
 	if err != nil {
 		return view{}, err

@@ -165,14 +165,26 @@ func (l *load) during(t *testing.T, happens func()) {
 	t.Logf("%v: %d rows written and %d read at QUORUM, %d tries again, 0 failed", time.Since(began).Round(100*time.Millisecond), w-wrote, r-read, a-retried)
 }
 
-// lost ends the load, and names the rows that were acknowledged and are not there.
+// while lets something happen that nobody planned, and counts what failed. What a
+// lost node held is on the others, but a quorum may be asked that has not got it
+// yet: that takes a repair.
+func (l *load) while(t *testing.T, happens func()) {
+	t.Helper()
+	happens()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.Logf("%d operations failed: %v", len(l.failed), errors.Join(l.failed[:min(3, len(l.failed))]...))
+	l.failed = nil
+}
+
+// lost ends the load, and names the rows that were acknowledged and are on no node.
 func (l *load) lost(t *testing.T) (lost []int) {
 	t.Helper()
 	l.stop()
 	l.wait.Wait()
 	there := map[int]bool{}
 	require.Eventually(t, func() bool {
-		rows, n := l.session.Query("SELECT n FROM saga.numbers").Iter(), 0
+		rows, n := l.session.Query("SELECT n FROM saga.numbers").Consistency(gocql.All).Iter(), 0
 		for rows.Scan(&n) {
 			there[n] = true
 		}

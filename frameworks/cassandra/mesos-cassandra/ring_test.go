@@ -186,7 +186,7 @@ func rolled(t *testing.T, s *saga) {
 // back as another node; a replacement takes its part.
 func replaced(t *testing.T, s *saga) {
 	was := s.AwaitReady(3).Nodes[0]
-	s.load.during(t, func() {
+	s.load.while(t, func() {
 		s.Operate("node", "stop", "0", "--wait")
 		for id, path := range s.Volumes("cassandra") {
 			if strings.HasPrefix(id, "cassandra.node-0.") {
