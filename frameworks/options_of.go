@@ -9,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // OptionsOf makes a Service of options that have a type: a struct that crosses as
@@ -246,4 +247,17 @@ func valueAt(document json.RawMessage, name string) json.RawMessage {
 		return fields[head]
 	}
 	return valueAt(fields[head], rest)
+}
+
+// Duration is a duration among options, which is text in JSON: "30s".
+type Duration time.Duration
+
+// MarshalText writes it as [time.Duration] does: "1m30s".
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what [time.ParseDuration] takes.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
 }

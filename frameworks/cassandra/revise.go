@@ -15,43 +15,32 @@ import (
 // settings are what of a cluster can be changed while it runs, as JSON, and
 // what is kept from being changed. What is left out has its default.
 type settings struct {
-	Nodes         int               `json:"nodes"`
-	CPUs          float64           `json:"cpus"`
-	Mem           int               `json:"mem"`
-	Heap          int               `json:"heap,omitempty"` // half of mem, whatever that becomes
-	Disk          int               `json:"disk"`
-	Place         constraints.Rules `json:"constraints"`
-	Datacenter    string            `json:"datacenter"`
-	RackAttribute string            `json:"rack_attribute,omitempty"`
-	Tokens        int               `json:"tokens"`
-	StoragePort   uint64            `json:"storage_port"`
-	CQLPort       ports             `json:"cql_port"`
-	AdminPort     *ports            `json:"admin_port,omitempty"`
-	Options       map[string]string `json:"options,omitempty"`
-	Java          string            `json:"java"`
-	Cassandra     string            `json:"cassandra"` // directory or classpath
-	Jolokia       string            `json:"jolokia"`
-	JVMFlags      []string          `json:"jvm_flags,omitempty"`
-	ReplaceAfter  duration          `json:"replace_after,omitzero"`
-	Grace         duration          `json:"grace,omitzero"`
-	BackoffFirst  duration          `json:"backoff_first,omitzero"`
-	BackoffMax    duration          `json:"backoff_max,omitzero"`
+	Nodes         int                 `json:"nodes"`
+	CPUs          float64             `json:"cpus"`
+	Mem           int                 `json:"mem"`
+	Heap          int                 `json:"heap,omitempty"` // half of mem, whatever that becomes
+	Disk          int                 `json:"disk"`
+	Place         constraints.Rules   `json:"constraints"`
+	Datacenter    string              `json:"datacenter"`
+	RackAttribute string              `json:"rack_attribute,omitempty"`
+	Tokens        int                 `json:"tokens"`
+	StoragePort   uint64              `json:"storage_port"`
+	CQLPort       ports               `json:"cql_port"`
+	AdminPort     *ports              `json:"admin_port,omitempty"`
+	Options       map[string]string   `json:"options,omitempty"`
+	Java          string              `json:"java"`
+	Cassandra     string              `json:"cassandra"` // directory or classpath
+	Jolokia       string              `json:"jolokia"`
+	JVMFlags      []string            `json:"jvm_flags,omitempty"`
+	ReplaceAfter  frameworks.Duration `json:"replace_after,omitzero"`
+	Grace         frameworks.Duration `json:"grace,omitzero"`
+	BackoffFirst  frameworks.Duration `json:"backoff_first,omitzero"`
+	BackoffMax    frameworks.Duration `json:"backoff_max,omitzero"`
 }
 
 type ports struct {
 	Begin uint64 `json:"begin"`
 	End   uint64 `json:"end"`
-}
-
-// duration is text in JSON: "30s".
-type duration time.Duration
-
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = duration(parsed)
-	return err
 }
 
 // settings are those of the cluster.
@@ -63,8 +52,8 @@ func (c Cluster) settings() settings {
 		StoragePort: full.StoragePort, CQLPort: ports{full.CQLPort.Begin, full.CQLPort.End},
 		Options: c.Options,
 		Java:    full.Distribution.Java, Cassandra: c.Distribution.Classpath, Jolokia: c.Distribution.Jolokia, JVMFlags: c.Distribution.Flags,
-		ReplaceAfter: duration(c.ReplaceAfter), Grace: duration(c.Grace),
-		BackoffFirst: duration(c.Backoff.First), BackoffMax: duration(c.Backoff.Max),
+		ReplaceAfter: frameworks.Duration(c.ReplaceAfter), Grace: frameworks.Duration(c.Grace),
+		BackoffFirst: frameworks.Duration(c.Backoff.First), BackoffMax: frameworks.Duration(c.Backoff.Max),
 	}
 	if c.AdminPort.End != 0 {
 		s.AdminPort = &ports{c.AdminPort.Begin, c.AdminPort.End}

@@ -14,20 +14,20 @@ import (
 // settings are what of a cluster can be changed while it runs, as JSON. What is
 // left out has its default.
 type settings struct {
-	Journal      sizes             `json:"journal"`
-	Namenode     sizes             `json:"name"`
-	Data         sizes             `json:"data"`
-	ZooKeeper    string            `json:"zookeeper" help:"servers, \"host:port,host:port\"; a change keeps one of them"`
-	Place        constraints.Rules `json:"constraints" help:"which agents will do, for each kind of node by itself"`
-	Options      map[string]string `json:"options,omitempty" help:"of hdfs-site.xml (dfs.…) and core-site.xml"`
-	Trust        string            `json:"trust,omitempty" help:"journal node that has all edits although most of the others lost theirs"`
-	LostAfter    duration          `json:"lost_after,omitzero" help:"how long a lost data node is waited for; for ever, where it is left out"`
-	Java         string            `json:"java" help:"the program, as the agents have it"`
-	Hadoop       string            `json:"hadoop" help:"directory or classpath, as the agents have it, of the same version"`
-	JVMFlags     []string          `json:"jvm_flags,omitempty" help:"further arguments of every JVM"`
-	Grace        duration          `json:"grace,omitzero" help:"how long a server may take to stop"`
-	BackoffFirst duration          `json:"backoff_first,omitzero" help:"pause after a first failure"`
-	BackoffMax   duration          `json:"backoff_max,omitzero" help:"the longest pause after failures"`
+	Journal      sizes               `json:"journal"`
+	Namenode     sizes               `json:"name"`
+	Data         sizes               `json:"data"`
+	ZooKeeper    string              `json:"zookeeper" help:"servers, \"host:port,host:port\"; a change keeps one of them"`
+	Place        constraints.Rules   `json:"constraints" help:"which agents will do, for each kind of node by itself"`
+	Options      map[string]string   `json:"options,omitempty" help:"of hdfs-site.xml (dfs.…) and core-site.xml"`
+	Trust        string              `json:"trust,omitempty" help:"journal node that has all edits although most of the others lost theirs"`
+	LostAfter    frameworks.Duration `json:"lost_after,omitzero" help:"how long a lost data node is waited for; for ever, where it is left out"`
+	Java         string              `json:"java" help:"the program, as the agents have it"`
+	Hadoop       string              `json:"hadoop" help:"directory or classpath, as the agents have it, of the same version"`
+	JVMFlags     []string            `json:"jvm_flags,omitempty" help:"further arguments of every JVM"`
+	Grace        frameworks.Duration `json:"grace,omitzero" help:"how long a server may take to stop"`
+	BackoffFirst frameworks.Duration `json:"backoff_first,omitzero" help:"pause after a first failure"`
+	BackoffMax   frameworks.Duration `json:"backoff_max,omitzero" help:"the longest pause after failures"`
 }
 
 // sizes are the nodes of a kind.
@@ -39,17 +39,6 @@ type sizes struct {
 	Disk  int     `json:"disk" help:"MiB of each volume; it can only grow"`
 }
 
-// duration is text in JSON: "30s".
-type duration time.Duration
-
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = duration(parsed)
-	return err
-}
-
 // settings are those of the cluster.
 func (c Cluster) settings() settings {
 	full := c.withDefaults()
@@ -59,9 +48,9 @@ func (c Cluster) settings() settings {
 	}
 	return settings{
 		Journal: size(c.Journal, full.Journal), Namenode: size(c.Namenode, full.Namenode), Data: size(c.Data, full.Data),
-		ZooKeeper: c.ZooKeeper, Place: full.Place, Options: c.Options, Trust: c.Trust, LostAfter: duration(c.LostAfter),
+		ZooKeeper: c.ZooKeeper, Place: full.Place, Options: c.Options, Trust: c.Trust, LostAfter: frameworks.Duration(c.LostAfter),
 		Java: full.Distribution.Java, Hadoop: c.Distribution.Classpath, JVMFlags: c.Distribution.Flags,
-		Grace: duration(c.Grace), BackoffFirst: duration(c.Backoff.First), BackoffMax: duration(c.Backoff.Max),
+		Grace: frameworks.Duration(c.Grace), BackoffFirst: frameworks.Duration(c.Backoff.First), BackoffMax: frameworks.Duration(c.Backoff.Max),
 	}
 }
 

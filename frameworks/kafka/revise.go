@@ -11,39 +11,28 @@ import (
 // settings are what of a cluster can be changed while it runs, as JSON. What is
 // left out has its default.
 type settings struct {
-	Brokers        int               `json:"brokers" help:"servers; controllers are the first of them"`
-	CPUs           float64           `json:"cpus" help:"of each broker"`
-	Mem            int               `json:"mem" help:"MiB of each broker"`
-	Heap           int               `json:"heap,omitempty" help:"MiB; half of mem where it is left out"`
-	Disk           int               `json:"disk" help:"MiB of each log volume; it can only grow"`
-	Place          constraints.Rules `json:"constraints" help:"which agents will do"`
-	RackAttribute  string            `json:"rack_attribute,omitempty" help:"the agents' attribute that is their rack"`
-	ClientPort     *ports            `json:"client_port,omitempty" help:"where clients connect; any, where it is left out"`
-	ControllerPort *ports            `json:"controller_port,omitempty" help:"where controllers and brokers connect"`
-	Options        map[string]string `json:"options,omitempty" help:"of server.properties"`
-	PluginOptions  map[string]string `json:"plugin_options,omitempty" help:"of server.properties, for plug-ins, unchecked"`
-	Java           string            `json:"java" help:"the program, as the agents have it"`
-	Kafka          string            `json:"kafka" help:"directory or classpath, as the agents have it"`
-	JVMFlags       []string          `json:"jvm_flags,omitempty" help:"further arguments of the JVM"`
-	Grace          duration          `json:"grace,omitzero" help:"how long a broker may take to stop"`
-	BackoffFirst   duration          `json:"backoff_first,omitzero" help:"pause after a first failure"`
-	BackoffMax     duration          `json:"backoff_max,omitzero" help:"the longest pause after failures"`
+	Brokers        int                 `json:"brokers" help:"servers; controllers are the first of them"`
+	CPUs           float64             `json:"cpus" help:"of each broker"`
+	Mem            int                 `json:"mem" help:"MiB of each broker"`
+	Heap           int                 `json:"heap,omitempty" help:"MiB; half of mem where it is left out"`
+	Disk           int                 `json:"disk" help:"MiB of each log volume; it can only grow"`
+	Place          constraints.Rules   `json:"constraints" help:"which agents will do"`
+	RackAttribute  string              `json:"rack_attribute,omitempty" help:"the agents' attribute that is their rack"`
+	ClientPort     *ports              `json:"client_port,omitempty" help:"where clients connect; any, where it is left out"`
+	ControllerPort *ports              `json:"controller_port,omitempty" help:"where controllers and brokers connect"`
+	Options        map[string]string   `json:"options,omitempty" help:"of server.properties"`
+	PluginOptions  map[string]string   `json:"plugin_options,omitempty" help:"of server.properties, for plug-ins, unchecked"`
+	Java           string              `json:"java" help:"the program, as the agents have it"`
+	Kafka          string              `json:"kafka" help:"directory or classpath, as the agents have it"`
+	JVMFlags       []string            `json:"jvm_flags,omitempty" help:"further arguments of the JVM"`
+	Grace          frameworks.Duration `json:"grace,omitzero" help:"how long a broker may take to stop"`
+	BackoffFirst   frameworks.Duration `json:"backoff_first,omitzero" help:"pause after a first failure"`
+	BackoffMax     frameworks.Duration `json:"backoff_max,omitzero" help:"the longest pause after failures"`
 }
 
 type ports struct {
 	Begin uint64 `json:"begin"`
 	End   uint64 `json:"end"`
-}
-
-// duration is text in JSON: "30s".
-type duration time.Duration
-
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = duration(parsed)
-	return err
 }
 
 // settings are those of the cluster.
@@ -61,7 +50,7 @@ func (c Cluster) settings() settings {
 		ClientPort: port(c.ClientPort), ControllerPort: port(c.ControllerPort),
 		Options: c.Options, PluginOptions: c.PluginOptions,
 		Java: full.Distribution.Java, Kafka: c.Distribution.Classpath, JVMFlags: c.Distribution.Flags,
-		Grace: duration(c.Grace), BackoffFirst: duration(c.Backoff.First), BackoffMax: duration(c.Backoff.Max),
+		Grace: frameworks.Duration(c.Grace), BackoffFirst: frameworks.Duration(c.Backoff.First), BackoffMax: frameworks.Duration(c.Backoff.Max),
 	}
 }
 
