@@ -146,6 +146,8 @@ func (d *decision) react(ev scheduler.Event) error {
 		d.adopt()
 	}
 	switch ev := ev.(type) {
+	case scheduler.Offered:
+		d.follow(ev.Offers)
 	case scheduler.Updated:
 		d.updated(ev.Status)
 	case scheduler.JobDone:

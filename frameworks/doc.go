@@ -57,7 +57,8 @@
 // and rolled: [Rollout] says how many at once, in which order, after how many it
 // pauses, and how many failures stop it or take it back. Nodes that are down
 // are launched with what holds now, and a node that a bad configuration keeps
-// from getting ready gets the next one at once.
+// from getting ready gets the next one at once. An agent that comes back with
+// another address is such a change: its places follow it.
 //
 // A [Service] made of options (Service.Revise) changes while it runs: [Update]
 // compares the new options with those in force, refuses what would lose data,

@@ -230,3 +230,42 @@ func TestSupervisedOnRealMesos(t *testing.T) {
 	_, name = ask(t, third.Nodes[0])
 	assert.Equal(t, "node-0.2", name, "the volume is new")
 }
+
+// A machine comes back with another address: its node goes on from its volume,
+// where the machine is now, and its peer gets to know.
+func TestAMachineMovesOnRealMesos(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	s := web(t)
+	pod := &s.Pods[0]
+	pod.Count, pod.Command, pod.Together = 2, "", true
+	pod.Volumes = []frameworks.Volume{{Name: "data", Path: "data", Size: 64_000}}
+	pod.Task = func(d frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
+		peers := ""
+		for _, p := range d.Nodes {
+			peers += p.Address("http") + " "
+		}
+		return executor.Task{
+			Env:     map[string]string{"SERVE": "1", "PEERS": peers},
+			Init:    []executor.Step{{Name: "name", Done: "named", Unless: "data/name", Command: []string{"sh", "-c", "echo -n " + n.Name + "." + strconv.Itoa(n.Generation) + " > data/name"}}},
+			Command: []string{self},
+		}, nil
+	}
+	c := mesostest.New(t, mesostest.Agents(2, machine))
+	d := deploy(t, c, s, nil)
+	before := d.until("two are ready", ready(2))
+	for _, a := range c.Agents() {
+		if a.ID() == before.Nodes[0].Place.Agent {
+			a.Stop()
+			require.NoError(t, c.RestartMaster()) // this one never saw it at the old address
+			require.NoError(t, a.StartAt(""))
+		}
+	}
+	after := d.until("both run with the new address", func(s frameworks.Status) bool {
+		return settled(2)(s) && s.Nodes[0].Place.Address != before.Nodes[0].Place.Address && s.Nodes[1].Incarnation == 2
+	})
+	_, name := ask(t, after.Nodes[0])
+	assert.Equal(t, "web-0.1", name, "the volume is the same")
+	assert.Equal(t, before.Nodes[0].Place.Hostname, after.Nodes[0].Place.Hostname)
+}

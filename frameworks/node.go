@@ -151,8 +151,8 @@ func incarnate(service string, n *Node) taskName {
 type Place struct {
 	Agent    string `json:"agent"`
 	Hostname string `json:"hostname"`
-	// Address is where peers reach it: the agent's address as it was offered,
-	// or else its hostname.
+	// Address is where peers reach it: the agent's address as it was offered last,
+	// or else its hostname. It follows when the agent comes back with another.
 	Address    string            `json:"address"`
 	Attributes []mesos.Attribute `json:"attributes,omitempty"`
 	Domain     *mesos.DomainInfo `json:"domain,omitempty"`

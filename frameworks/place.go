@@ -282,16 +282,10 @@ func (d *decision) others(pod string) []offers.Other {
 }
 
 func (d *decision) placeOf(m offers.Match) *Place {
-	p := &Place{
-		Agent: m.Agent, Hostname: m.Hostname, Address: m.Hostname,
-		Resources: m.Resources, Ports: m.Ports, Asked: d.now,
-	}
+	p := &Place{Agent: m.Agent, Hostname: m.Hostname, Resources: m.Resources, Ports: m.Ports, Asked: d.now}
 	for o := range d.view.Offers() {
 		if o.AgentID.Value == m.Agent {
-			p.Attributes, p.Domain = o.Attributes, o.Domain
-			if o.URL != nil && o.URL.Address.GetIP() != "" {
-				p.Address = o.URL.Address.GetIP()
-			}
+			p.describe(o)
 			break
 		}
 	}

@@ -87,7 +87,14 @@ func (n *Node) footprint() uint64 {
 	text = strconv.AppendBool(text, n.Incarnation > 0)
 	if p := n.Place; p != nil {
 		word(p.Agent)
+		word(p.Hostname)
 		word(p.Address)
+		for _, a := range p.Attributes {
+			word(a.Name)
+			word(p.Attribute(a.Name))
+		}
+		word(p.Domain.GetFaultDomain().GetRegion().Name)
+		word(p.Domain.GetFaultDomain().GetZone().Name)
 		for _, port := range sortedKeys(p.Ports) {
 			word(port)
 			number(int(p.Ports[port]))

@@ -29,6 +29,8 @@ type roster struct {
 	// coming and behind are those at rest that are no ready members yet, and
 	// those that are out of date, by pod and name.
 	coming, behind map[string]map[string]bool
+	// lodgers are those at rest, by agent and name.
+	lodgers map[string]map[string]bool
 	// Sums over what is at rest, see rest.
 	footprint, state uint64
 	phases           []Phase // of those at rest, beside nodes
@@ -60,7 +62,8 @@ const (
 
 func newRoster() *roster {
 	return &roster{
-		at: map[string]int{}, up: map[string]*Node{}, rest: map[string]rest{}, coming: map[string]map[string]bool{}, behind: map[string]map[string]bool{}, gone: map[string]bool{},
+		at: map[string]int{}, up: map[string]*Node{}, rest: map[string]rest{}, gone: map[string]bool{},
+		coming: map[string]map[string]bool{}, behind: map[string]map[string]bool{}, lodgers: map[string]map[string]bool{},
 	}
 }
 
@@ -164,6 +167,11 @@ func (r *roster) rouse(n *Node) *Node {
 	delete(r.rest, n.Name)
 	delete(r.coming[n.Pod], n.Name)
 	delete(r.behind[n.Pod], n.Name)
+	if agent := own.Place.Agent; len(r.lodgers[agent]) == 1 {
+		delete(r.lodgers, agent)
+	} else {
+		delete(r.lodgers[agent], n.Name)
+	}
 	r.footprint -= was.footprint
 	r.state -= was.state
 	r.stir()
@@ -183,17 +191,21 @@ func (r *roster) lay(n *Node, how rest, phase Phase) {
 	r.rest[n.Name], r.phases[r.at[n.Name]] = how, phase
 	r.footprint += how.footprint
 	r.state += how.state
-	set := r.coming
+	put(r.lodgers, n.Place.Agent, n.Name)
 	switch how.ease {
-	case serves:
-		return
 	case outlasts:
-		set = r.behind
+		put(r.behind, n.Pod, n.Name)
+	case comes:
+		put(r.coming, n.Pod, n.Name)
 	}
-	if set[n.Pod] == nil {
-		set[n.Pod] = map[string]bool{}
+}
+
+// put puts a name into one of several sets.
+func put(sets map[string]map[string]bool, key, name string) {
+	if sets[key] == nil {
+		sets[key] = map[string]bool{}
 	}
-	set[n.Pod][n.Name] = true
+	sets[key][name] = true
 }
 
 // drop forgets the nodes that are gone; they are awake.

@@ -129,6 +129,7 @@ func (a *Agent) Step(now time.Time, in AgentInput) []AgentOutput {
 	case ExecutorClosed:
 		a.executorClosed(in.Stream)
 	case AgentRestarted:
+		a.cfg.IP = cmp.Or(in.IP, a.cfg.IP)
 		a.restarted(in.Alive)
 	case AgentRetired:
 		a.tell(Unregister{})

@@ -105,6 +105,28 @@ func TestAgentsTurnedAway(t *testing.T) {
 	want(t, "answer to an agent elsewhere", out[0].(Send).Message.(ShutdownAgent).Message, "Agent attempted to reregister with different IP / hostname")
 }
 
+// An agent that was unreachable comes back at another address, under its id.
+func TestAgentComesBackElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	c := w.subscribe("db")
+	m := w.agents[0]
+	m.cut = true
+	for range 10 {
+		w.sleep(time.Second)
+	}
+	want(t, "agents without it", len(w.master.GetAgents().Agents), 0)
+	m.disconnect()
+	m.cut = false
+	m.step(AgentRestarted{IP: "127.0.0.2"})
+	m.connect()
+	w.settle()
+	w.sleep(time.Second)
+	os := c.offers()
+	want(t, "the agent", os[len(os)-1].AgentID.Value, "M0-S0")
+	want(t, "its address", os[len(os)-1].URL.Address.GetIP(), "127.0.0.2")
+}
+
 // An operation that never reached its agent is dropped when the agent is asked
 // about it.
 func TestLostOperation(t *testing.T) {

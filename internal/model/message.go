@@ -324,7 +324,15 @@ type AgentRetired struct{}
 
 // AgentRestarted says that the agent's process was started again. Its
 // executors are alive if Alive; otherwise the machine was rebooted.
-type AgentRestarted struct{ Alive bool }
+type AgentRestarted struct {
+	Alive bool
+	// IP is where the agent is now; empty: where it was. An agent that recovers
+	// its id refuses another hostname or port (src/slave/compatibility.cpp), but
+	// not another address; a master refuses that of an agent which it has among its own,
+	// and takes it of one that was unreachable, or that the master before it had
+	// (Master::_reregisterSlave).
+	IP string
+}
 
 func (MasterFound) agentInput()      {}
 func (MasterLost) agentInput()       {}

@@ -31,7 +31,7 @@ type Agent struct {
 	c       *Cluster
 	index   int
 	cfg     AgentConfig
-	address string // host:port of the executor API
+	address string // host:port of the executor API; changed, as cfg.Address is, while living and mu are held
 	dir     sandbox.WorkDir
 	fetcher *sandbox.Fetcher
 	machine *model.Agent
@@ -159,7 +159,18 @@ func (a *Agent) serve(l net.Listener) {
 func (a *Agent) Hostname() string { return a.cfg.Hostname }
 
 // Address is the IP address of the machine.
-func (a *Agent) Address() string { return a.cfg.Address }
+func (a *Agent) Address() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg.Address
+}
+
+// endpoint is host:port of the executor API.
+func (a *Agent) endpoint() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.address
+}
 
 // Dir is the agent's work directory.
 func (a *Agent) Dir() string { return string(a.workDir()) }
@@ -355,6 +366,10 @@ func (a *Agent) Retire() {
 func (a *Agent) Start() error {
 	a.living.Lock()
 	defer a.living.Unlock()
+	return a.start()
+}
+
+func (a *Agent) start() error {
 	if a.Up() {
 		return nil
 	}
@@ -366,7 +381,7 @@ func (a *Agent) Start() error {
 	// The machine must know of the restart before executors come back.
 	a.mu.Lock()
 	a.up = true
-	a.stepLocked(model.AgentRestarted{Alive: len(a.containers) > 0})
+	a.stepLocked(model.AgentRestarted{Alive: len(a.containers) > 0, IP: a.cfg.Address})
 	a.mu.Unlock()
 	a.serve(l)
 	a.mu.Lock()

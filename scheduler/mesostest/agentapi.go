@@ -79,7 +79,7 @@ func (a *Agent) attached() map[string]string {
 func (a *Agent) flags() map[string]string {
 	return map[string]string{
 		"attributes": a.cfg.Attributes, "hostname": a.cfg.Hostname, "isolation": "posix/cpu,posix/mem,filesystem/posix",
-		"resources": a.cfg.Resources, "work_dir": a.Dir(), "ip": a.cfg.Address,
+		"resources": a.cfg.Resources, "work_dir": a.Dir(), "ip": a.Address(),
 		"recovery_timeout": a.cfg.RecoveryTimeout.String(), "executor_reregistration_timeout": a.cfg.ReregistrationTimeout.String(),
 	}
 }
@@ -101,7 +101,7 @@ func (a *Agent) serveState(w http.ResponseWriter, _ *http.Request) {
 	}
 	unreserved := func(r *mesos.Resource) bool { return len(r.Reservations) == 0 }
 	out := versionFields()
-	out["id"], out["pid"], out["hostname"] = id, "slave(1)@"+a.address, a.cfg.Hostname
+	out["id"], out["pid"], out["hostname"] = id, "slave(1)@"+a.endpoint(), a.cfg.Hostname
 	out["capabilities"] = capabilityNames()
 	out["resources"] = sum(report.Total, nil)
 	out["reserved_resources"] = reserved(report.Total)
@@ -231,7 +231,7 @@ func (a *Agent) containerStatus(u *used) *mesos.ContainerStatus {
 	ipv4 := mesos.IPv4
 	s := &mesos.ContainerStatus{
 		ContainerID:  &mesos.ContainerID{Value: u.executor.Container},
-		NetworkInfos: []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{{Protocol: &ipv4, IPAddress: new(a.cfg.Address)}}}},
+		NetworkInfos: []mesos.NetworkInfo{{IPAddresses: []mesos.NetworkInfo_IPAddress{{Protocol: &ipv4, IPAddress: new(a.Address())}}}},
 	}
 	if u.pid > 0 {
 		s.ExecutorPID = new(uint32(u.pid))

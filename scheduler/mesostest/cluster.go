@@ -214,6 +214,8 @@ func (c *Cluster) leaseAddress() (string, error) {
 			}
 			l, err := net.Listen("tcp", net.JoinHostPort(address, fmt.Sprint(leasePort)))
 			if err == nil {
+				c.mu.Lock()
+				defer c.mu.Unlock()
 				c.leases = append(c.leases, l)
 				return address, nil
 			}

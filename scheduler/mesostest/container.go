@@ -286,7 +286,7 @@ func (c *container) config() sandbox.Config {
 		},
 		Command: command, Resources: resources, Fetcher: c.a.fetcher, User: c.start.Framework.User,
 		Environment: sandbox.Environment{
-			Endpoint: c.a.address, Checkpoint: c.start.Framework.GetCheckpoint(), ShutdownGrace: grace,
+			Endpoint: c.a.endpoint(), Checkpoint: c.start.Framework.GetCheckpoint(), ShutdownGrace: grace,
 			RecoveryTimeout: c.a.cfg.RecoveryTimeout, BackoffMax: 2 * time.Second, Role: role,
 			Extra: c.a.cfg.Environment,
 		},
@@ -296,7 +296,7 @@ func (c *container) config() sandbox.Config {
 // runTask runs a command task and plays its executor towards the agent.
 func (c *container) runTask(cfg sandbox.Config) (int, error) {
 	t, err := sandbox.StartTask(c.ctx, sandbox.TaskConfig{
-		Container: cfg, Task: *c.start.Task, Killing: c.killing(), Address: c.a.cfg.Address, Report: c.report,
+		Container: cfg, Task: *c.start.Task, Killing: c.killing(), Address: c.a.Address(), Report: c.report,
 	})
 	if err != nil {
 		return 0, err

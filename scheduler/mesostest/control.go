@@ -101,6 +101,35 @@ func (a *Agent) another() (*model.Agent, error) {
 	}, time.Now())
 }
 
+// StartAt starts an agent that was stopped, on a machine that has got another
+// address meanwhile, and kept its name; empty: a loopback address that is free.
+// A master that still has the agent among its own shuts it down for good, as
+// Mesos does: first wait until the agent is unreachable, or another master leads.
+func (a *Agent) StartAt(address string) error {
+	a.living.Lock()
+	defer a.living.Unlock()
+	if a.Up() {
+		return fmt.Errorf("mesostest: agent %s: wants to be stopped before it gets another address", a.cfg.Hostname)
+	}
+	if address == "" {
+		free, err := a.c.leaseAddress()
+		if err != nil {
+			return err
+		}
+		address = free
+	}
+	a.mu.Lock()
+	_, port, err := net.SplitHostPort(a.address)
+	if err == nil {
+		a.cfg.Address, a.address = address, net.JoinHostPort(address, port)
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("mesostest: agent %s: %w", a.cfg.Hostname, err)
+	}
+	return a.start()
+}
+
 // UseDir is Stop, and Start with another work directory, which is made if it
 // is not there and stays when the cluster is closed.
 func (a *Agent) UseDir(dir string) error {

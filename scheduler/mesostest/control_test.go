@@ -108,3 +108,31 @@ func TestConditionOfAgentAndMaster(t *testing.T) {
 		t.Errorf("%d agents are active, want 1", n)
 	}
 }
+
+// A machine that is back with another address is let in by a master that does
+// not know the old one, and shut down for good by one that does.
+func TestAgentStartsElsewhere(t *testing.T) {
+	t.Parallel()
+	c := New(t, Agents(2, "cpus:1;mem:128"))
+	a := c.Agent(0)
+	id, was := a.ID(), a.Address()
+	if err := a.StartAt(""); err == nil || !strings.Contains(err.Error(), "wants to be stopped") {
+		t.Errorf("an agent that runs: %v", err)
+	}
+	a.Stop()
+	if err := c.RestartMaster(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.StartAt(""); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitAgents(t, 2)
+	if a.ID() != id || a.Address() == was || a.Hostname() != was {
+		t.Errorf("agent %s at %s named %s, want %s, not at %s, and named so", a.ID(), a.Address(), a.Hostname(), id, was)
+	}
+	a.Stop()
+	if err := a.StartAt(was); err != nil {
+		t.Fatal(err)
+	}
+	c.wait(t, func() bool { return !a.Up() }, func() string { return "the agent runs at an address that the master does not expect" })
+}

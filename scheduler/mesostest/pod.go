@@ -95,7 +95,7 @@ func (p *pod) run(ctx context.Context, m *member) {
 		err = errors.New(launchFailed + text)
 	} else {
 		t, err = sandbox.StartTask(ctx, sandbox.TaskConfig{
-			Container: cfg, Task: m.info, Killing: p.c.killing(), Address: p.c.a.cfg.Address,
+			Container: cfg, Task: m.info, Killing: p.c.killing(), Address: p.c.a.Address(),
 			Report: func(s mesos.TaskStatus) {
 				good = s.GetState() == mesos.TASK_FINISHED
 				if good || s.Message != nil { // the last one
