@@ -17,12 +17,11 @@ func (d *decision) leave() {
 		if n.Goal != GoalLeave || n.Departed || !d.uninstalling() && (d.locked(n) != "" || d.paused("leave")) {
 			continue
 		}
-		pod := d.pod(n.Pod)
 		if d.uninstalling() {
 			n.Departed = !d.paused("uninstall") && d.outlived(n) // what it holds goes with the service
 			continue
 		}
-		if pod.Leave == nil || n.Arrived == 0 {
+		if !d.handsOver(n) {
 			d.depart(n)
 			continue
 		}
@@ -32,6 +31,16 @@ func (d *decision) leave() {
 		}
 	}
 	d.drop(d.forgotten)
+}
+
+// handsOver says whether the pod's Leave is asked about a node that leaves: it was a
+// member, or it runs beside members, and may have become one that no gate has seen.
+func (d *decision) handsOver(n *Node) bool {
+	if d.pod(n.Pod).Leave == nil {
+		return false
+	}
+	_, live := d.live(n)
+	return n.Arrived > 0 || live && slices.ContainsFunc(d.nodes, func(m *Node) bool { return m.Pod == n.Pod && m.arrived() })
 }
 
 func (d *decision) depart(n *Node) {

@@ -106,6 +106,35 @@ func TestHandsOverBeforeItLeaves(t *testing.T) {
 	assert.Equal(t, []string{"node-3", "node-2"}, order)
 }
 
+// A node that runs beside members, and has not arrived, may have joined unseen: it is
+// asked as well. One that does not run, or has no members beside it, leaves at once.
+func TestHandsOverWhatNoGateHasSeen(t *testing.T) {
+	t.Parallel()
+	s := quorum(3)
+	s.Pods[0].Leave = func(context.Context, Deployment, Node) error { return nil }
+	w := newWorld(t, s, 4, agentResources)
+	var arrive bool
+	w.gate = func(job scheduler.Job) error {
+		n := w.input(job).Nodes[0]
+		switch {
+		case job.Kind == leaveKind && n.Name == "node-3":
+			return errors.New("it has to hand over what it holds")
+		case job.Kind == gateKind && (!arrive || n.Name == "node-3"):
+			return errors.New("it serves, and nobody counts on it")
+		}
+		return nil
+	}
+	_, err := w.command(ScalePod{Pod: "node", Count: 4})
+	require.NoError(t, err)
+	arrive = true
+	w.until(10*time.Minute, "three are ready", func() bool { return w.status().Ready == 3 })
+	_, err = w.command(RemoveNode{Node: "node-3"})
+	require.NoError(t, err)
+	w.until(time.Minute, "it is asked", func() bool { return w.status().Nodes[3].Waits == "it has to hand over what it holds" })
+	w.gate = nil
+	w.until(time.Minute, "it has left", func() bool { return w.names() == "node-0 node-1 node-2" })
+}
+
 // The scheduler dies at each point between the wish and the end of a removal.
 func TestLeaveSurvivesDeathAtEveryPoint(t *testing.T) {
 	t.Parallel()

@@ -151,7 +151,8 @@ type Pod struct {
 	Spare Spare
 	// Leave hands over what a node that is to leave holds, while it still runs:
 	// decommission it. It is called until it returns nil; what it does may be
-	// repeated. Nil: nothing is to be handed over.
+	// repeated. It is called for nodes that run beside members as well, and have
+	// not arrived: they may have joined. Nil: nothing is to be handed over.
 	Leave Gate
 	// Removable says why these nodes must not leave, such as a replication factor
 	// that the rest could not keep; nil error: they may. A pure function; nil: always.

@@ -73,7 +73,7 @@ func (d *decision) wish(n *Node) string {
 // will, after it has handed over what it held, or because the service can
 // spare it.
 func (d *decision) maystop(n *Node) bool {
-	leaves := n.Goal == GoalLeave && (d.uninstalling() || d.pod(n.Pod).Leave != nil && n.Arrived > 0)
+	leaves := n.Goal == GoalLeave && (d.uninstalling() || d.handsOver(n))
 	return n.Goal == GoalStop || leaves || n.Forced || n.Spared
 }
 

@@ -84,7 +84,7 @@ func placed(nodes, arrived int) frameworks.Deployment {
 		n := node(i, fmt.Sprintf("10.0.0.%d", i+1), 7000, 9042, 31005)
 		n.Place.Attributes = []mesos.Attribute{{Name: "rack", Type: mesos.TEXT, Text: &mesos.Value_Text{Value: fmt.Sprintf("r%d", i%2)}}}
 		if i < arrived {
-			n.Arrived, n.Ready, n.Incarnation, n.Alive = 1, true, 1, true
+			n.Arrived, n.Ready, n.Incarnation, n.Alive, n.Place.Used = 1, true, 1, true, true
 		}
 		d.Nodes = append(d.Nodes, n)
 	}
@@ -198,6 +198,7 @@ func TestSeeds(t *testing.T) {
 		{"a seed that is replaced", change(placed(5, 5), 1, replaced), 1, []int{1, 3, 4}},
 		{"another while a seed is replaced", change(placed(5, 5), 1, replaced), 4, []int{1, 3, 4}},
 		{"another while a seed leaves", change(placed(5, 5), 0, leaving), 4, []int{2, 3, 4}},
+		{"another while the last member leaves", change(placed(2, 1), 0, leaving), 1, []int{1}},
 		{"a seed that leaves and comes back", change(placed(3, 3), 0, leaving), 0, []int{1, 2, 3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

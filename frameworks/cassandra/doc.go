@@ -79,8 +79,10 @@
 // A volume carries whose it is. One of another ring or node is refused before
 // Cassandra sees it, and so is one that is empty although it held a node: while
 // its peers are down Cassandra would start on it as a ring of its own, and serve
-// nothing where there was data. The status says what to do: bring the volume
-// back, or replace the node.
+// nothing where there was data. So is that of a node that began in another ring,
+// which it founded itself or whose members were all replaced, before it had arrived:
+// it would serve in this one without anything that was written there. The status
+// says what to do: bring the volume back, or replace the node.
 //
 // # What is safe when a node is killed
 //

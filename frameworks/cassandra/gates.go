@@ -79,6 +79,9 @@ func (r ring) ready(ctx context.Context, d frameworks.Deployment, n frameworks.N
 	if err != nil {
 		return err
 	}
+	if hosts := all.hosts(); !member(n) && len(hosts) > 0 && !mine.has("", hosts) {
+		return fmt.Errorf("is in a ring of its own, and not in that of %s: %s", serving[0].Name, replaceIt)
+	}
 	for _, m := range serving {
 		if err := all[m.Name].knows(mine.self()); err != nil {
 			return fmt.Errorf("%s %w", m.Name, err)
@@ -113,7 +116,7 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		part := all[name].part(self, former(n, r.port))
+		part := all[name].part(self, former(d, n, r.port))
 		if part != "" && part != self && slices.Contains(all[name].Live, part) {
 			return fmt.Errorf("%s still sees %s alive, whose part it is to take", name, part)
 		}
@@ -191,28 +194,34 @@ func (r ring) remains(ctx context.Context, d frameworks.Deployment, nodes []fram
 
 // leave has a node hand over its ranges and leave the ring, when nobody else is
 // on the way. A node that was lost with its agent is taken out by its peers.
+//
+// Nobody has to wait for hints: who leaves streams what it has itself to whoever
+// comes in its stead, so that each acknowledged row is on as many replicas as before.
 func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
-	if !member(n) {
-		return nil // it holds nothing; what it left in the ring, tidying takes out
-	}
 	rest := others(members(d), n)
 	self := r.reach(d, n)
 	mine, failed := self.look(ctx)
 	switch {
-	case failed != nil:
+	case failed != nil && member(n):
 		return r.leaveUnheard(ctx, d, n, rest, failed)
 	case mine.Mode == decommissioned:
 		return nil
 	case mine.Mode == leaving:
 		return errors.New("it streams its data to the others")
 	case mine.Mode != normal && mine.Mode != failedToLeave:
-		return fmt.Errorf("it is %s", mine.Mode)
+		if member(n) {
+			return fmt.Errorf("it is %s", mine.Mode)
+		}
+		return nil // it holds nothing yet; what it leaves in the ring, tidying takes out
 	case len(rest) == 0:
 		return nil // it is the last, and somebody has forced it
 	}
 	all, err := r.look(ctx, d, rest)
 	if err != nil {
 		return err
+	}
+	if !member(n) && !mine.has("", all.hosts()) {
+		return nil // it is in a ring of its own
 	}
 	// An attempt that failed leaves it leaving for its peers.
 	if err := all.agree(mine.self()); err != nil {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mesokit/mesokit/executor"
@@ -21,8 +23,18 @@ const (
 	liveStep    = "cassandra-live"
 )
 
-// markFile says whose volume it is.
-const markFile = volume + "/mesokit-node"
+const (
+	// markFile says whose volume it is.
+	markFile = volume + "/mesokit-node"
+	// ringFile says in which ring a node began that is no member yet: the host ids
+	// that there were, or nothing in one that it was to found.
+	ringFile = volume + "/mesokit-ring"
+)
+
+const (
+	replaceIt = "replace the node"
+	ownData   = "own data found"
+)
 
 // Steps are the functions that this framework's executor needs; give them to
 // executor.Main.
@@ -73,11 +85,11 @@ func prepare(ctx context.Context, s executor.Sandbox) error {
 	if err != nil {
 		return err
 	}
-	joining, err := joining(ctx, env, string(password))
+	ring, err := askRing(ctx, env, string(password))
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.Dir, joiningFile), []byte(joining), 0o644); err != nil {
+	if err := enter(s.Dir, env, found == ownData, ring); err != nil {
 		return err
 	}
 	config := fmt.Sprintf("host=%s\nport=%s\nuser=%s\npassword=%s\nagentContext=/jolokia\ndiscoveryEnabled=false\nexecutor=cached\n",
@@ -87,7 +99,7 @@ func prepare(ctx context.Context, s executor.Sandbox) error {
 
 // inspect says what is on the volume, and refuses what is not the owner's.
 func inspect(dir, owner string, member bool) (string, error) {
-	const advice = "bring its own volume back, or replace the node"
+	const advice = "bring its own volume back, or " + replaceIt
 	mark, err := os.ReadFile(filepath.Join(dir, markFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -106,7 +118,7 @@ func inspect(dir, owner string, member bool) (string, error) {
 	case !marked && len(tables) > 0:
 		return "", fmt.Errorf("%s holds a node of nobody knows which ring: %s", dataDir, advice)
 	case len(tables) > 0:
-		return "own data found", nil
+		return ownData, nil
 	case member:
 		return "", fmt.Errorf("%s was emptied: it held a node of the ring, which must not come back as another: %s", dataDir, advice)
 	case marked:
@@ -115,11 +127,11 @@ func inspect(dir, owner string, member bool) (string, error) {
 	return "prepared", write(filepath.Join(dir, markFile), owner)
 }
 
-// joining is the argument file of the JVM for a node that joins. A member is told
-// nothing, nor is who founds the ring.
-func joining(ctx context.Context, env map[string]string, password string) (string, error) {
+// askRing asks for the ring that a node is to join. Nil: it is a member, or there is
+// none, and it founds one.
+func askRing(ctx context.Context, env map[string]string, password string) (*view, error) {
 	if env[envMember] == "true" || env[envPeers] == "" {
-		return "", nil
+		return nil, nil
 	}
 	var errs error
 	for peer := range strings.FieldsSeq(env[envPeers]) {
@@ -127,16 +139,41 @@ func joining(ctx context.Context, env map[string]string, password string) (strin
 		if err == nil {
 			err = v.serves() // one that has just started knows of no parts yet
 		}
-		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("%s: %w", peer, err))
-			continue
+		if err == nil {
+			return &v, nil
 		}
-		if part := v.part(env[envSelf], env[envFormer]); part != "" {
-			return "-Dcassandra.replace_address_first_boot=" + part + "\n", nil
-		}
-		return "", nil
+		errs = errors.Join(errs, fmt.Errorf("%s: %w", peer, err))
 	}
-	return "", fmt.Errorf("nobody of the ring says which part in it is to be taken: %w", errs)
+	return nil, fmt.Errorf("nobody of the ring says which part in it is to be taken: %w", errs)
+}
+
+// enter writes the argument file of the JVM for a node that joins; a member is told
+// nothing, nor is who founds the ring. It refuses a node that began in another ring:
+// that it founded, or whose members were all replaced, before it arrived. With the
+// data of that one it would serve in this one without anything that was ever
+// written there.
+func enter(dir string, env map[string]string, began bool, ring *view) error {
+	part := ""
+	if env[envMember] != "true" {
+		was, err := os.ReadFile(filepath.Join(dir, ringFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if began && err == nil && ring != nil && !ring.has(env[envSelf], strings.Fields(string(was))) {
+			return fmt.Errorf("%s holds a node of another ring, which is no more: %s", dataDir, replaceIt)
+		}
+		var hosts []string
+		if ring != nil {
+			hosts = slices.Sorted(maps.Values(ring.HostIDs))
+			if p := ring.part(env[envSelf], env[envFormer]); p != "" {
+				part = "-Dcassandra.replace_address_first_boot=" + p + "\n"
+			}
+		}
+		if err := write(filepath.Join(dir, ringFile), strings.Join(hosts, "\n")); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, joiningFile), []byte(part), 0o644)
 }
 
 // write makes a file that is there whole or not at all, also after a power cut.

@@ -61,6 +61,29 @@ func (v view) part(self, former string) string {
 	return ""
 }
 
+// has says whether the ring is the one in which there is, or was, a node at this
+// endpoint, or one of these host ids.
+func (v view) has(endpoint string, hosts []string) bool {
+	if slices.Contains(v.Owners, endpoint) || slices.Contains(v.Joining, endpoint) {
+		return true
+	}
+	for _, id := range v.HostIDs {
+		if slices.Contains(hosts, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// hosts are the ids of those who were asked.
+func (all views) hosts() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name].HostID)
+	}
+	return out
+}
+
 // still says who is on the way, other than those endpoints.
 func (v view) still(except ...string) error {
 	for _, way := range []struct {

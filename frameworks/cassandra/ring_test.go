@@ -167,6 +167,10 @@ func TestReady(t *testing.T) {
 			n.Arrived = 0
 			l.see("node-3", func(v *view) { v.Received = -1 })
 		}, "joined without any data: have it stream what it owns (nodetool rebuild), or remove it and add another"},
+		{"it founded a ring of its own", func(l *lab, n *frameworks.Node) {
+			n.Arrived = 0
+			l.see("node-3", func(v *view) { v.HostIDs = map[string]string{fourth: v.HostID} })
+		}, "is in a ring of its own, and not in that of node-0: replace the node"},
 		{"it is back, and took over nothing now", func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Received = -1 }) }, ""},
 		{"it is ready, and a peer dies", func(l *lab, n *frameworks.Node) { n.Ready = true; delete(l.views, "node-1") }, ""},
 		{"it is ready, and is drained", func(l *lab, n *frameworks.Node) {
@@ -230,6 +234,9 @@ func TestJoin(t *testing.T) {
 			}
 		}, "node-0 still sees 10.0.0.9:7000 alive, whose part it is to take"},
 		{"at the address of somebody dead", func(l *lab, _ frameworks.Deployment) { dead(l, fourth) }, ""},
+		{"when another has come to be where it was", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former = "10.0.0.2"
+		}, ""},
 		{"when its former self is forgotten", func(_ *lab, d frameworks.Deployment) { d.Nodes[3].Former = "10.0.0.9" }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -352,6 +359,9 @@ func TestLeave(t *testing.T) {
 	mode := func(mode string) func(*lab, *frameworks.Node) {
 		return func(l *lab, _ *frameworks.Node) { l.see("node-3", func(v *view) { v.Mode = mode }) }
 	}
+	never := func(change func(*lab)) func(*lab, *frameworks.Node) {
+		return func(l *lab, n *frameworks.Node) { change(l); n.Arrived = 0 }
+	}
 	for _, test := range []struct {
 		name   string
 		change func(*lab, *frameworks.Node)
@@ -373,7 +383,13 @@ func TestLeave(t *testing.T) {
 		}, "node-1 is STARTING, not NORMAL", nil},
 		{"it is lost", func(l *lab, n *frameworks.Node) { silent(l); n.Lost = time.Unix(1, 0) }, "its peers take over its part of the data", []string{"node-0 removes id of node-3"}},
 		{"it is lost, and lives", func(l *lab, n *frameworks.Node) { delete(l.views, "node-3"); n.Gone = true }, "node-0 sees it alive, although its agent is lost", nil},
-		{"it never arrived", func(_ *lab, n *frameworks.Node) { n.Arrived = 0 }, "", nil},
+		{"it has joined, and not arrived", never(func(*lab) {}), "it begins to hand over its data", []string{"decommission node-3"}},
+		{"it joins", never(func(l *lab) { l.see("node-3", func(v *view) { v.Mode = "JOINING" }) }), "", nil},
+		{"it never arrived, and does not answer", never(silent), "", nil},
+		{"it is in a ring of its own", never(func(l *lab) {
+			l.see("node-3", func(v *view) { v.HostIDs = map[string]string{fourth: v.HostID} })
+			out(l)
+		}), "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

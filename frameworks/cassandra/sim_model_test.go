@@ -22,20 +22,22 @@ import (
 type model struct {
 	hosts  map[string]*host // by volume
 	broken error
-	asked  sync.Mutex // a ring is looked at by several at once
+	looked sync.Mutex // a ring is looked at by several at once
 }
 
 // host is a volume with what a node has made of it.
 type host struct {
 	id       string // of the volume, which is the host id as well
 	endpoint string
-	task     string // that runs on it; empty: none
-	begun    int    // how often it was started
-	owns     bool   // tokens
-	taken    bool   // its tokens, by another
-	left     bool   // by itself: it would not start again
-	joining  bool   // as its peers see it, also after it has died over it
-	mode     string // unless normal or joining
+	task     string   // that runs on it; empty: none
+	begun    int      // how often it was started
+	ring     string   // in which it is: who founded it; empty: none yet
+	known    []string // as in ringFile
+	owns     bool     // tokens
+	taken    bool     // its tokens, by another
+	left     bool     // by itself: it would not start again
+	joining  bool     // as its peers see it, also after it has died over it
+	mode     string   // unless normal or joining
 	seeds    []string
 	env      map[string]string
 }
@@ -70,15 +72,44 @@ func (m *model) Started(w *mesostest.World, task mesostest.SimTask) {
 			h.seeds = strings.Split(after[:strings.Index(after, `"`)], ",")
 		}
 	}
+	member := t.Env[envMember] == "true"
 	switch {
 	case h.left:
 		h.task = ""
 	case h.taken:
 		m.breaks("%s comes back to a part in the ring that another has taken", task.Node)
-	case !h.owns && t.Env[envMember] == "true":
+	case !h.owns && member:
 		m.breaks("%s is told to be a member, and has never joined", task.Node)
-	case !h.owns:
-		m.later(w, h, 3, m.joins)
+	case !member:
+		m.later(w, h, 3, func(w *mesostest.World, h *host) { m.enters(w, h, task) })
+	}
+}
+
+// enters is the init step of a node that is no member, and then its start.
+func (m *model) enters(w *mesostest.World, h *host, task mesostest.SimTask) {
+	ring, founds := m.asked(w, h)
+	switch {
+	case ring == nil && !founds:
+		w.EndTask(task, "nobody of the ring says which part in it is to be taken")
+	case ring != nil && h.ring != "" && !ring.has(h.env[envSelf], h.known):
+		w.EndTask(task, "it holds a node of another ring: "+replaceIt)
+	case h.owns:
+		m.comesBack(w, h)
+	default:
+		h.known = nil
+		if ring != nil {
+			h.known = slices.Sorted(maps.Values(ring.HostIDs))
+		}
+		m.joins(w, h)
+	}
+}
+
+// comesBack is a node that has joined, and has not arrived.
+func (m *model) comesBack(w *mesostest.World, h *host) {
+	for _, other := range m.sorted() {
+		if other.owns && other.ring != h.ring && slices.Contains(h.seeds, other.endpoint) {
+			m.breaks("%s comes into the ring of %s with the data of that of %s", h.id, other.ring, h.ring)
+		}
 	}
 }
 
@@ -104,42 +135,60 @@ func (m *model) later(w *mesostest.World, h *host, most uint64, do func(*mesoste
 // joins is a node that begins to join. One that cannot yet would end and be
 // started again, which is left out here.
 func (m *model) joins(w *mesostest.World, h *host) {
-	up := m.up(w)
-	part, known := m.part(w, h)
+	seeds := m.serving(w, h.seeds)
+	part, known := "", true
+	if h.env[envPeers] != "" {
+		var ring *view
+		if ring, _ = m.asked(w, h); ring != nil {
+			part = ring.part(h.env[envSelf], h.env[envFormer])
+		}
+		known = ring != nil
+	}
+	up := m.up(w, seeds)
 	switch {
 	case !known, part != h.endpoint && slices.Contains(up, part):
 	case slices.Contains(h.seeds, h.endpoint):
 		m.founds(w, h)
 		return
-	case !slices.ContainsFunc(h.seeds, func(s string) bool { return slices.Contains(up, s) }):
-	case part == "" && slices.ContainsFunc(m.owners(), func(o string) bool { return !slices.Contains(up, o) }):
+	case seeds == "":
+	case part == "" && slices.ContainsFunc(m.owners(seeds), func(o string) bool { return !slices.Contains(up, o) }):
 	default:
 		for _, other := range m.sorted() {
-			if other != h && (other.joining || other.mode == leaving) && m.reachable(w, other) && m.reachable(w, h) {
+			if other != h && other.ring == seeds && (other.joining || other.mode == leaving) && m.reachable(w, other) && m.reachable(w, h) {
 				m.breaks("%s joins while %s is on its way", h.id, other.id)
 			}
 		}
-		h.joining = true
+		h.joining, h.ring = true, seeds
 		m.later(w, h, 60, func(_ *mesostest.World, h *host) { m.joined(h, part) })
 		return
 	}
 	m.later(w, h, 20, m.joins)
 }
 
-// part is what the init step finds out.
-func (m *model) part(w *mesostest.World, h *host) (string, bool) {
-	if h.env[envPeers] == "" {
-		return "", true
-	}
-	for peer := range strings.FieldsSeq(h.env[envPeers]) {
+// serving is the ring of the first of these that serves.
+func (m *model) serving(w *mesostest.World, endpoints []string) string {
+	for _, e := range endpoints {
 		for _, p := range m.sorted() {
-			address, _, _ := strings.Cut(peer, ":")
-			if strings.HasPrefix(p.endpoint, address+":") && p != h && m.reachable(w, p) {
-				return m.view(w, p).part(h.env[envSelf], h.env[envFormer]), true
+			if p.endpoint == e && p.owns && m.reachable(w, p) {
+				return p.ring
 			}
 		}
 	}
-	return "", false
+	return ""
+}
+
+// asked is what the init step finds out: how the first of its peers that serves
+// sees the ring, or that the node is to found one.
+func (m *model) asked(w *mesostest.World, h *host) (ring *view, founds bool) {
+	for peer := range strings.FieldsSeq(h.env[envPeers]) {
+		for _, p := range m.sorted() {
+			address, _, _ := strings.Cut(peer, ":")
+			if v := m.view(w, p); strings.HasPrefix(p.endpoint, address+":") && p != h && m.reachable(w, p) && v.serves() == nil {
+				return &v, false
+			}
+		}
+	}
+	return nil, h.env[envPeers] == ""
 }
 
 func (m *model) founds(w *mesostest.World, h *host) {
@@ -148,19 +197,19 @@ func (m *model) founds(w *mesostest.World, h *host) {
 			m.breaks("%s founds a ring beside that of %s", h.id, other.id)
 		}
 	}
-	for _, other := range m.hosts {
-		other.taken, other.owns = other.taken || other.owns && other != h, false // that ring is no more
-	}
-	h.owns = true
+	h.ring, h.owns = h.id, true
 }
 
 func (m *model) joined(h *host, part string) {
 	h.joining, h.owns = false, true
 	for _, other := range m.hosts {
-		if other != h && other.endpoint == part && other.owns {
+		if other == h || other.ring != h.ring {
+			continue
+		}
+		if other.endpoint == part && other.owns {
 			other.owns, other.taken = false, true
 		}
-		if other != h && other.endpoint == h.endpoint {
+		if other.endpoint == h.endpoint {
 			other.joining = false
 		}
 	}
@@ -192,18 +241,19 @@ func (m *model) given(w *mesostest.World, h *host) bool {
 	return ok && t.Stray
 }
 
-func (m *model) owners() (out []string) {
+// owners are the endpoints that own the tokens of a ring.
+func (m *model) owners(ring string) (out []string) {
 	for _, h := range m.sorted() {
-		if h.owns {
+		if h.owns && h.ring == ring {
 			out = append(out, h.endpoint)
 		}
 	}
 	return out
 }
 
-func (m *model) up(w *mesostest.World) (out []string) {
+func (m *model) up(w *mesostest.World, ring string) (out []string) {
 	for _, h := range m.sorted() {
-		if m.reachable(w, h) && (h.owns || h.joining) {
+		if h.ring == ring && m.reachable(w, h) && (h.owns || h.joining) {
 			out = append(out, h.endpoint)
 		}
 	}
@@ -212,11 +262,14 @@ func (m *model) up(w *mesostest.World) (out []string) {
 
 // view is how a node describes itself and the ring.
 func (m *model) view(w *mesostest.World, h *host) view {
-	v := view{Mode: cmp.Or(h.mode, normal), Clients: true, HostID: h.id, Schema: "one", Received: 1, Live: m.up(w), Owners: m.owners(), HostIDs: map[string]string{}}
+	v := view{Mode: cmp.Or(h.mode, normal), Clients: true, HostID: h.id, Schema: "one", Received: 1, Live: m.up(w, h.ring), Owners: m.owners(h.ring), HostIDs: map[string]string{}}
 	if !h.owns && h.mode == "" {
 		v.Mode = "JOINING"
 	}
 	for _, other := range m.sorted() {
+		if other.ring != h.ring {
+			continue
+		}
 		if other.owns || other.joining {
 			v.HostIDs[other.endpoint] = other.id
 		}
@@ -250,8 +303,8 @@ func (f fake) find(ctx context.Context) (*mesostest.World, *model, *host, error)
 
 func (f fake) look(ctx context.Context) (view, error) {
 	m := ctx.Value(inWorld{}).(*mesostest.World).Model().(*model)
-	m.asked.Lock()
-	defer m.asked.Unlock()
+	m.looked.Lock()
+	defer m.looked.Unlock()
 	w, m, h, err := f.find(ctx)
 	if err != nil {
 		return view{}, err
@@ -260,11 +313,11 @@ func (f fake) look(ctx context.Context) (view, error) {
 }
 
 func (f fake) replicas(ctx context.Context) (map[string][][]string, error) {
-	_, m, _, err := f.find(ctx)
+	_, m, h, err := f.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	owners := m.owners()
+	owners := m.owners(h.ring)
 	var ranges [][]string
 	for i := range owners {
 		twice := slices.Concat(owners, owners)
@@ -283,17 +336,17 @@ func (f fake) decommission(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	if len(m.owners()) <= 3 && !force {
+	if len(m.owners(h.ring)) <= 3 && !force {
 		return errors.New("not enough live nodes to maintain replication factor")
 	}
 	for _, other := range m.sorted() {
-		if other != h && (other.joining || other.mode == leaving) && m.reachable(w, other) {
+		if other != h && other.ring == h.ring && (other.joining || other.mode == leaving) && m.reachable(w, other) {
 			m.breaks("%s leaves while %s is on its way", h.id, other.id)
 		}
 	}
 	h.mode = leaving
 	m.later(w, h, 40, func(w *mesostest.World, h *host) {
-		if up := m.up(w); slices.ContainsFunc(m.owners(), func(o string) bool { return !slices.Contains(up, o) }) {
+		if up := m.up(w, h.ring); slices.ContainsFunc(m.owners(h.ring), func(o string) bool { return !slices.Contains(up, o) }) {
 			h.mode = failedToLeave
 			m.later(w, h, 60, func(_ *mesostest.World, h *host) { h.mode = "" }) // as by the live probe
 			return

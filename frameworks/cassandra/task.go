@@ -88,7 +88,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envRing:      d.ID("ring"),
 			envMember:    strconv.FormatBool(member(n)),
 			envSelf:      endpointOf(n),
-			envFormer:    former(n, c.StoragePort),
+			envFormer:    former(d, n, c.StoragePort),
 			envPeers:     strings.Join(peers(d, n), " "),
 		},
 		Command: []string{literal(c.Distribution.Java), "@" + argumentsFile, "@" + joiningFile, "org.apache.cassandra.service.CassandraDaemon"},
@@ -240,16 +240,19 @@ func members(d frameworks.Deployment) []frameworks.Node {
 // seed that is lost gives its part to the next; one that is replaced gets it back
 // when it has arrived. A node that is to take over data is never its own seed: it
 // would take over nothing. Only where there is no ring yet is the node its own
-// seed, and founds it.
+// seed, and founds it; there is one as long as its last member has not left.
 func seeds(d frameworks.Deployment, n frameworks.Node) []string {
-	var out []string
-	for _, m := range members(d) {
-		if len(out) < maxSeeds && (m.Goal != frameworks.GoalLeave || m.Name == n.Name) {
-			out = append(out, m.Address(storagePort))
-		}
+	there := members(d)
+	stay := slices.DeleteFunc(slices.Clone(there), func(m frameworks.Node) bool { return m.Goal == frameworks.GoalLeave && m.Name != n.Name })
+	switch {
+	case len(there) == 0:
+		stay = []frameworks.Node{n}
+	case len(stay) == 0:
+		stay = there
 	}
-	if len(out) == 0 {
-		out = append(out, n.Address(storagePort))
+	var out []string
+	for _, m := range stay[:min(len(stay), maxSeeds)] {
+		out = append(out, m.Address(storagePort))
 	}
 	return out
 }
@@ -276,12 +279,19 @@ func endpointOf(n frameworks.Node) string {
 }
 
 // former is where the node was in the ring before it got another place; the port
-// is the same everywhere.
-func former(n frameworks.Node, port uint64) string {
+// is the same everywhere. Empty: it was not, or another node has come to be there,
+// who took that part, or joined after it was taken out.
+func former(d frameworks.Deployment, n frameworks.Node, port uint64) string {
 	if member(n) || n.Former == "" {
 		return ""
 	}
-	return endpoint(n.Former, port)
+	at := endpoint(n.Former, port)
+	if slices.ContainsFunc(d.Pod(pod), func(m frameworks.Node) bool {
+		return m.Name != n.Name && m.Place != nil && (m.Place.Used || m.Place.Doubtful) && endpointOf(m) == at
+	}) {
+		return ""
+	}
+	return at
 }
 
 func endpoint(address string, port uint64) string {

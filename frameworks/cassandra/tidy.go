@@ -51,7 +51,7 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 	}
 	now := map[string]bool{}
 	for _, n := range d.Nodes {
-		if former := former(n, r.port); former != "" {
+		if former := former(d, n, r.port); former != "" {
 			now[former] = true
 		}
 		if n.Place != nil && n.Incarnation > 0 {

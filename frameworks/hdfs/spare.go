@@ -194,6 +194,9 @@ func (c Cluster) replication() int {
 // dataLeave waits until a data node that is to leave holds no block that is not
 // elsewhere too. That it leaves, the routine tells the name nodes.
 func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	if n.Arrived == 0 {
+		return nil // the name nodes may not know it
+	}
 	writer, s, err := active(ctx, d)
 	if err != nil {
 		return err

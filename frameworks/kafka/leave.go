@@ -49,6 +49,9 @@ func (c Cluster) removable(d frameworks.Deployment, nodes []frameworks.Node) err
 // leave moves the partitions of a broker to those that stay, and returns nil
 // when it holds none. It is called until then.
 func leave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+	if n.Arrived == 0 {
+		return nil // it may not be known to the cluster
+	}
 	client, err := connect(d, n)
 	if err != nil {
 		return err

@@ -1,0 +1,68 @@
+package cassandra
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestEnter: a node that is no member yet comes back to the ring in which it began,
+// and to no other.
+func TestEnter(t *testing.T) {
+	t.Parallel()
+	const refused = "data/cassandra holds a node of another ring, which is no more: replace the node"
+	ring := func(hosts ...string) *view {
+		v := &view{HostIDs: map[string]string{}}
+		for i, id := range hosts {
+			at := []string{first, second, third}[i]
+			v.Owners, v.HostIDs[at] = append(v.Owners, at), id
+		}
+		return v
+	}
+	in := func(v *view, change func(*view)) *view { change(v); return v }
+	for _, test := range []struct {
+		name     string
+		before   *view // the ring in which it began; nil: that it founded
+		now      *view
+		former   string
+		want     string // for the JVM
+		refusing string
+	}{
+		{"the same", ring("a", "b"), ring("a", "b"), "", "", ""},
+		{"the same, of which one remains", ring("a", "b"), ring("b", "c"), "", "", ""},
+		{"of which none remains, and which counts on it", ring("a"), in(ring("c"), func(v *view) { v.Owners = append(v.Owners, fourth) }), "", "-Dcassandra.replace_address_first_boot=" + fourth + "\n", ""},
+		{"of which none remains, and which sees it join", ring("a"), in(ring("c"), func(v *view) { v.Joining = []string{fourth} }), "", "", ""},
+		{"another", ring("a", "b"), ring("c"), "", "", refused},
+		{"another, after it founded one", nil, ring("c"), "", "", refused},
+		{"its own", nil, nil, "", "", ""},
+		{"its own, in the place of one that is no more", ring("a"), nil, "", "", ""},
+		{"where it has a part", ring("a", "b"), ring("a", "b"), second, "-Dcassandra.replace_address_first_boot=" + second + "\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.Mkdir(filepath.Join(dir, volume), 0o755))
+			env := map[string]string{envSelf: fourth, envFormer: test.former}
+			require.NoError(t, enter(dir, env, false, test.before))
+			err := enter(dir, env, true, test.now)
+			if test.refusing != "" {
+				require.EqualError(t, err, test.refusing)
+				require.EqualError(t, enter(dir, env, true, test.now), test.refusing, "and it stays so")
+				require.NoError(t, enter(dir, env, false, test.now), "an empty volume belongs to no ring")
+				return
+			}
+			require.NoError(t, err)
+			told, err := os.ReadFile(filepath.Join(dir, joiningFile))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(told))
+			env[envMember] = "true"
+			require.NoError(t, enter(dir, env, true, nil))
+			told, err = os.ReadFile(filepath.Join(dir, joiningFile))
+			require.NoError(t, err)
+			assert.Empty(t, told, "a member is told nothing")
+		})
+	}
+}
