@@ -33,8 +33,15 @@ func (f *Finding) Error() string {
 // Text is the finding as it is saved: the script, and then the history for
 // people.
 func (f *Finding) Text() string {
-	return fmt.Sprintf("# %s\n# %s\n%s%s\n%s\n", f.Rule, strings.ReplaceAll(f.Detail, "\n", "\n# "), f.Script, historyMark, strings.Join(f.History, "\n"))
+	text := fmt.Sprintf("# %s\n# %s\n%s", f.Rule, strings.ReplaceAll(f.Detail, "\n", "\n# "), f.Script)
+	if f.History != nil {
+		text += historyMark + "\n" + strings.Join(f.History, "\n") + "\n"
+	}
+	return text
 }
+
+// name is that of its file.
+func (f *Finding) name() string { return fmt.Sprintf("seed-%d", f.Script.Seed) }
 
 // Save writes the finding into a directory, which is made, and returns the
 // path. [LoadScript] reads it.
@@ -46,43 +53,55 @@ func (f *Finding) Save(dir, name string) (string, error) {
 	return path, os.WriteFile(path, []byte(f.Text()), 0o644)
 }
 
-// shrink makes a finding as small as it gets with the tries there are, and
-// writes its history.
+// shrinkSteps bounds what all runs of a shrinking take together: seconds, or a
+// minute or two with the race detector. What is found by then is reported.
+const shrinkSteps = 400_000
+
+// shrink makes a finding as small as it gets with the tries and the steps there
+// are, and writes its history.
 func (s *Sim) shrink(f *Finding) *Finding {
-	thorough := *s
-	thorough.cfg.thorough = true
-	s = &thorough
-	x := &shrinker{sim: s, best: f, left: max(s.cfg.Shrink, 0)}
-	f.Found = len(f.Script.Faults)
-	for again := true; again && x.left > 0; {
-		before := x.best
-		x.fewerFaults()
-		x.fewerFrameworks()
-		x.fewerAgents()
-		again = x.best != before
-	}
-	x.best.Found, x.best.Tries = f.Found, max(s.cfg.Shrink, 0)-x.left
-	x.best.History = s.history(x.best.Script)
-	return x.best
+	c := *s
+	// The books are looked at now and then, so that when depends on the history.
+	c.cfg.thorough = f.Rule == booksRule
+	x := &shrinker{sim: &c, best: f, left: max(s.cfg.Shrink, 0), steps: shrinkSteps}
+	x.shrink()
+	small := *x.best
+	small.Found, small.Tries = len(f.Script.Faults), max(s.cfg.Shrink, 0)-x.left
+	small.History = c.history(small.Script)
+	return &small
 }
 
 type shrinker struct {
-	sim  *Sim
-	best *Finding
-	left int // runs
+	sim   *Sim
+	best  *Finding
+	left  int    // runs
+	steps uint64 // of all of them together
 }
+
+func (x *shrinker) shrink() {
+	for before := (*Finding)(nil); x.best != before && !x.spent(); {
+		before = x.best
+		x.fewerFaults()
+		x.fewerFrameworks()
+		x.fewerAgents()
+	}
+}
+
+func (x *shrinker) spent() bool { return x.left <= 0 || x.steps == 0 }
 
 // try runs a smaller script, and keeps it if the same rule breaks.
 func (x *shrinker) try(script Script) bool {
-	if x.left <= 0 {
+	if x.spent() {
 		return false
 	}
 	x.left--
 	quiet := &Sim{seed: script.Seed, cfg: x.sim.cfg}
 	// What breaks breaks in about as many steps, or else the run is another.
-	quiet.cfg.Steps = min(quiet.cfg.Steps, 2*x.best.Steps+100_000)
+	quiet.cfg.Steps = min(quiet.cfg.Steps, x.best.Steps+x.best.Steps/2+1000, x.steps)
+	err := quiet.Replay(script)
+	x.steps -= min(x.steps, quiet.coverage.Steps)
 	var f *Finding
-	if !errors.As(quiet.Replay(script), &f) || f.Rule != x.best.Rule {
+	if !errors.As(err, &f) || f.Rule != x.best.Rule {
 		return false
 	}
 	x.best = f
@@ -98,7 +117,7 @@ func (x *shrinker) fewerFaults() {
 	}
 	for size := (len(x.best.Script.Faults) + 1) / 2; size > 0; {
 		dropped := false
-		for from := 0; from < len(x.best.Script.Faults) && x.left > 0; {
+		for from := 0; from < len(x.best.Script.Faults) && !x.spent(); {
 			less := x.best.Script
 			less.Faults = slices.Concat(less.Faults[:from], less.Faults[min(from+size, len(less.Faults)):])
 			if x.try(less) {
@@ -113,7 +132,7 @@ func (x *shrinker) fewerFaults() {
 		if size > 1 {
 			size = (size + 1) / 2
 		}
-		if x.left <= 0 {
+		if x.spent() {
 			return
 		}
 	}

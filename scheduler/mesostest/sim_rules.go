@@ -433,9 +433,11 @@ func (w *World) checkBooks() {
 	case w.rules.wrongSince == 0 && !w.done:
 		w.rules.wrongSince = w.now
 	case w.done || w.now-w.rules.wrongSince > int64(booksSettle):
-		w.fail("resources are conserved", "%v", err)
+		w.fail(booksRule, "%v", err)
 	}
 }
+
+const booksRule = "resources are conserved"
 
 // booksSettle is how long books may be wrong.
 const booksSettle = time.Minute

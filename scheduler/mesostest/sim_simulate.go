@@ -50,7 +50,7 @@ func Simulate(t testing.TB, steps uint64, c SimConfig) Coverage {
 	t.Logf("seeds from %d (%s)", first, seedVariable)
 	for seed := first; all.Steps < steps; seed++ {
 		sim := NewSim(seed, c)
-		report(t, dir, sim.Run())
+		report(t, dir, sim, sim.Replay(sim.Script()))
 		all.Add(sim.Coverage())
 	}
 	return all
@@ -92,28 +92,51 @@ func firstSeed(t testing.TB) uint64 {
 	return seed
 }
 
-// report ends the test with a finding, if there is one, and saves it.
-func report(t testing.TB, dir string, err error) {
+// report ends the test with a finding, if there is one, and saves it: as it is
+// first, and then small, which takes a while.
+func report(t testing.TB, dir string, sim *Sim, err error) {
 	t.Helper()
 	var f *Finding
 	switch {
 	case err == nil:
-	case errors.As(err, &f):
-		path, err := f.Save(dir, fmt.Sprintf("seed-%d", f.Script.Seed))
-		t.Fatalf("%v\nsaved as %s (%v), which every run of the test replays from now on; elsewhere: %s=%d go test -run '^%s$'\n%s",
-			f, path, err, seedVariable, f.Script.Seed, strings.ReplaceAll(t.Name(), "/", "$/^"), f.Text())
-	default:
+		return
+	case !errors.As(err, &f):
 		t.Fatal(err)
 	}
+	path := announce(t, dir, f)
+	f = sim.shrink(f)
+	if _, err := f.Save(dir, f.name()); err != nil {
+		t.Error(err)
+	}
+	t.Fatalf("%v\nmade small by %d runs and saved as %s, which every run of the test replays from now on; elsewhere: %s\n%s",
+		f, f.Tries, path, replays(t, f), f.Text())
+}
+
+// announce saves a finding, and says what was found and how it happens again, so
+// that it is not lost if the test is stopped while the finding is made small. A
+// test's log would be.
+func announce(t testing.TB, dir string, f *Finding) (path string) {
+	t.Helper()
+	path, err := f.Save(dir, f.name())
+	if err != nil {
+		t.Error(err)
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\nsaved as %s; again: %s; it is made small now\n", t.Name(), f, path, replays(t, f))
+	return path
+}
+
+// replays is the command that has a finding again.
+func replays(t testing.TB, f *Finding) string {
+	return fmt.Sprintf("%s=%d go test -run '^%s$'", seedVariable, f.Script.Seed, strings.ReplaceAll(t.Name(), "/", "$/^"))
 }
 
 // Soak is what many simulations came to.
 type Soak struct {
 	Coverage
 	Seeds    uint64
-	Findings []*Finding // one for each rule that was broken, in the order of seeds
-	Broken   uint64     // runs that broke a rule
-	Took     time.Duration
+	Findings []*Finding    // one for each rule that was broken, in the order of seeds
+	Broken   uint64        // runs that broke a rule
+	Took     time.Duration // without making findings small
 }
 
 // maxBroken is how many broken runs end a soak.
@@ -124,6 +147,11 @@ const maxBroken = 100
 // rule small. Each core gets a configuration of its own, so that handlers need
 // not be safe for concurrent use.
 func RunSoak(ctx context.Context, first, steps uint64, config func() SimConfig) (Soak, error) {
+	return soak(ctx, first, steps, config, func(*Finding) {})
+}
+
+// soak is RunSoak that says what it has found before it makes it small.
+func soak(ctx context.Context, first, steps uint64, config func() SimConfig, found func(*Finding)) (Soak, error) {
 	var s Soak
 	if err := config().withDefaults().validate(); err != nil {
 		return s, err
@@ -141,7 +169,9 @@ func RunSoak(ctx context.Context, first, steps uint64, config func() SimConfig) 
 				err := sim.Replay(sim.Script())
 				taken.Add(sim.coverage.Steps)
 				mu.Lock()
-				s.add(sim, err)
+				if f := s.add(sim, err); f != nil {
+					found(f)
+				}
 				enough := s.Broken >= maxBroken
 				mu.Unlock()
 				if enough {
@@ -152,24 +182,27 @@ func RunSoak(ctx context.Context, first, steps uint64, config func() SimConfig) 
 	}
 	workers.Wait()
 	slices.SortFunc(s.Findings, func(a, b *Finding) int { return strings.Compare(a.Rule, b.Rule) })
+	s.Took = time.Since(began)
 	for i, f := range s.Findings {
 		s.Findings[i] = NewSim(f.Script.Seed, config()).shrink(f)
 	}
-	s.Took = time.Since(began)
 	return s, nil
 }
 
-func (s *Soak) add(sim *Sim, err error) {
+// add counts a run, and returns what it found if that is the first of its rule.
+func (s *Soak) add(sim *Sim, err error) *Finding {
 	s.Seeds++
 	s.Coverage.Add(sim.coverage)
 	var f *Finding
 	if !errors.As(err, &f) {
-		return
+		return nil
 	}
 	s.Broken++
-	if !slices.ContainsFunc(s.Findings, func(x *Finding) bool { return x.Rule == f.Rule }) {
-		s.Findings = append(s.Findings, f)
+	if slices.ContainsFunc(s.Findings, func(x *Finding) bool { return x.Rule == f.Rule }) {
+		return nil
 	}
+	s.Findings = append(s.Findings, f)
+	return f
 }
 
 // String is a table: seeds, steps, faults of each kind, violations, and steps
@@ -205,13 +238,13 @@ func SoakTest(t testing.TB, config func() SimConfig) {
 			defer cancel()
 		}
 	}
-	s, err := RunSoak(ctx, firstSeed(t), steps, config)
+	s, err := soak(ctx, firstSeed(t), steps, config, func(f *Finding) { announce(t, findings(t), f) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s", s)
 	for _, f := range s.Findings {
-		path, err := f.Save(findings(t), fmt.Sprintf("seed-%d", f.Script.Seed))
+		path, err := f.Save(findings(t), f.name())
 		t.Errorf("%v\nsaved as %s (%v)", f, path, err)
 	}
 }

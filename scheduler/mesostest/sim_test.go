@@ -2,6 +2,9 @@ package mesostest
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -74,6 +77,65 @@ func TestSimFindingIsSmallAndComesBack(t *testing.T) {
 	require.ErrorAs(t, NewSim(0, c).Replay(script), &again)
 	assert.Equal(t, f.Detail, again.Detail)
 	require.NoError(t, NewSim(0, ringConfig(ring{name: "ring", nodes: 3})).Replay(script), "it was mended")
+}
+
+// failing is a test that takes note of how it fails.
+type failing struct {
+	testing.TB
+	said string
+}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.said = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// What is found is saved before it is made small, and that has an end.
+func TestSimFindingIsSavedFirst(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv(seedVariable, "8")
+	c := ringConfig(ring{name: "ring", nodes: 3, ungated: true})
+	whole := 0
+	c.Frameworks[0].Smaller = func() (SimFramework, bool) {
+		scripts := savedScripts(t, findings(t))
+		if assert.Len(t, scripts, 1) && whole == 0 {
+			script, err := LoadScript(scripts[0])
+			assert.NoError(t, err)
+			whole = len(script.Faults)
+		}
+		return SimFramework{}, false
+	}
+	inner := &failing{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		Simulate(inner, 10_000, c)
+	}()
+	<-done
+	assert.NotZero(t, whole, "with all its faults")
+	assert.Contains(t, inner.said, "MESOKIT_SEED=8 go test -run '^TestSimFindingIsSavedFirst$'")
+	script, err := LoadScript(filepath.Join(findings(t), "seed-8.txt"))
+	require.NoError(t, err)
+	assert.Empty(t, script.Faults, "it takes none")
+}
+
+// A finding that takes many steps is made small within a bound of steps.
+func TestSimShrinkingHasAnEnd(t *testing.T) {
+	t.Parallel()
+	c := ringConfig(ring{name: "ring", nodes: 3})
+	c.Rules = append(c.Rules, Rule{Name: "it is seldom quiet", Check: func(w *World) error {
+		if _, quiet := w.Quiet(); quiet && len(w.script.Faults) > 10 {
+			return errors.New("there were more than ten faults")
+		}
+		return nil
+	}})
+	sim := NewSim(0, c)
+	var f *Finding
+	require.ErrorAs(t, sim.Replay(sim.Script()), &f)
+	x := &shrinker{sim: sim, best: f, left: 1_000_000, steps: 20 * f.Steps}
+	x.shrink()
+	assert.Zero(t, x.steps)
+	assert.Less(t, len(x.best.Script.Faults), len(f.Script.Faults)/2, "the best so far")
 }
 
 func TestSimRefusesWhatIsWrong(t *testing.T) {
