@@ -118,6 +118,8 @@ func (a *Agent) Step(now time.Time, in AgentInput) []AgentOutput {
 		a.connected, a.registered = false, false
 	case MasterSaid:
 		a.masterSaid(in.Message)
+	case ApplyFailed:
+		a.apply(in.Apply, in.Message)
 	case ContainerStarted:
 		a.containerStarted(in)
 	case ContainerFailed:
@@ -279,7 +281,7 @@ func (a *Agent) masterSaid(msg MasterMessage) {
 			f.info = msg.Framework
 		}
 	case Apply:
-		a.apply(msg)
+		a.apply(msg, "")
 	case DrainAgent:
 		a.drainTasks(msg)
 	case TellExecutor:
@@ -346,18 +348,21 @@ func (a *Agent) agentStatus(task, executor string, state mesos.TaskState, reason
 	return s
 }
 
-// apply carries out an operation that the master has validated.
-func (a *Agent) apply(msg Apply) {
+// apply carries out an operation that the master has validated, or fails to.
+func (a *Agent) apply(msg Apply, failure string) {
 	rest, ok := a.total.Minus(msg.Consumed)
 	op := msg.Operation
 	op.Status = mesos.OperationStatus{
 		OperationID: op.Info.ID, State: mesos.OPERATION_FINISHED,
 		UUID: &mesos.UUID{Value: op.UUID}, AgentID: &mesos.AgentID{Value: a.id},
 	}
-	if ok {
+	switch {
+	case failure != "":
+		op.Status.State, op.Status.Message = mesos.OPERATION_FAILED, &failure
+	case ok:
 		a.changeVolumes(msg.Consumed, msg.Converted)
 		a.total = rest.Plus(msg.Converted)
-	} else {
+	default:
 		op.Status.State = mesos.OPERATION_DROPPED
 		op.Status.Message = new(fmt.Sprintf("%s does not contain %s", a.total, msg.Consumed))
 	}

@@ -284,6 +284,13 @@ type MasterLost struct{}
 // MasterSaid carries a message of the master.
 type MasterSaid struct{ Message MasterMessage }
 
+// ApplyFailed is MasterSaid of an operation that the agent cannot carry out, as
+// when its disk is full. Its resources stay as they are.
+type ApplyFailed struct {
+	Apply   Apply
+	Message string
+}
+
 // ContainerStarted tells the pid of a container that was asked for.
 type ContainerStarted struct {
 	Container string
@@ -337,6 +344,7 @@ type AgentRestarted struct {
 func (MasterFound) agentInput()      {}
 func (MasterLost) agentInput()       {}
 func (MasterSaid) agentInput()       {}
+func (ApplyFailed) agentInput()      {}
 func (ContainerStarted) agentInput() {}
 func (ContainerFailed) agentInput()  {}
 func (ContainerExited) agentInput()  {}

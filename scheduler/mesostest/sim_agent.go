@@ -188,9 +188,17 @@ func (w *World) toAgent(link string, msg model.MasterMessage) {
 	}
 	a.inbound = max(w.now+w.latency(), a.inbound)
 	w.agenda.add(a.inbound, func() {
-		if a.link == link && !a.cut && a.up {
-			w.toModel(a, model.MasterSaid{Message: msg})
+		if a.link != link || a.cut || !a.up {
+			return
 		}
+		if apply, ok := msg.(model.Apply); ok {
+			if pick, ok := w.take(OperationFails); ok {
+				w.toModel(a, model.ApplyFailed{Apply: apply, Message: "no space left on device"})
+				w.after(time.Duration(pick%3000)*time.Millisecond, func() { w.relink(a, 0) })
+				return
+			}
+		}
+		w.toModel(a, model.MasterSaid{Message: msg})
 	})
 }
 

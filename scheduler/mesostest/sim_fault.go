@@ -25,6 +25,7 @@ const (
 	UpdateTwice                       // it arrives twice
 	UpdateSwapped                     // it arrives after the next one, whosoever that is
 	OperationLost                     // the next status of an operation does not arrive
+	OperationFails                    // the agent cannot carry out the next reservation or volume, says so, and registers again
 	LinkBroken                        // an agent's connection breaks, with all that is on its way
 	LaunchLost                        // it breaks while a launch is on its way
 	ApplyLost                         // it breaks while a reservation or a volume is
@@ -62,6 +63,7 @@ const (
 	JobFails  // the next job fails
 	JobHangs  // the next job does not end before its timeout
 	JobLate   // the next job takes most of its timeout
+	JobUntold // the next job does its work, and then nobody is told: it does not return in time, or the scheduler dies
 	Operator  // an operator sends a command
 
 	// Of tasks.
@@ -81,12 +83,12 @@ const (
 )
 
 var faultNames = [faultKinds]string{
-	"update-lost", "update-late", "update-twice", "update-swapped", "operation-lost", "link-broken", "launch-lost",
+	"update-lost", "update-late", "update-twice", "update-swapped", "operation-lost", "operation-fails", "link-broken", "launch-lost",
 	"apply-lost", "agent-cut", "agent-healed", "agent-restarted", "agent-rebooted", "agent-wiped", "agent-gone",
 	"agent-drained", "agent-maintained", "agent-deactivated",
 	"stream-cut", "stream-silent", "events-late", "calls-late", "call-lost",
 	"master-failover", "registry-unwritten", "registry-untold",
-	"crash", "save-slow", "save-fails", "standby", "clock-step", "job-fails", "job-hangs", "job-late", "operator",
+	"crash", "save-slow", "save-fails", "standby", "clock-step", "job-fails", "job-hangs", "job-late", "job-untold", "operator",
 	"task-dies", "task-dies-at-once", "task-late", "task-hangs", "executor-dies",
 	"rival-takes", "rival-fragments",
 }
@@ -143,8 +145,8 @@ type Rates map[FaultKind]float64
 // DefaultRates are all kinds: about one fault in two seconds.
 func DefaultRates() Rates {
 	often, seldom := []FaultKind{
-		UpdateLost, UpdateLate, UpdateTwice, UpdateSwapped, OperationLost, LinkBroken, LaunchLost, ApplyLost,
-		AgentHealed, StreamCut, CallLost, CallsLate, EventsLate, Crash, Crash, SaveSlow, SaveFails, JobFails, JobLate,
+		UpdateLost, UpdateLate, UpdateTwice, UpdateSwapped, OperationLost, OperationFails, LinkBroken, LaunchLost, ApplyLost,
+		AgentHealed, StreamCut, CallLost, CallsLate, EventsLate, Crash, Crash, SaveSlow, SaveFails, JobFails, JobLate, JobUntold,
 		Operator, TaskDies, TaskDiesAtOnce, TaskLate, ExecutorDies, RivalTakes, RivalFragments, AgentDeactivated,
 	}, []FaultKind{
 		AgentCut, AgentRestarted, AgentRebooted, AgentWiped, AgentDrained, AgentMaintained, StreamSilent,

@@ -25,11 +25,12 @@ func (p *simProcess) startJob(job scheduler.Job) {
 		fault = fmt.Sprintf("fault %d", pick)
 	}
 	if _, ok := w.take(JobHangs); ok {
-		takes, fault = limit, fmt.Sprintf("not done after %v", limit)
+		takes, fault = limit, tooLong(limit)
 	}
 	if _, ok := w.take(JobLate); ok {
 		takes = limit * 9 / 10
 	}
+	pick, untold := w.take(JobUntold)
 	w.after(job.Delay+takes, func() {
 		if p.dead || p.jobs[job.Name] != run {
 			return
@@ -42,9 +43,22 @@ func (p *simProcess) startJob(job scheduler.Job) {
 			}
 			result = found
 		}
-		p.endJob(job.Name, run, result, fault)
+		switch {
+		case untold && pick%2 == 0:
+			p.die("dies before it hears of " + job.Name)
+		case untold:
+			w.after(limit-takes, func() {
+				if p.jobs[job.Name] == run {
+					p.endJob(job.Name, run, nil, tooLong(limit))
+				}
+			})
+		default:
+			p.endJob(job.Name, run, result, fault)
+		}
 	})
 }
+
+func tooLong(limit time.Duration) string { return fmt.Sprintf("not done after %v", limit) }
 
 func (p *simProcess) endJob(name string, run int, result []byte, fault string) {
 	if run <= 0 || p.dead {

@@ -96,8 +96,8 @@ func TestSimFindsPlantedBugs(t *testing.T) {
 			bug.plant(&r, &plain)
 			f := ringFramework(r)
 			bug.plant(&r, &f)
-			c := SimConfig{Frameworks: []SimFramework{f}, Rules: []Rule{gateHolds(r.name)}, Shrink: -1, Quiet: 20 * time.Minute}
-			c.Rates = DefaultRates()
+			c := ringConfig(r)
+			c.Frameworks[0], c.Shrink, c.Quiet, c.Rates = f, -1, 20*time.Minute, DefaultRates()
 			for k, rate := range bug.rates {
 				c.Rates[k] = rate
 			}

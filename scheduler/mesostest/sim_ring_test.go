@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -284,17 +285,23 @@ func (r ring) goal(v scheduler.View, w *World) error {
 	return nil
 }
 
+// started is a part of the world that remembers which nodes ever ran.
+type started map[string]bool
+
+func (s started) Started(_ *World, task SimTask) { s[task.Node] = true }
+func (s started) Stopped(*World, SimTask)        {}
+
 // gateHolds is a rule of the test's own: no node runs before all nodes before
 // it have.
 func gateHolds(name string) Rule {
 	return Rule{Name: "nodes join one after the other", Check: func(w *World) error {
 		for _, t := range w.Running() {
 			if i := strings.LastIndexByte(t.Node, '-'); t.Framework == name && t.Node[i+1:] != "0" {
-				var n int
-				if _, err := fmt.Sscan(t.Node[i+1:], &n); err != nil {
+				n, err := strconv.Atoi(t.Node[i+1:])
+				if err != nil {
 					return err
 				}
-				if before := fmt.Sprint(name, "-", n-1); !w.hasRun(name, before) {
+				if before := fmt.Sprint(name, "-", n-1); !w.Model().(started)[before] {
 					return fmt.Errorf("%s runs, and %s never has", t.Node, before)
 				}
 			}
@@ -303,13 +310,9 @@ func gateHolds(name string) Rule {
 	}}
 }
 
-// hasRun says whether a task of the node has ever run.
-func (w *World) hasRun(framework, node string) bool {
-	for _, f := range w.frameworks {
-		if f.Name == framework {
-			_, ok := f.facts.runs[node]
-			return ok
-		}
+// ringConfig is a ring under faults.
+func ringConfig(r ring) SimConfig {
+	return SimConfig{
+		Frameworks: []SimFramework{ringFramework(r)}, Rules: []Rule{gateHolds(r.name)}, Model: func(*World) SimModel { return started{} },
 	}
-	return false
 }

@@ -1,7 +1,6 @@
 package mesostest
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -65,7 +64,7 @@ type facts struct {
 	heard    map[string]heardStatus     // by uuid: statuses that wait for their acknowledgement
 	launched map[string]bool            // task ids
 	used     map[string]bool            // offers
-	runs     map[string][]*simTask      // by node: what really runs
+	tasks    map[string][]*simTask      // by node: what agents have begun and not ended
 	volumes  map[string]*SimVolume      // by id
 	known    map[string]bool            // once quiet: tasks that its view takes for running
 	look     bool                       // its handler is to be asked for its goal
@@ -82,7 +81,7 @@ type heardStatus struct {
 func newFacts() facts {
 	return facts{
 		told: map[string]mesos.TaskState{}, heard: map[string]heardStatus{}, launched: map[string]bool{}, used: map[string]bool{},
-		runs: map[string][]*simTask{}, volumes: map[string]*SimVolume{}, known: map[string]bool{},
+		tasks: map[string][]*simTask{}, volumes: map[string]*SimVolume{}, known: map[string]bool{},
 	}
 }
 
@@ -240,15 +239,15 @@ func (*ruleBook) launched(w *World, p *simProcess, info mesos.TaskInfo) {
 	if p.Node == nil {
 		return
 	}
-	node := p.Node(info)
-	for _, t := range p.facts.runs[node] {
-		switch s := p.facts.told[t.info.TaskID.Value]; {
-		case scheduler.Terminal(s), s == mesos.TASK_UNREACHABLE:
-			t.excused = true
-			w.changes++
-		}
+	for _, t := range p.facts.tasks[p.Node(info)] {
+		id := t.info.TaskID.Value
+		// Who starts again may not have heard what came before.
+		t.excused = givenUp(p.facts.told[id]) || givenUp(p.store.taskState(id))
+		w.changes++
 	}
 }
+
+func givenUp(s mesos.TaskState) bool { return scheduler.Terminal(s) || s == mesos.TASK_UNREACHABLE }
 
 // acknowledged checks that the status was saved first.
 func (*ruleBook) acknowledged(w *World, p *simProcess, ack *sched.Call_Acknowledge) {
@@ -259,20 +258,16 @@ func (*ruleBook) acknowledged(w *World, p *simProcess, ack *sched.Call_Acknowled
 	delete(p.facts.heard, string(ack.UUID))
 	id := ack.TaskID.Value
 	record, known := p.store.records["status/"+id]
-	if !known || record.written > h.writes {
-		return
-	}
-	if !tellsNews(record.Value, h.status) {
+	if !known || record.written > h.writes || !tellsNews(record, h.status) {
 		return
 	}
 	w.fail("an update is acknowledged after it is saved", "%s acknowledges %s of %s, which is not saved", p, h.status.GetState(), id)
 }
 
 // tellsNews says whether a status is newer than a task's record.
-func tellsNews(record []byte, s mesos.TaskStatus) bool {
-	var saved struct{ Status []byte }
-	var status mesos.TaskStatus
-	if json.Unmarshal(record, &saved) != nil || status.Unmarshal(saved.Status) != nil {
+func tellsNews(record kept, s mesos.TaskStatus) bool {
+	status, ok := record.taskStatus()
+	if !ok {
 		return true
 	}
 	rank := func(s mesos.TaskState) int {
@@ -292,6 +287,10 @@ func tellsNews(record []byte, s mesos.TaskStatus) bool {
 // Tasks and volumes.
 
 func (r *ruleBook) began(w *World, t *simTask) {
+	if t.node != "" {
+		tasks := t.executor.owner.facts.tasks
+		tasks[t.node] = append(slices.DeleteFunc(tasks[t.node], func(o *simTask) bool { return o.ended || o.executor.over }), t)
+	}
 	for i := range t.info.Resources {
 		res := &t.info.Resources[i]
 		persistence := res.GetDisk().GetPersistence()
@@ -327,15 +326,12 @@ func (r *ruleBook) running(w *World, t *simTask) {
 		w.model.Started(w, t.shown())
 	}
 	if t.node != "" {
-		others := f.facts.runs[t.node]
-		for _, other := range others {
-			if other.runs && !other.excused {
+		for _, other := range f.facts.tasks[t.node] {
+			if other != t && other.runs && !other.excused && !t.excused {
 				w.fail("no node runs twice", "%s of %s: %s on %s and %s on %s", t.node, f.Name,
 					other.info.TaskID.Value, other.executor.agent.cfg.Hostname, t.info.TaskID.Value, t.executor.agent.cfg.Hostname)
 			}
 		}
-		others = slices.DeleteFunc(others, func(o *simTask) bool { return !o.runs })
-		f.facts.runs[t.node] = append(others, t)
 	}
 	w.checkRules()
 }

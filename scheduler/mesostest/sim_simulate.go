@@ -56,8 +56,13 @@ func Simulate(t testing.TB, steps uint64, c SimConfig) Coverage {
 	return all
 }
 
+// findings is where what a test found is. What TestXForLong finds, TestX replays.
 func findings(t testing.TB) string {
-	return filepath.Join("testdata", "sim", strings.ReplaceAll(t.Name(), "/", "-"))
+	test, part, _ := strings.Cut(t.Name(), "/")
+	if part != "" {
+		part = "-" + strings.ReplaceAll(part, "/", "-")
+	}
+	return filepath.Join("testdata", "sim", strings.TrimSuffix(test, "ForLong")+part)
 }
 
 func savedScripts(t testing.TB, dir string) []string {

@@ -3,7 +3,10 @@ package mesostest
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
 	"github.com/mesokit/mesokit/scheduler/state"
 )
@@ -19,6 +22,13 @@ type simStore struct {
 type kept struct {
 	state.Record
 	written uint64 // simStore.writes when it was
+}
+
+// taskStatus is the status in a record of one.
+func (k kept) taskStatus() (s mesos.TaskStatus, ok bool) {
+	var saved struct{ Status []byte }
+	ok = json.Unmarshal(k.Value, &saved) == nil && s.Unmarshal(saved.Status) == nil
+	return s, ok
 }
 
 func newSimStore() *simStore { return &simStore{records: map[string]kept{}} }
@@ -53,6 +63,12 @@ func (s *simStore) save(epoch uint64, batch []state.Record) error {
 		s.records[r.Key] = kept{r, s.writes}
 	}
 	return nil
+}
+
+// taskState is what the scheduler has saved of a task.
+func (s *simStore) taskState(id string) mesos.TaskState {
+	status, _ := s.records["status/"+id].taskStatus()
+	return status.GetState()
 }
 
 func (s *simStore) has(key string) bool {

@@ -12,10 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func ringConfig(r ring) SimConfig {
-	return SimConfig{Frameworks: []SimFramework{ringFramework(r)}, Rules: []Rule{gateHolds(r.name)}}
-}
-
 func requireSound(t *testing.T, s *Sim) {
 	t.Helper()
 	err := s.Run()
@@ -169,6 +165,6 @@ func TestSimRefusesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSimSoak(t *testing.T) {
+func TestSimStormForLong(t *testing.T) {
 	SoakTest(t, func() SimConfig { return ringConfig(ring{name: "ring", nodes: 3}) })
 }
