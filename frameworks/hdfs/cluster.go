@@ -55,6 +55,8 @@ type Cluster struct {
 
 	Role, Principal, User string
 	Binary                frameworks.Binary
+
+	calls calls // nil: the network
 }
 
 // Nodes are how many there are of a kind, and what each needs.
@@ -114,6 +116,7 @@ func (c Cluster) withDefaults() Cluster {
 	c.Namenode = c.Namenode.withDefaults(2, 1, 2048, 5120)
 	c.Data = c.Data.withDefaults(3, 1, 2048, 20480)
 	c.Grace = cmp.Or(c.Grace, 30*time.Second)
+	c.calls = cmp.Or[calls](c.calls, network{})
 	c.Distribution.Java = cmp.Or(c.Distribution.Java, "java")
 	c.Distribution.Classpath = jvm.Classpath(c.Distribution.Classpath,
 		"share/hadoop/common/lib", "share/hadoop/common", "share/hadoop/hdfs/lib", "share/hadoop/hdfs")

@@ -216,6 +216,12 @@ func TestOneDiskAtATime(t *testing.T) {
 	assert.NoError(t, c.dataReplaceable(d, data[0]), "its disk is gone as it is")
 	c.Options = map[string]string{"dfs.replication": "1"}
 	assert.ErrorContains(t, c.dataReplaceable(deployment(), data[1]), "data-1 may hold the only replica of a block")
+	data[1].Ready = false
+	assert.ErrorContains(t, c.dataReplaceable(deployment(), data[1]), "it is not ready")
+	data[1].Lost = time.Now()
+	assert.ErrorContains(t, c.dataReplaceable(deployment(), data[1]), "would be lost if its machine came back")
+	data[1].Role = copiedRole
+	assert.NoError(t, c.dataReplaceable(deployment(), data[1]))
 }
 
 func TestKeep(t *testing.T) {
@@ -244,6 +250,38 @@ func TestKeep(t *testing.T) {
 
 	memory, _ := Cluster{}.keep(time.Time{}, deployment(), kept{}, frameworks.News[view]{View: &view{}})
 	assert.Contains(t, memory.Why, "no name node is active")
+}
+
+// TestLostDisksAreWaitedFor: a lost data node is called copied when the active name
+// node has given it up, and misses no block.
+func TestLostDisksAreWaitedFor(t *testing.T) {
+	c, d := valid().withDefaults(), deployment()
+	serve(t, d, "name-1", nameBeans(d, "standby", "", bothLive))
+	b := nameBeans(d, "active", "", bothLive)
+	info := b["Hadoop:service=NameNode,name=NameNodeInfo"]
+	serve(t, d, "name-0", b)
+	looked := func() []string {
+		v, err := c.look(t.Context(), d, kept{Quiet: true})
+		require.NoError(t, err)
+		return v.Copied
+	}
+	assert.Empty(t, looked(), "nobody is lost")
+	for i := range d.Nodes {
+		if d.Nodes[i].Name == "data-1" {
+			d.Nodes[i].Lost = time.Now()
+		}
+	}
+	assert.Empty(t, looked(), "the name node counts on it")
+	info["LiveNodes"] = "{}"
+	assert.Equal(t, []string{"data-1"}, looked())
+	b[replicated]["MissingReplicatedBlocks"] = 1
+	assert.Empty(t, looked(), "it may hold that block")
+	b[replicated]["MissingReplicatedBlocks"] = 0
+	b["/stacks"]["threads"] = "main"
+	assert.Empty(t, looked(), "the name node does not know")
+
+	_, orders := c.keep(time.Time{}, d, kept{}, frameworks.News[view]{View: &view{Roles: map[string]string{"name-0": activeRole}, Copied: []string{"data-1"}}})
+	assert.Contains(t, orders, frameworks.Order(frameworks.Name{Node: "data-1", Role: copiedRole}))
 }
 
 func TestTrustIsNotForgotten(t *testing.T) {

@@ -177,13 +177,17 @@ func (l layout) mayBeEmpty(h history) error {
 	case l.trusts(h):
 		return nil // an operator says that it is enough
 	case h.last() == 0 && len(h.errs) == 0:
-		return errors.New("no journal node holds an edit any more: see “All journals are lost” in the documentation of package hdfs")
+		return errors.New("no journal node holds an edit any more: " + allLost)
 	case len(h.errs) == 0:
 		return h.each()
+	case len(h.journals) == 0:
+		return fmt.Errorf("this node lost its journal, and none of the others has one; if they never will, %s: %w", allLost, h.each())
 	}
 	return fmt.Errorf("this node lost its journal, and fills it when all others have theirs; if they never will, "+
 		"and one of them has all edits, name it in Cluster.Trust (--trust): %w", h.each())
 }
+
+const allLost = "see “All journals are lost” in the documentation of package hdfs"
 
 // trusts says whether an operator trusts a journal node that answers, and this one
 // is the next to be filled from it.

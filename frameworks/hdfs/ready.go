@@ -8,10 +8,12 @@ import (
 	"github.com/mesokit/mesokit/frameworks"
 )
 
-// What a name node is called by its part.
+// What a name node is called by its part, and a lost data node of which all blocks
+// are elsewhere.
 const (
 	activeRole  = "active"
 	standbyRole = "standby"
+	copiedRole  = "copied"
 )
 
 // active finds the active name node by asking all.
@@ -57,8 +59,8 @@ func (c Cluster) journalReady(ctx context.Context, d frameworks.Deployment, n fr
 // filled says whether a journal node has every edit that another has.
 func (c Cluster) filled(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
 	l := c.layout(d, n, c.Journal)
-	h := l.readHistory(ctx)
-	mine, err := readJournal(ctx, l.self(l.Journals), c.Name)
+	h := c.calls.history(ctx, l)
+	mine, err := c.calls.journal(ctx, l.self(l.Journals), c.Name)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (c Cluster) settings() settings {
 // with is the cluster with other settings. Its identity stays.
 func (c Cluster) with(s settings) Cluster {
 	return Cluster{
-		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
+		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary, calls: c.calls,
 		Journal: Nodes(s.Journal), Namenode: Nodes(s.Namenode), Data: Nodes(s.Data),
 		ZooKeeper: s.ZooKeeper, Place: s.Place, Options: s.Options, Trust: s.Trust, LostAfter: time.Duration(s.LostAfter),
 		Distribution: Distribution{Java: s.Java, Classpath: s.Hadoop, Flags: s.JVMFlags},

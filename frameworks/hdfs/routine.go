@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/mesokit/mesokit/frameworks"
 )
 
@@ -33,6 +31,9 @@ type view struct {
 	Addresses map[string]string `json:"addresses,omitempty"`
 	Exclude   string            `json:"exclude"` // as ZooKeeper has it
 	Missing   int64             `json:"missing,omitempty"`
+	// Copied are the lost data nodes that the name node has given up, and without
+	// which it misses no block.
+	Copied []string `json:"copied,omitempty"`
 }
 
 // keeping is what the framework does as long as the cluster lives: it names the
@@ -45,7 +46,7 @@ func (c Cluster) keeping() frameworks.RoutineOf[kept, view] {
 		Look:   c.look,
 		Decide: c.keep,
 		Work: func(ctx context.Context, _ frameworks.Deployment, _ kept, do frameworks.Do) (string, error) {
-			return "", zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) error { return writeExclude(conn, c.Name, do.Input) })
+			return "", c.calls.writeExclude(ctx, c.ZooKeeper, c.Name, do.Input)
 		},
 	}
 }
@@ -76,16 +77,30 @@ func (c Cluster) look(ctx context.Context, d frameworks.Deployment, memory kept)
 		if err != nil {
 			return v, err
 		}
-		v.Missing = b.missing
+		v.Missing, v.Copied = b.missing, copied(ctx, d, n, s)
 	}
 	if memory.Quiet && !slices.ContainsFunc(d.Nodes, leaves) {
 		return v, nil
 	}
-	err := zookeeper(ctx, c.ZooKeeper, func(conn *zk.Conn) (err error) {
-		v.Exclude, err = readExclude(conn, c.Name)
-		return err
-	})
+	var err error
+	v.Exclude, err = c.calls.readExclude(ctx, c.ZooKeeper, c.Name)
 	return v, err
+}
+
+// copied are the lost data nodes without which the active name node misses no block.
+func copied(ctx context.Context, d frameworks.Deployment, writer frameworks.Node, s nameState) (names []string) {
+	for _, n := range d.Pod(dataPod) {
+		if _, live := s.Live[dataKey(n)]; !n.Lost.IsZero() && !live {
+			names = append(names, n.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if b, err := settledBlocks(ctx, writer, s); err != nil || b.missing+b.corrupt > 0 {
+		return nil // it does not know, or somebody holds the last replica of a block
+	}
+	return names
 }
 
 func (c Cluster) keep(_ time.Time, d frameworks.Deployment, memory kept, news frameworks.News[view]) (kept, []frameworks.Order) {
@@ -100,6 +115,15 @@ func (c Cluster) keep(_ time.Time, d frameworks.Deployment, memory kept, news fr
 		role := v.Roles[n.Name]
 		if role == activeRole {
 			actives++
+		}
+		if n.Role != role {
+			orders = append(orders, frameworks.Name{Node: n.Name, Role: role})
+		}
+	}
+	for _, n := range d.Pod(dataPod) {
+		role := ""
+		if slices.Contains(v.Copied, n.Name) {
+			role = copiedRole
 		}
 		if n.Role != role {
 			orders = append(orders, frameworks.Name{Node: n.Name, Role: role})

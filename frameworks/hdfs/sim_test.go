@@ -1,13 +1,17 @@
 package hdfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/simtest"
@@ -15,55 +19,88 @@ import (
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
-// simulated is a cluster under faults, with servers that serve while they run:
-// name nodes while a majority of the journal nodes does, data nodes while a name
-// node does.
-func simulated() mesostest.SimConfig {
+func simulated() mesostest.SimConfig { return simulatedOf(declared()) }
+
+// declared is a cluster of which the servers are the model's.
+func declared() *frameworks.Service {
 	c := valid()
-	c.Name, c.Binary = "files", frameworks.Binary{Path: "/opt/mesos-hdfs"}
-	sim := simtest.Config(c.Service())
+	c.Name, c.Binary, c.calls = "files", frameworks.Binary{Path: "/opt/mesos-hdfs"}, pretended{}
+	c.Options = map[string]string{"dfs.replication": strconv.Itoa(copies)}
+	c.LostAfter = 2 * time.Minute
+	return c.Service()
+}
+
+// simulatedOf is a cluster under faults, with a model of what real servers do, which
+// the gates ask; see sim_model_test.go.
+func simulatedOf(s *frameworks.Service) mesostest.SimConfig {
+	sim := simtest.Config(s)
+	sim.Model = newFiles
+	// Here operators remove nodes as well, and lost data nodes are replaced by themselves.
+	sim.Rules = slices.DeleteFunc(sim.Rules, func(r mesostest.Rule) bool { return r.Name == "volumes are destroyed by wish only" })
+	sim.Rules = append(sim.Rules, mesostest.Rule{Name: "no block is lost", Check: func(w *mesostest.World) error { return w.Model().(*files).broken }})
 	f := &sim.Frameworks[0]
 	f.Task = func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 		return mesostest.TaskPlan{
 			Start: time.Duration(luck%9000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%7000) * time.Millisecond,
 		}
 	}
-	f.Work = answer
-	f.Operator = func(pick uint16) any {
-		node := []string{"journal-0", "journal-1", "journal-2", "name-0", "name-1", "data-0", "data-1", "data-3"}[pick%8]
-		switch pick >> 4 % 4 {
-		case 0:
-			return frameworks.ReplaceNode{Node: node, Force: true}
-		case 1:
-			return frameworks.ScalePod{Pod: dataPod, Count: 4}
-		}
-		return frameworks.RestartNode{Node: node}
+	f.Work = func(w *mesostest.World, job scheduler.Job) ([]byte, error) {
+		return s.Work(context.WithValue(context.Background(), inWorld{}, w), job)
 	}
+	f.Operator = operator
 	return sim
 }
 
-// answer is what the servers say to gates, as far as they run.
-func answer(w *mesostest.World, job scheduler.Job) ([]byte, error) {
-	kind, id, _ := strings.Cut(job.Name, "/")
-	running := map[string]int{}
-	for _, t := range w.Running() {
-		pod, _, _ := strings.Cut(t.Node, "-")
-		running[pod]++
+// operator is one who forces what is about journal and name nodes, which the model
+// knows nothing of, and never what is about data nodes.
+func operator(pick uint16) any {
+	data := fmt.Sprint("data-", pick%4)
+	switch pick >> 2 % 8 {
+	case 0, 1:
+		return frameworks.ReplaceNode{Node: data}
+	case 2:
+		return frameworks.ScalePod{Pod: dataPod, Count: 4}
+	case 3:
+		return frameworks.ScalePod{Pod: dataPod, Count: 3}
+	case 4:
+		return frameworks.RemoveNode{Node: data}
+	case 5:
+		return frameworks.RestartNode{Node: data}
+	case 6:
+		return frameworks.ReplaceNode{Node: []string{"journal-0", "journal-1", "name-0", "name-1"}[pick%4], Force: true}
 	}
-	few := func(pod string, least int) bool { return strings.Contains(id, "."+pod) && running[pod] < least }
-	switch {
-	case kind == "gate" && !w.Runs("files", id):
-		return nil, fmt.Errorf("%s does not serve", id)
-	case kind == "gate" && strings.Contains(id, ".name-") && running[journalPod] < 2:
-		return nil, errors.New("no majority of the journal nodes")
-	case kind == "gate" && strings.Contains(id, ".data-") && running[namePod] < 1:
-		return nil, errors.New("no name node is active")
-	case kind == "spare" && (few(journalPod, 3) || few(namePod, 2)):
-		return nil, errors.New("too few would remain")
-	case kind == "look":
-		return nil, errors.New("nobody is there to look at")
+	return frameworks.RestartNode{Node: []string{"journal-2", "journal-1", "name-0", "name-1"}[pick%4]}
+}
+
+// TestSimulatedFindsLostBlocks: each of the questions that data nodes are asked before
+// their disks are given up is wanted, and the rule can fail.
+func TestSimulatedFindsLostBlocks(t *testing.T) {
+	t.Parallel()
+	spare := func(context.Context, frameworks.Deployment, []frameworks.Node) error { return nil }
+	leave := func(context.Context, frameworks.Deployment, frameworks.Node) error { return nil }
+	for name, bug := range map[string]func(*frameworks.Pod){
+		"any disk may be given up":       func(p *frameworks.Pod) { p.Spare, p.Replaceable = spare, nil },
+		"data nodes leave with blocks":   func(p *frameworks.Pod) { p.Leave = leave },
+		"the name node is not asked for": func(p *frameworks.Pod) { p.Spare = spare },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); ; seed++ {
+				require.Less(t, seed, uint64(50), "it is found")
+				s := declared()
+				bug(&s.Pods[slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return p.Name == dataPod })])
+				c := simulatedOf(s)
+				c.Shrink, c.Rates = -1, mesostest.DefaultRates().Times(0.3)
+				c.Rates[mesostest.Operator] = 900
+				var found *mesostest.Finding
+				if errors.As(mesostest.NewSim(seed, c).Run(), &found) {
+					assert.Equal(t, "no block is lost", found.Rule, found.Detail)
+					t.Logf("found with seed %d: %s", seed, found.Detail)
+					return
+				}
+			}
+		})
 	}
-	return nil, nil
 }
 
 func TestSimulated(t *testing.T) {

@@ -46,7 +46,7 @@ func (c Cluster) journalSpare(ctx context.Context, d frameworks.Deployment, node
 		return fmt.Errorf("%d of the %d other journal nodes take part in what is written: wants all", count, rest)
 	}
 	if slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return n.Replace }) {
-		return c.layout(d, nodes[0], c.Journal).readHistory(ctx).each()
+		return c.calls.history(ctx, c.layout(d, nodes[0], c.Journal)).each()
 	}
 	return nil
 }
@@ -166,11 +166,18 @@ func onlyReplica(n frameworks.Node) error {
 }
 
 // dataReplaceable refuses to give up a second disk while another node is away, and
-// one that may hold the only replica of a block. Of a node whose agent is lost
-// nothing more is lost.
+// one that may hold the only replica of a block. With a machine that is gone for good
+// nothing more is lost; one that is only lost may come back with its disk.
 func (c Cluster) dataReplaceable(d frameworks.Deployment, n frameworks.Node) error {
-	if n.Gone || !n.Lost.IsZero() || n.Arrived == 0 {
+	switch {
+	case n.Gone || n.Arrived == 0:
 		return nil
+	case !n.Lost.IsZero() && n.Role != copiedRole:
+		return errors.New("no name node has said that nothing is missing without it: blocks of which it has the only replica would be lost if its machine came back")
+	case !n.Lost.IsZero():
+		return nil
+	case !n.Ready:
+		return errors.New("it is not ready, and nobody can say whether what it holds is elsewhere")
 	}
 	for _, peer := range d.Pod(dataPod) {
 		if peer.Name != n.Name && peer.Arrived > 0 && (!peer.Ready || peer.Replace) {

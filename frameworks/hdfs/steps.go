@@ -209,11 +209,7 @@ func (l layout) refresh(ctx context.Context, s executor.Sandbox, self peer) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
 	defer cancel()
-	list := ""
-	err := zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) (err error) {
-		list, err = readExclude(conn, l.Service)
-		return err
-	})
+	list, err := network{}.readExclude(ctx, l.ZooKeeper, l.Service)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,9 @@ const opens = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 
 const (
 	prepareWithin = 5 * time.Minute
+	// A journal that was lost may wait for an operator, who is told when the try
+	// ends, and is heard with the next one.
+	journalWithin = time.Minute
 	probeInterval = 500 * time.Millisecond
 	handWithin    = 15 * time.Second
 	releaseWithin = 6 * time.Second
@@ -67,7 +70,7 @@ log4j.logger.org.apache.hadoop.security.authentication.server.AuthenticationFilt
 // of the cluster, the deployment and the node.
 func (c Cluster) journalTask(d frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
 	t, err := c.task(d, n, c.Journal, map[string]string{"dfs.namenode.shared.edits.dir": c.shared(d)})
-	t.Init = []executor.Step{{Name: "prepare journal", Done: "journal prepared", Func: journalStep, Timeout: prepareWithin}}
+	t.Init = []executor.Step{{Name: "prepare journal", Done: "journal prepared", Func: journalStep, Timeout: journalWithin}}
 	t.Command = c.java(argumentsFile, journalClass,
 		"dfs.journalnode.edits.dir=$MESOS_SANDBOX/"+journalDir,
 		"dfs.journalnode.rpc-address="+n.Address(rpcPort), "dfs.journalnode.http-address="+n.Address(httpPort))

@@ -26,6 +26,8 @@ func TestLosses(t *testing.T) {
 		{"the standby is killed", standbyKilled},
 		{"a journal is emptied", journalEmptied},
 		{"two journal nodes are lost, one after the other", twoJournals},
+		{"two journals are lost at once", journalsAtOnce},
+		{"all journals are lost", allJournals},
 		{"a journal node and the active name node are lost", journalAndName},
 		{"the active name node and a data node are lost", nameAndData},
 		{"both name nodes are lost", bothNames},
@@ -69,6 +71,65 @@ func twoJournals(t *testing.T, s *saga) {
 	s.settled()
 	s.Operate("journal", "replace", "1")
 	s.replaced(second)
+	s.settled()
+	s.more(t, 10)
+}
+
+// lose stops journal nodes, takes their journals away, and lets them start again. It
+// returns what brings the journals back to nodes that are stopped.
+func (s *saga) lose(t *testing.T, indexes ...string) (back func()) {
+	t.Helper()
+	dirs := map[string]string{}
+	for _, i := range indexes {
+		s.Operate("journal", "stop", i, "--wait")
+		dir := filepath.Join(s.Volumes("hdfs")[volume(s.Node("journal-"+i))], "journal")
+		dirs[dir] = filepath.Join(t.TempDir(), "journal-"+i)
+		require.NoError(t, os.Rename(dir, dirs[dir]))
+	}
+	for _, i := range indexes {
+		s.Operate("journal", "start", i)
+	}
+	return func() {
+		for dir, kept := range dirs {
+			assert.NoDirExists(t, filepath.Join(dir, "hdfs"), "it was formatted")
+			require.NoError(t, os.RemoveAll(dir))
+			require.NoError(t, os.Rename(kept, dir))
+		}
+	}
+}
+
+// explains waits until a journal node says what it waits for.
+func (s *saga) explains(index, what string) {
+	s.AwaitNode("journal-"+index, "says why it does not start", func(n frameworks.NodeStatus) bool { return strings.Contains(n.LastFailure, what) })
+}
+
+// journalsAtOnce: the two that are empty begin when an operator trusts the third.
+func journalsAtOnce(t *testing.T, s *saga) {
+	s.lose(t, "0", "1")
+	s.explains("0", "name it in Cluster.Trust (--trust)")
+	s.explains("1", "name it in Cluster.Trust (--trust)")
+	s.change(t, func(options map[string]any) { options["trust"] = "journal-2" })
+	s.settled()
+	s.Await("asks to be trusted no longer", func(st frameworks.Status) bool {
+		return strings.Contains(string(st.Routines[0].Memory), "take it out of Cluster.Trust")
+	})
+	s.change(t, func(options map[string]any) { delete(options, "trust") })
+	s.more(t, 10)
+}
+
+// allJournals: nobody formats anything; the journals have to be brought back.
+func allJournals(t *testing.T, s *saga) {
+	back := s.lose(t, "0", "1", "2")
+	for _, i := range []string{"0", "1", "2"} {
+		s.explains(i, "All journals are lost")
+	}
+	for _, i := range []string{"0", "1", "2"} {
+		s.Operate("journal", "stop", i, "--wait")
+	}
+	back()
+	for _, i := range []string{"0", "1", "2"} {
+		s.Operate("journal", "start", i)
+	}
 	s.settled()
 	s.more(t, 10)
 }
