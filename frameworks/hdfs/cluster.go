@@ -44,8 +44,9 @@ type Cluster struct {
 	// most of the others have lost theirs; empty: none. It is to be set for as long as
 	// they are filled, and no longer: see the package's comment.
 	Trust string
-	// LostAfter is how long a lost data node is waited for, before another takes
-	// its place; zero: for ever.
+	// LostAfter is how long a lost data node is waited for at least, before another
+	// takes its place, which it does when no block is missing without it; zero: for
+	// ever.
 	LostAfter time.Duration
 
 	Distribution Distribution

@@ -12,7 +12,7 @@
 // that place is the node's alone: a server that ends is started again in the same
 // place, with the same address and data. It moves only when an operator says so
 // ("name replace 1"), when its agent is declared gone, or, for data nodes, when it
-// was lost for Cluster.LostAfter.
+// was lost for Cluster.LostAfter and no block is missing without it.
 //
 // Nodes are called journal-0, name-1, data-2, and the ids of name nodes in the
 // configuration are these names. The name service is called as the service is:
@@ -74,6 +74,11 @@
 //	                                    nodes learn its new address                TestCluster
 //	journal node's volume emptied       filled from the others                     TestLosses
 //	data node with its volume           replace: blocks are copied                 TestCluster
+//	data node's machine, for            another takes its place once the name
+//	  Cluster.LostAfter                 node has given it up and misses no block;
+//	                                    else it waits for the machine, or replace  TestSimulated
+//	a machine comes back at another     who has its address in its configuration
+//	  address                           is restarted, as after a replace           TestLosses
 //	every process at once (power)       all come back to their volumes, no format  TestCluster
 //	two journal nodes, one after the    each filled from the others; the second
 //	  other                             replace waits for the first                TestLosses
@@ -81,9 +86,9 @@
 //	active name node and a data node    both as above                              TestLosses
 //	both name nodes with their volumes  replace both (--force): made of the
 //	                                    journal                                    TestLosses
-//	two of three journals at once       waits: name the third in Cluster.Trust     not tested
-//	                                    (--trust), once it is known to be whole
-//	all journals                        waits, see below                           not tested
+//	two of three journals at once       waits: name the third in Cluster.Trust
+//	                                    (--trust), once it is known to be whole    TestLosses
+//	all journals                        waits, see below; nothing is formatted     TestLosses
 //	ZooKeeper                           the active name node goes on; no failover
 //	                                    and no start of a name node meanwhile      not tested
 //
@@ -125,7 +130,7 @@
 // Grace restarts all, data nodes before name nodes; other servers of ZooKeeper
 // restart the name nodes. LostAfter, Backoff and the rules for agents restart
 // nobody. Nor does Trust: a journal node that waits with an empty volume sees it
-// with its next try, and each try ends after five minutes. Another Hadoop directory
+// with its next try, and each try ends after a minute. Another Hadoop directory
 // is to be of the same version, for upgrades are not known yet, and nobody checks
 // that. Where nodes with and without an option do not speak to each other, a rollout
 // stops at the first that is not ready, and "mesos-hdfs rollback" returns.
@@ -153,6 +158,15 @@
 // when the active one calls it Decommissioned. A file that a client has left open
 // keeps it waiting, until dfs.namenode.lease-hard-limit-sec has passed; the status
 // says how many blocks are in such files. Journal and name nodes stay.
+//
+// A data node whose machine is lost may come back with blocks of which it has the
+// only replica, and what a replaced node had is destroyed. So the status calls a lost
+// one "copied" when the active name node has given it up, has gone through its blocks
+// and misses none; before, it is replaced neither by itself nor without --force. The
+// same holds for one that is there and not ready, of which nobody can say it.
+//
+// Uninstall destroys all volumes. In ZooKeeper /hadoop-ha/<name> and
+// /mesokit/hdfs/<name> are left; a new cluster of the same name takes them over.
 //
 // # What it does not do
 //

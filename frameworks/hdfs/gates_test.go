@@ -157,6 +157,13 @@ func TestDataGates(t *testing.T) {
 	gone := second
 	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: second.Place.Ports}
 	assert.NoError(t, c.dataLeave(ctx, d, gone), "it is dead, and every block has its replicas")
+	unseen := second
+	unseen.Arrived, unseen.Ready = 0, false
+	assert.ErrorContains(t, c.dataLeave(ctx, d, unseen), "Decommission In Progress", "its gate has never passed, and it has blocks")
+	unseen.Place = gone.Place
+	active[namesystem]["UnderReplicatedBlocks"] = 7
+	assert.NoError(t, c.dataLeave(ctx, d, unseen), "no name node knows it")
+	active[namesystem]["UnderReplicatedBlocks"] = 0
 
 	active[namesystem]["UnderReplicatedBlocks"] = 7
 	assert.ErrorContains(t, c.dataLeave(ctx, d, gone), "7 have too few replicas")

@@ -167,7 +167,7 @@ func (c Cluster) trusting(d frameworks.Deployment) string {
 
 // leaves says whether a node is a data node that has to hand over its blocks.
 func leaves(n frameworks.Node) bool {
-	return n.Pod == dataPod && n.Goal == frameworks.GoalLeave && n.Arrived > 0
+	return n.Pod == dataPod && n.Goal == frameworks.GoalLeave
 }
 
 // unready names the journal and name nodes that are not ready.

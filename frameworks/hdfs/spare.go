@@ -201,15 +201,18 @@ func (c Cluster) replication() int {
 // dataLeave waits until a data node that is to leave holds no block that is not
 // elsewhere too. That it leaves, the routine tells the name nodes.
 func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
-	if n.Arrived == 0 {
-		return nil // the name nodes may not know it
+	if !arrived(d) {
+		return nil // there is no namespace
 	}
 	writer, s, err := active(ctx, d)
 	if err != nil {
 		return err
 	}
 	state, live := s.Live[dataKey(n)]
+	_, dead := s.Dead[dataKey(n)]
 	switch {
+	case n.Arrived == 0 && !live && !dead:
+		return nil // it has never told the name node of itself
 	case state.State == decommissioned:
 		return nil
 	case !live:

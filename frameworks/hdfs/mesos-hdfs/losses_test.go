@@ -31,6 +31,7 @@ func TestLosses(t *testing.T) {
 		{"a journal node and the active name node are lost", journalAndName},
 		{"the active name node and a data node are lost", nameAndData},
 		{"both name nodes are lost", bothNames},
+		{"a machine comes back at another address", machineMoves},
 		{"a third name node joins", nameAdded},
 		{"the power fails", powerFails},
 		{"nothing was lost", nothingLost},
@@ -168,6 +169,33 @@ func bothNames(t *testing.T, s *saga) {
 		return strings.Contains(line, "namespace made anew of all edits in the journal")
 	}))
 	s.more(t, 10)
+}
+
+// machineMoves: the machine of the active name node gets another address, with all
+// that is on it; its peers get to know, and so do clients.
+func machineMoves(t *testing.T, s *saga) {
+	s.settled()
+	was := s.role("active")
+	a := s.Agent(was)
+	a.Stop()
+	require.NoError(t, s.Mesos.RestartMaster()) // this one never saw it at the old address
+	require.NoError(t, a.StartAt(""))
+	s.AwaitNode(was.Name, "there", func(n frameworks.NodeStatus) bool { return n.Ready && n.Place.Address != was.Place.Address })
+	after := s.settled()
+	for _, n := range after.Nodes {
+		if n.Place.Agent == was.Place.Agent {
+			assert.NotEqual(t, was.Place.Address, n.Place.Address, n.Name)
+		}
+		if n.Pod == "name" {
+			assert.NotContains(t, get(t, "http://"+n.Address("http")+"/conf?format=xml"), was.Place.Address+":", n.Name)
+		}
+	}
+	s.more(t, 10)
+	dir := t.TempDir()
+	s.Operate("client-config", dir)
+	site, err := os.ReadFile(filepath.Join(dir, "hdfs-site.xml"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(site), was.Place.Address+":")
 }
 
 // nameAdded adds a name node, which all others have to know before it starts.
