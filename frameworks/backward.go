@@ -163,7 +163,7 @@ func (c *backward) node(b, a *Node) {
 	c.must(b.Goal != GoalLeave || a.Goal == GoalLeave, "%s does not leave any more", b.Name)
 	c.must(!b.Departed || a.Departed, "%s has not handed over any more what it held", b.Name)
 	c.wish(a.Goal == b.Goal, "%s is to %s, then to %s", b.Name, b.Goal, a.Goal)
-	c.wish(a.Skip == b.Skip && a.Excused == b.Excused, "%s is skipped", b.Name)
+	c.wish((a.Skip == b.Skip || a.Skip == "" && a.Wanted != b.Skip) && a.Excused == b.Excused, "%s is skipped", b.Name)
 	if b.Place == nil || a.Generation > b.Generation {
 		return
 	}

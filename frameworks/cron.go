@@ -73,8 +73,8 @@ func (f field) parse(text string) (uint64, error) {
 		by := 1
 		if stepped {
 			var err error
-			if by, err = strconv.Atoi(step); err != nil || by < 1 {
-				return 0, fmt.Errorf("step %q: wants a number of 1 or more", step)
+			if by, err = strconv.Atoi(step); err != nil || by < 1 || by > f.max {
+				return 0, fmt.Errorf("step %q: wants 1 to %d", step, f.max)
 			}
 		}
 		from, to := f.min, f.max

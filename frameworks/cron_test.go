@@ -43,14 +43,15 @@ func TestCronNext(t *testing.T) {
 func TestCronRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":             `"" has 0 fields: wants 5`,
-		"* * * *":      `"* * * *" has 4 fields`,
-		"60 * * * *":   `"60 * * * *": minute: "60": wants 0 to 59`,
-		"* 9-5 * * *":  `hour: "9-5": wants the smaller value first`,
-		"* * * * */0":  `day of the week: step "0": wants a number of 1 or more`,
-		"* * * juni *": `month: "juni": wants 1 to 12`,
-		"0 0 30 2 *":   `there is no such day`,
-		"@noon":        `has 1 fields`,
+		"":                              `"" has 0 fields: wants 5`,
+		"* * * *":                       `"* * * *" has 4 fields`,
+		"60 * * * *":                    `"60 * * * *": minute: "60": wants 0 to 59`,
+		"* 9-5 * * *":                   `hour: "9-5": wants the smaller value first`,
+		"* * * * */0":                   `day of the week: step "0": wants 1 to 7`,
+		"* * */9223372036854775807 * *": `day of the month: step "9223372036854775807": wants 1 to 31`,
+		"* * * juni *":                  `month: "juni": wants 1 to 12`,
+		"0 0 30 2 *":                    `there is no such day`,
+		"@noon":                         `has 1 fields`,
 	} {
 		_, err := parseCron(text)
 		require.ErrorContains(t, err, want)
@@ -62,6 +63,7 @@ func FuzzCron(f *testing.F) {
 	f.Add("*/7 3,5 * * *", int64(1_800_000_000))
 	f.Add("0 0 29 2 *", int64(1_800_000_000))
 	f.Add("15 12 13 * fri", int64(1_700_000_000))
+	f.Add("* * */9223372036854775807 * *", int64(1_700_000_000))
 	f.Fuzz(func(t *testing.T, text string, unix int64) {
 		c, err := parseCron(text)
 		if err != nil || unix < 0 || unix > 4_000_000_000 {

@@ -16,6 +16,16 @@ type Failure struct {
 	Text string `json:"text"`
 }
 
+// Line is the failure in one line: how it ended, and the last that was said.
+func (f Failure) Line() string {
+	first, rest, _ := strings.Cut(strings.TrimSpace(f.Text), "\n")
+	first = strings.TrimSuffix(first, "; last lines:")
+	if rest == "" {
+		return first
+	}
+	return first + ": " + strings.TrimSpace(rest[strings.LastIndexByte(rest, '\n')+1:])
+}
+
 const (
 	// failuresKept is how many failures of a node are kept, failureKept how much of
 	// the text of each but the last.

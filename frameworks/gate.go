@@ -105,15 +105,17 @@ func (s *Service) Work(ctx context.Context, job scheduler.Job) ([]byte, error) {
 	if job.Kind == pauseKind {
 		return nil, nil // it was all delay
 	}
-	switch in := job.Value.(type) {
-	case gateInput:
-		return nil, in.ask(ctx, job.Kind)
-	case routineInput:
-		return in.work(ctx, job.Kind)
-	case stepInput:
-		return in.work(ctx)
-	}
-	return nil, fmt.Errorf("job %s: %T is not what a job of a service is given", job.Name, job.Value)
+	return guarded(func() ([]byte, error) {
+		switch in := job.Value.(type) {
+		case gateInput:
+			return nil, in.ask(ctx, job.Kind)
+		case routineInput:
+			return in.work(ctx, job.Kind)
+		case stepInput:
+			return in.work(ctx)
+		}
+		return nil, fmt.Errorf("job %s: %T is not what a job of a service is given", job.Name, job.Value)
+	})
 }
 
 func (in gateInput) ask(ctx context.Context, kind string) error {

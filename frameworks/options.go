@@ -51,7 +51,7 @@ func (s *Service) of(options json.RawMessage) (*Service, error) {
 	if s.Revise == nil || len(options) == 0 || bytes.Equal(options, s.Options) {
 		return s, s.unmade
 	}
-	made, err := s.Revise(options)
+	made, err := guarded(func() (*Service, error) { return s.Revise(options) })
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,8 @@ func (d *decision) update(options json.RawMessage) error {
 	if err != nil {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
-	d.service.Options.Target, d.service.Options.Since = text.Bytes(), d.now
+	o := &d.service.Options
+	o.Target, o.Since, o.Trouble = text.Bytes(), d.now, ""
 	d.heldFor, d.service.Held = "", ""
 	d.revise(next)
 	d.do(scheduler.Note{Text: "options changed"})
@@ -161,8 +162,11 @@ func (d *decision) revise(next *Service) {
 // rollback returns to the last good options.
 func (d *decision) rollback() error {
 	good := d.service.Options.Good
-	if len(good) == 0 || bytes.Equal(good, d.service.Options.Target) {
-		return fmt.Errorf("rollback: %w: there are no earlier options with which every node was ready", ErrRefused)
+	switch {
+	case len(good) == 0:
+		return fmt.Errorf("rollback: %w: there are no options yet with which every node was ready", ErrRefused)
+	case bytes.Equal(good, d.service.Options.Target):
+		return fmt.Errorf("rollback: %w: the options in force are the last with which every node was ready", ErrRefused)
 	}
 	return d.update(good)
 }

@@ -124,7 +124,7 @@ func TestRefusesOptions(t *testing.T) {
 	_, err := w.command(Update{Options: []byte("{")})
 	require.ErrorIs(t, err, ErrRefused)
 	_, err = w.command(Rollback{})
-	require.ErrorContains(t, err, "there are no earlier options")
+	require.ErrorContains(t, err, "the options in force are the last")
 	w.pass(time.Minute)
 	assert.Equal(t, []int{1, 1, 1}, w.incarnations(), "nothing was touched")
 
@@ -173,6 +173,13 @@ func TestRollsBackByItself(t *testing.T) {
 	})
 	assert.Equal(t, []int{1, 1}, w.incarnations()[1:], "the others were not touched")
 	assert.JSONEq(t, string(optionsOf(t, first)), string(w.status().Options.Target))
+
+	_, err = w.command(Rollback{})
+	require.ErrorContains(t, err, "the options in force are the last with which every node was ready")
+	first.Version = "2"
+	_, err = w.command(Update{Options: optionsOf(t, first)})
+	require.NoError(t, err)
+	assert.Empty(t, w.status().Options.Trouble, "it was about other options")
 }
 
 func TestRollbackByCommand(t *testing.T) {

@@ -131,7 +131,7 @@ func (p PlanOf[P]) Plan() Plan {
 			if err := json.Unmarshal(parameters, &chosen); err != nil {
 				return nil, err
 			}
-			return p.Layout(d, chosen)
+			return guarded(func() ([]Stage, error) { return p.Layout(d, chosen) })
 		},
 		work: func(ctx context.Context, d Deployment, parameters json.RawMessage, step Step) (string, error) {
 			var chosen P
@@ -165,7 +165,7 @@ func (p PlanOf[P]) choose(chosen json.RawMessage) (json.RawMessage, error) {
 		}
 	}
 	if p.Check != nil {
-		if err := p.Check(out); err != nil {
+		if _, err := guarded(func() (any, error) { return nil, p.Check(out) }); err != nil {
 			return nil, err
 		}
 	}

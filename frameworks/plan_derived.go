@@ -67,6 +67,8 @@ func (d *decision) onNode(what, plan, stage, step string, change func(plan strin
 	return nil
 }
 
+var errNoStep = fmt.Errorf("%w: it is no step of it now", ErrRefused)
+
 // forceNode calls a step complete: the operator vouches for it.
 func (d *decision) forceNode(plan string, n *Node) error {
 	switch plan {
@@ -76,6 +78,9 @@ func (d *decision) forceNode(plan string, n *Node) error {
 		}
 		n.Arrived = n.Generation
 	case "update":
+		if !d.partOf(plan, n) {
+			return errNoStep
+		}
 		n.Skip, n.Out = n.Wanted, time.Time{}
 	case "leave", "uninstall":
 		if n.Goal != GoalLeave {
@@ -94,6 +99,9 @@ func (d *decision) skipNode(plan string, n *Node) error {
 	case "deploy":
 		n.Excused = true
 	case "update":
+		if !d.partOf(plan, n) {
+			return errNoStep
+		}
 		n.Skip = n.Wanted
 	default:
 		return fmt.Errorf("%w: it cannot be left out; stop the node, or force the step", ErrRefused)
@@ -105,7 +113,7 @@ func (d *decision) skipNode(plan string, n *Node) error {
 // it as soon as the service can spare it.
 func (d *decision) restartNode(plan string, n *Node) error {
 	if !d.partOf(plan, n) {
-		return fmt.Errorf("%w: it is no step of it now; restart the node", ErrRefused)
+		return fmt.Errorf("%w; restart the node", errNoStep)
 	}
 	n.Excused, n.Skip, n.Failures, n.Retry, n.Waits = false, "", 0, d.now, ""
 	if _, live := d.live(n); live && plan != "leave" && plan != "uninstall" {

@@ -87,6 +87,27 @@ func TestUpdateIsPausedAndSkipped(t *testing.T) {
 	w.until(10*time.Minute, "the next takes all", func() bool { return w.updated(3)() && w.incarnations()[2] == 2 })
 }
 
+// What is skipped is one update, not the configuration whenever it comes again.
+func TestASkippedUpdateIsForgottenWithTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, versionedService(2), 2, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	for _, c := range []any{SkipStep{Plan: "update", Stage: "node", Step: "node-1"}, ForceStep{Plan: "update", Stage: "node", Step: "node-1"}} {
+		_, err := w.command(c)
+		require.ErrorIs(t, err, ErrRefused)
+		require.ErrorContains(t, err, "it is no step of it now")
+	}
+	w.configure(version("2"))
+	w.until(time.Minute, "it begins", w.planIs("update", PlanRunning))
+	w.do(SkipStep{Plan: "update", Stage: "node", Step: "node-1"})
+	w.until(10*time.Minute, "one is updated", func() bool { return w.pod().Rollout.Since.IsZero() && w.status().Ready == 2 })
+	assert.Equal(t, []int{2, 1}, w.incarnations())
+	w.configure(version("1"))
+	w.until(10*time.Minute, "back", func() bool { return w.updated(2)() && w.incarnations()[0] == 3 })
+	w.configure(version("2"))
+	w.until(10*time.Minute, "all take it", func() bool { return w.updated(2)() && w.incarnations()[1] == 2 })
+}
+
 func TestRecoveryAndLeaveAreShown(t *testing.T) {
 	t.Parallel()
 	s := lostAfter(3, time.Minute)

@@ -123,6 +123,9 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 	}
 	n = d.rouse(n)
 	n.Wanted = wanted
+	if n.Skip != wanted {
+		n.Skip = "" // another update, and later perhaps the same again: that was not skipped
+	}
 	if d.pod(n.Pod).Aim == AimOnce && n.Finished != "" {
 		n.Config, n.Finished = wanted, wanted
 	}
@@ -299,7 +302,7 @@ func (d *decision) config(standing Deployment, n *Node, shape string) (string, e
 	pod := d.pod(n.Pod)
 	var counts any = pod.Command
 	if pod.Task != nil {
-		task, err := pod.Task(standing, stand(*n))
+		task, err := pod.render(standing, stand(*n))
 		if err != nil {
 			return "", fmt.Errorf("task of %s: %w", n.Name, err)
 		}

@@ -40,7 +40,7 @@ func (d *decision) task(n *Node, deployment Deployment) (mesos.TaskInfo, error) 
 		info.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: pod.grace().Nanoseconds()}}
 		return info, nil
 	}
-	spec, err := pod.Task(deployment, *n)
+	spec, err := pod.render(deployment, *n)
 	if err != nil {
 		return info, fmt.Errorf("task of %s: %w", n.Name, err)
 	}
@@ -63,6 +63,11 @@ func (d *decision) task(n *Node, deployment Deployment) (mesos.TaskInfo, error) 
 	info.Executor.Command.URIs = append(info.Executor.Command.URIs, pod.uris()...)
 	info.Executor.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: spec.ShutdownGrace().Nanoseconds()}
 	return info, nil
+}
+
+// render asks the pod's Task.
+func (p *Pod) render(d Deployment, n Node) (executor.Task, error) {
+	return guarded(func() (executor.Task, error) { return p.Task(d, n) })
 }
 
 // verify has a shell run the program only if it is what it should be.

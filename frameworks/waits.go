@@ -130,7 +130,7 @@ func (d *decision) stays(n *Node) string {
 		return d.blocked(n)
 	case n.Outdated() && n.Goal == GoalRun:
 		return "to be updated: " + d.staysOutdated(n)
-	case n.Place.Unfit != "":
+	case n.Place.Unfit != "" && n.Place.Unfit == d.pod(n.Pod).shape():
 		return "its agent has no room for " + n.Place.Unfit + ": it is tried again when it is next down; replace gives it a new place"
 	}
 	return n.Waits
@@ -214,6 +214,9 @@ func crashLoop(n *Node) string {
 	if n.Failures == 0 {
 		return ""
 	}
-	first, _, _ := strings.Cut(n.LastFailure, "\n")
-	return fmt.Sprintf(": it failed %d times in a row, the last time: %s", n.Failures, first)
+	times := "once"
+	if n.Failures > 1 {
+		times = fmt.Sprintf("%d times in a row, the last time", n.Failures)
+	}
+	return fmt.Sprintf(": it failed %s: %s", times, Failure{Text: n.LastFailure}.Line())
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -114,12 +115,34 @@ func (a App) rollbackCommand() *cobra.Command {
 func (o *operator) change(c *cobra.Command, wish string, ask func(context.Context) (frameworks.Status, error)) error {
 	status, err := ask(c.Context())
 	if err == nil && o.wait {
-		status, err = o.await(c, settled)
+		asked := status.Options
+		status, err = o.await(c, changed)
+		if err == nil {
+			err = overruled(asked, status.Options)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", wish, err)
 	}
 	return o.print(c.OutOrStdout(), status.Nodes)
+}
+
+// changed says what is not yet as the options in force want it.
+func changed(s frameworks.Status) []string {
+	lacks := settled(s)
+	if o := s.Options; len(lacks) == 0 && o != nil && !bytes.Equal(o.Good, o.Target) {
+		return []string{"the nodes are to be compared with the options"}
+	}
+	return lacks
+}
+
+// overruled says that the options in force are not those that were asked for: a
+// rollout that failed is rolled back.
+func overruled(asked, now *frameworks.OptionsStatus) error {
+	if asked == nil || now == nil || bytes.Equal(asked.Target, now.Target) {
+		return nil
+	}
+	return fmt.Errorf("other options are in force: %s", cmp.Or(now.Trouble, "somebody has changed them since"))
 }
 
 func (a App) uninstallCommand() *cobra.Command {
@@ -159,8 +182,9 @@ func remains(s frameworks.Status) []string {
 		return nil
 	}
 	lacks := []string{"places are to be given back"}
-	for _, n := range s.Nodes {
-		lacks = append(lacks, lack(n))
+	if s.Uninstall != nil && len(s.Uninstall.Left) > 0 {
+		first := s.Uninstall.Left[0]
+		lacks = []string{fmt.Sprintf("%d places are to be given back, such as %s, when agent %s is there", len(s.Uninstall.Left), first.ID, first.Agent)}
 	}
-	return lacks
+	return append(lacks, together(s.Nodes)...)
 }

@@ -40,6 +40,27 @@ func TestOptionsAreChanged(t *testing.T) {
 	assert.Equal(t, []string{"POST /v1/rollback"}, f.asked)
 }
 
+// TestWaitsForTheOptionsThatWereAsked: nodes that are well again after a rollback
+// do not make the update a success.
+func TestWaitsForTheOptionsThatWereAsked(t *testing.T) {
+	t.Parallel()
+	options := func(target, good, trouble string) frameworks.Status {
+		s := brokers(frameworks.Ready, frameworks.Finished)
+		s.Options = &frameworks.OptionsStatus{Target: json.RawMessage(target), Good: json.RawMessage(good), Trouble: trouble}
+		return s
+	}
+	file := filepath.Join(t.TempDir(), "options.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"mem":1}`), 0o600))
+	asked, back := options(`{"mem":1}`, `{"mem":512}`, ""), options(`{"mem":512}`, `{"mem":512}`, "rolled back: it does not start")
+	_, said, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{asked, back}}, "update", file, "--wait")
+	require.EqualError(t, err, "update: other options are in force: rolled back: it does not start")
+	assert.Equal(t, 1, ExitStatus(err))
+	assert.Equal(t, "the nodes are to be compared with the options\n", said)
+
+	_, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{asked, options(`{"mem":1}`, `{"mem":1}`, "")}}, "update", file, "--wait")
+	require.NoError(t, err)
+}
+
 func TestOptionsAreDescribed(t *testing.T) {
 	t.Parallel()
 	f := &fake{statuses: []frameworks.Status{{}}, schema: []frameworks.Option{
@@ -87,7 +108,7 @@ func TestUninstallNamesTheService(t *testing.T) {
 	_, said, err := operate(t.Context(), t, f, "uninstall", "kafka", "--wait")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"POST /v1/uninstall"}, f.asked)
-	assert.Equal(t, "places are to be given back\nbroker-0: stopping\nplaces are to be given back\n", said)
+	assert.Equal(t, "places are to be given back\nbroker-0: stopping\n", said)
 }
 
 // TestUninstallOutlivesTheScheduler: a scheduler that had nothing left has

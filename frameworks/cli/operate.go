@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,6 +150,11 @@ func nodesOf(status frameworks.Status, pod string) []frameworks.NodeStatus {
 	return out
 }
 
+// staying are the nodes that do not leave.
+func staying(nodes []frameworks.NodeStatus) []frameworks.NodeStatus {
+	return slices.DeleteFunc(nodes, func(n frameworks.NodeStatus) bool { return n.Goal == frameworks.GoalLeave })
+}
+
 func (o *operator) addCommand(p Pod) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add [count]",
@@ -168,11 +174,11 @@ func (o *operator) addCommand(p Pod) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			count := len(nodesOf(status, p.Name)) + add
+			count := len(staying(nodesOf(status, p.Name))) + add
 			status, err = o.client.Scale(c.Context(), p.Name, count)
 			if err == nil && o.wait {
 				status, err = o.await(c, func(s frameworks.Status) []string {
-					return unsettled(nodesOf(s, p.Name))
+					return unsettled(staying(nodesOf(s, p.Name)))
 				})
 			}
 			if err != nil {

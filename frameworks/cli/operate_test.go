@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +27,7 @@ type fake struct {
 	read     []string // the paths of statuses
 	refuse   string   // a request that is refused
 	schema   []frameworks.Option
+	said     string // the body of the last that was asked
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,6 +50,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.asked = append(f.asked, asked)
+		body, _ := io.ReadAll(r.Body) // a test that reads it sees what is missing
+		f.said = string(body)
 		switch parts := strings.Split(r.URL.Path, "/"); parts[2] {
 		case "nodes":
 			n, _ := find(status, parts[3])
@@ -176,12 +180,25 @@ func TestWaitsForEachWish(t *testing.T) {
 	}
 }
 
+// TestNodesThatLeaveAreNotCounted: who adds one wants one more than stay.
+func TestNodesThatLeaveAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := brokers(frameworks.Ready, frameworks.Ready, frameworks.Started, frameworks.Started, frameworks.Started)
+	s.Nodes[1].Goal = frameworks.GoalLeave
+	f := &fake{statuses: []frameworks.Status{s}}
+	_, _, err := operate(t.Context(), t, f, "broker", "add")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"PUT /v1/pods/broker"}, f.asked)
+	assert.JSONEq(t, `{"count": 5}`, f.said)
+	assert.Equal(t, []string{"broker-1: ready, leaves", "broker-2 and 2 more: started"}, settled(s))
+}
+
 func TestWaitsNoLongerThanItIsTold(t *testing.T) {
 	t.Parallel()
 	fails := brokers(frameworks.BackingOff)
 	fails.Nodes[0].Failures, fails.Nodes[0].LastFailure = 3, "exited with status 1; last lines:\nno space left"
 	_, _, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{fails}}, "broker", "start", "0", "--wait", "--timeout", "1ms")
-	require.EqualError(t, err, "start broker-0: not yet after 1ms, and goes on without this command: broker-0: backing off: failure 3: exited with status 1")
+	require.EqualError(t, err, "start broker-0: not yet after 1ms, and goes on without this command: broker-0: backing off: failure 3: exited with status 1: no space left")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	interrupts := &interrupting{fake: fake{statuses: []frameworks.Status{fails}}, interrupt: cancel}

@@ -150,8 +150,7 @@ func troubles(n frameworks.NodeStatus, now time.Time) []string {
 			text += "\n  " + cut(strings.TrimSuffix(line, "\n"))
 		}
 		for _, before := range n.Past[min(len(n.Past), 1):] {
-			first, _, _ := strings.Cut(before.Text, "\n")
-			text += fmt.Sprintf("\n  and %s ago: %s", age(now.Sub(before.At)), cut(first))
+			text += fmt.Sprintf("\n  and %s ago: %s", age(now.Sub(before.At)), cut(before.Line()))
 		}
 		out = append(out, text)
 	}

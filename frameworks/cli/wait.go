@@ -40,11 +40,13 @@ func (o *operator) await(c *cobra.Command, missing func(frameworks.Status) []str
 			}
 			empty = status.Uninstall != nil && len(status.Nodes) == 0
 		}
-		if look.Err() == nil && !slices.Equal(lacks, said) {
-			said = lacks
+		if look.Err() == nil {
 			for _, line := range lacks {
-				fmt.Fprintln(c.ErrOrStderr(), line)
+				if !slices.Contains(said, line) {
+					fmt.Fprintln(c.ErrOrStderr(), line)
+				}
 			}
+			said = lacks
 		}
 		select {
 		case <-again.C:
@@ -66,17 +68,36 @@ func settled(s frameworks.Status) []string {
 }
 
 func unsettled(nodes []frameworks.NodeStatus) []string {
-	var out []string
-	for _, n := range nodes {
-		want := frameworks.Ready
-		if n.Goal == frameworks.GoalStop {
-			want = frameworks.Stopped
+	return together(slices.DeleteFunc(slices.Clone(nodes), func(n frameworks.NodeStatus) bool {
+		switch n.Goal {
+		case frameworks.GoalStop:
+			return n.Phase == frameworks.Stopped
+		case frameworks.GoalLeave:
+			return false
 		}
-		if n.Phase != want || n.Outdated() && want == frameworks.Ready {
-			out = append(out, lack(n))
+		return arrived(n) && (n.Phase == frameworks.Finished || !n.Outdated())
+	}))
+}
+
+// together says what nodes wait for, in one line for those that wait for the
+// same: of many that are rolled, all but a few do.
+func together(nodes []frameworks.NodeStatus) []string {
+	var whys []string
+	names := map[string][]string{}
+	for _, n := range nodes {
+		why := strings.TrimPrefix(lack(n), n.Name)
+		if names[why] == nil {
+			whys = append(whys, why)
+		}
+		names[why] = append(names[why], n.Name)
+	}
+	for i, why := range whys {
+		whys[i] = names[why][0] + why
+		if more := len(names[why]) - 1; more > 0 {
+			whys[i] = fmt.Sprintf("%s and %d more%s", names[why][0], more, why)
 		}
 	}
-	return out
+	return whys
 }
 
 // lack is what a node waits for, in a line that stays the same while that does.
@@ -87,9 +108,8 @@ func lack(n frameworks.NodeStatus) string {
 			line += ": " + why
 		}
 	}
-	if n.Failures > 0 {
-		first, _, _ := strings.Cut(n.LastFailure, "\n")
-		line += fmt.Sprintf(": failure %d: %s", n.Failures, strings.TrimSuffix(first, "; last lines:"))
+	if last := (frameworks.Failure{Text: n.LastFailure}).Line(); n.Failures > 0 && !strings.Contains(n.Waits, last) {
+		line += fmt.Sprintf(": failure %d: %s", n.Failures, last)
 	}
 	return cut(line)
 }

@@ -27,7 +27,7 @@ type wish struct {
 var wishes = []wish{{
 	name: "start", short: "Let a stopped %s run again",
 	ask:  frameworks.Client.Start,
-	came: func(_, now frameworks.NodeStatus) bool { return now.Phase == frameworks.Ready },
+	came: func(_, now frameworks.NodeStatus) bool { return arrived(now) },
 }, {
 	name: "stop", short: "Stop a %s, and keep its place and its data",
 	ask:  frameworks.Client.Stop,
@@ -36,23 +36,28 @@ var wishes = []wish{{
 	name: "restart", short: "Stop a %s and start it again in its place",
 	ask: frameworks.Client.Restart,
 	came: func(before, now frameworks.NodeStatus) bool {
-		return now.Phase == frameworks.Ready && now.Incarnation > before.Incarnation
+		return arrived(now) && now.Incarnation > before.Incarnation
 	},
 }, {
 	name: "replace", short: "Give a %s a new place and an empty volume; the data in the old one is destroyed",
 	ask:   frameworks.Client.Replace,
 	force: frameworks.Client.ForceReplace,
 	came: func(before, now frameworks.NodeStatus) bool {
-		return now.Phase == frameworks.Ready && now.Generation > before.Generation
+		return arrived(now) && now.Generation > before.Generation
 	},
 }, {
 	name: "allow", short: "Let a %s run again that a routine has fenced, whatever the routine knows of it",
 	ask:  frameworks.Client.Allow,
-	came: func(_, now frameworks.NodeStatus) bool { return now.Phase == frameworks.Ready },
+	came: func(_, now frameworks.NodeStatus) bool { return arrived(now) },
 }, {
 	name: "remove", short: "Let a %s hand over what it holds, give its place back, and forget it",
 	ask: frameworks.Client.Remove,
 }}
+
+// arrived says whether a node serves, or has done its work.
+func arrived(n frameworks.NodeStatus) bool {
+	return n.Phase == frameworks.Ready || n.Phase == frameworks.Finished
+}
 
 func (o *operator) wishCommand(p Pod, w wish) *cobra.Command {
 	short := fmt.Sprintf(w.short, p.Name)
