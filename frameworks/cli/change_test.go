@@ -19,7 +19,7 @@ import (
 func TestOptionsAreChanged(t *testing.T) {
 	t.Parallel()
 	before, rolls := brokers(frameworks.Ready), brokers(frameworks.Ready)
-	before.Options = &frameworks.OptionsStatus{Target: json.RawMessage(`{"mem": 512}`)}
+	before.Options = &frameworks.OptionsStatus{Target: json.RawMessage(`{"mem": 512}`), Good: json.RawMessage(`{"mem": 512}`)}
 	rolls.Nodes[0].Config, rolls.Nodes[0].Wanted = "old", "new"
 	out, _, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{before}}, "options")
 	require.NoError(t, err)

@@ -171,6 +171,9 @@ func (s *settings) read() (*frameworks.Service, error) {
 	if s.secretFile != "" && s.common.Principal == "" {
 		bad("principal", "is not set, and --secret-file is: wants the name that the secret belongs to")
 	}
+	if s.common.Place.IsZero() {
+		s.common.Place = constraints.MustParse("hostname:UNIQUE") // as --constraint says
+	}
 	service := s.app.Declaration.Service(s.common)
 	// What agents fetch is known when it is served; a name stands for it.
 	checked := *service

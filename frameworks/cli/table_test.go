@@ -41,7 +41,7 @@ broker-0 waits: 12 of its partitions are still to be moved to others
 broker-1 failed 2 times in a row, and is tried again in 8s:
   exited with status 1; last lines:
   `+strings.Repeat("x", 200)+` …
-  and 60s ago: killed by signal 9
+  and 60s ago: killed by signal 9: more
 
 no place for broker-2: 3 agents looked at: 3 × mem
 `, out.String())
