@@ -172,7 +172,7 @@ func (m *Machine) updated(s mesos.TaskStatus) bool {
 		m.strayed(s, false) // the first end stands
 	case len(s.UUID) > 0 && bytes.Equal(s.UUID, t.Status.UUID):
 	case s.GetReason() == mesos.REASON_RECONCILIATION && state == before:
-		// It repeats the state and leaves out the data and the health.
+		// It repeats what was said of the state, without the data.
 	case regresses(before, state):
 	default:
 		m.become(t, s)

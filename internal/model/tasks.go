@@ -202,20 +202,15 @@ func (t *task) name(s *mesos.TaskStatus) {
 	}
 }
 
-// describe adds to a status what is known of the task from earlier ones.
+// describe adds to a status what is known of the task: of its health and its
+// check what the last one said, of its container what any has.
 func (t *task) describe(s *mesos.TaskStatus) {
 	t.name(s)
-	for i := len(t.statuses) - 1; i >= 0; i-- {
-		old := &t.statuses[i]
-		if s.ContainerStatus == nil {
-			s.ContainerStatus = old.ContainerStatus
-		}
-		if s.Healthy == nil {
-			s.Healthy = old.Healthy
-		}
-		if s.CheckStatus == nil {
-			s.CheckStatus = old.CheckStatus
-		}
+	if n := len(t.statuses); n > 0 {
+		s.Healthy, s.CheckStatus = t.statuses[n-1].Healthy, t.statuses[n-1].CheckStatus
+	}
+	for i := len(t.statuses) - 1; i >= 0 && s.ContainerStatus == nil; i-- {
+		s.ContainerStatus = t.statuses[i].ContainerStatus
 	}
 }
 

@@ -79,17 +79,21 @@ func (c *Cluster) masterInfo(address net.Addr) (mesos.MasterInfo, error) {
 	info := mesos.MasterInfo{
 		ID: randomUUID(), Port: new(uint32(n)), PID: new("master@" + address.String()),
 		Hostname: &host, Version: new(version),
-		Address: &mesos.Address{Hostname: &host, IP: &host, Port: int32(n)},
-		Domain:  domain(c.cfg.Region, c.cfg.Zone),
-		Capabilities: []mesos.MasterInfo_Capability{
-			{Type: mesos.MasterInfo_Capability_AGENT_UPDATE}, {Type: mesos.MasterInfo_Capability_AGENT_DRAINING},
-			{Type: quotaV2},
-		},
+		Address:      &mesos.Address{Hostname: &host, IP: &host, Port: int32(n)},
+		Domain:       domain(c.cfg.Region, c.cfg.Zone),
+		Capabilities: masterCapabilities(),
 	}
 	if ip := net.ParseIP(host).To4(); ip != nil {
 		info.IP = binary.LittleEndian.Uint32(ip) // in network order on a little endian machine, as Mesos has it
 	}
 	return info, nil
+}
+
+// masterCapabilities are what a master of the version says that it can do.
+func masterCapabilities() []mesos.MasterInfo_Capability {
+	return []mesos.MasterInfo_Capability{
+		{Type: mesos.MasterInfo_Capability_AGENT_UPDATE}, {Type: mesos.MasterInfo_Capability_AGENT_DRAINING}, {Type: quotaV2},
+	}
 }
 
 // startMaster starts a leader with what the last one remembered.

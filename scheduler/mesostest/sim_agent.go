@@ -26,7 +26,9 @@ type simAgent struct {
 	links    int
 	inbound  int64 // when the last message to the agent arrives
 	outbound int64 // when the last one from it does
-	wake     int64 // when it is planned to be woken; 0: not
+	// sent is the last status of each task that was sent over this connection.
+	sent map[taskKey]sentStatus
+	wake int64 // when it is planned to be woken; 0: not
 
 	executors map[string]*simExecutor // by container
 	streams   map[string]*simExecutor
@@ -222,7 +224,7 @@ func (w *World) breakWith(a *simAgent, k FaultKind) {
 func (w *World) setLink(a *simAgent, link string) {
 	w.changes++
 	delete(w.links, a.link)
-	a.link = link
+	a.link, a.sent = link, map[taskKey]sentStatus{}
 	if link != "" {
 		w.links[link] = a
 	}
@@ -239,11 +241,10 @@ func (w *World) fromAgent(a *simAgent, msg model.AgentMessage) {
 			w.toMaster(model.AgentSaid{From: link, Message: msg})
 		}
 	}
-	switch msg.(type) {
+	switch msg := msg.(type) {
 	case model.StatusUpdate:
-		if w.disturb(deliver) {
-			return
-		}
+		w.sendStatus(a, msg, deliver)
+		return
 	case model.OperationUpdate:
 		if _, ok := w.take(OperationLost); ok {
 			return
@@ -253,28 +254,55 @@ func (w *World) fromAgent(a *simAgent, msg model.AgentMessage) {
 	w.agenda.add(a.outbound, deliver)
 }
 
-// disturb does to a status update what the faults want, and reports whether
-// it was kept from going the usual way.
-func (w *World) disturb(deliver func()) bool {
+// taskKey names a task of any framework.
+type taskKey struct{ framework, id string }
+
+// sentStatus is a status on its way to the master, more than once perhaps.
+type sentStatus struct {
+	uuid   string
+	behind int64 // when the last copy of the one before it arrives
+	at     int64 // and the last of its own
+}
+
+// sendStatus sends a status as the faults want it. It may be overtaken by all but
+// the later statuses of its own task: an agent sends the next of these when the
+// last one was acknowledged, so that no old one arrives after it.
+func (w *World) sendStatus(a *simAgent, msg model.StatusUpdate, deliver func()) {
 	if held := w.armed.swapped; held != nil {
 		w.armed.swapped = nil
-		w.after(5*time.Millisecond, held)
+		held()
 	}
 	if _, ok := w.take(UpdateLost); ok {
-		return true
+		return
 	}
+	key := taskKey{msg.Framework, msg.Status.TaskID.Value}
+	sent := a.sent[key]
+	if uuid := string(msg.Status.UUID); sent.uuid != uuid {
+		sent = sentStatus{uuid: uuid, behind: sent.at}
+	}
+	at := max(w.now+w.latency(), sent.behind)
 	if pick, ok := w.take(UpdateLate); ok {
-		w.after(time.Duration(pick%60_000)*time.Millisecond, deliver)
-		return true
+		at += int64(pick%60_000) * int64(time.Millisecond)
+	} else {
+		a.outbound = max(at, a.outbound)
+		at = a.outbound
 	}
+	again := at
 	if pick, ok := w.take(UpdateTwice); ok {
-		w.after(time.Duration(5+pick%5000)*time.Millisecond, deliver)
+		again += int64(5+pick%5000) * int64(time.Millisecond)
+		w.agenda.add(again, deliver)
 	}
+	sent.at = max(sent.at, again)
+	a.sent[key] = sent
 	if _, ok := w.take(UpdateSwapped); ok {
-		w.armed.swapped = deliver
-		return true
+		w.armed.swapped = func() {
+			sent.at = max(sent.at, w.now+int64(5*time.Millisecond))
+			a.sent[key] = sent
+			w.agenda.add(sent.at, deliver)
+		}
+		return
 	}
-	return false
+	w.agenda.add(at, deliver)
 }
 
 // stopAgent ends the agent's process; what it runs goes on if alive.

@@ -15,6 +15,9 @@ func (p *simProcess) startJob(job scheduler.Job) {
 		w.fail("one job of a name runs at a time", "%s starts %q again", p, job.Name)
 		return
 	}
+	if w.tell != nil {
+		w.say("%s starts job %s", p, job.Name)
+	}
 	p.jobRuns++
 	run := p.jobRuns
 	p.jobs[job.Name] = run

@@ -16,7 +16,8 @@ import (
 //   - Nothing leaves before its record: no call before the identity is saved,
 //     no launch of a task whose records are not, no operation with an id that
 //     is not.
-//   - A task id is launched once, and an offer is used once.
+//   - A task id is launched once, and an offer is used once, and not when the
+//     scheduler has heard that it was taken back.
 //   - A status is acknowledged only after it is saved, unless it said nothing
 //     new of the task or the task is not known.
 //   - No node runs twice: while a task of it runs, another does not, but for a
@@ -145,6 +146,18 @@ func (*ruleBook) delivered(w *World, p *simProcess, ev scheduler.Event) {
 		p.facts.told[id] = state
 		if len(s.UUID) > 0 {
 			p.facts.heard[string(s.UUID)] = heardStatus{*s, p.store.writes}
+		}
+	}
+}
+
+// decided checks calls of one decision: that they are about offers which its
+// scheduler has. One that is rescinded while a call is on its way is none of it.
+func (*ruleBook) decided(w *World, p *simProcess, calls []*sched.Call) {
+	for _, call := range calls {
+		for _, id := range slices.Concat(call.GetAccept().GetOfferIDs(), call.GetDecline().GetOfferIDs()) {
+			if _, held := p.offers.held[id.Value]; !held && !p.facts.used[id.Value] {
+				w.fail("an offer that was taken back is not used", "%s uses offer %s in %s", p, id.Value, call.Type)
+			}
 		}
 	}
 }

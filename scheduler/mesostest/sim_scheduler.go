@@ -70,9 +70,14 @@ func (w *World) newFramework(i int, c SimFramework) *simFramework {
 	info := c.Info
 	if d, ok := c.Handler.(scheduler.Described); ok {
 		described := d.Framework()
-		info.Name = cmp.Or(info.Name, described.Name)
+		info.Name, info.User = cmp.Or(info.Name, described.Name), cmp.Or(info.User, described.User)
+		info.Principal = cmp.Or(info.Principal, described.Principal)
+		info.FailoverTimeout = cmp.Or(info.FailoverTimeout, described.FailoverTimeout)
 		if info.Roles == nil {
 			info.Roles = described.Roles
+		}
+		if info.Capabilities == nil {
+			info.Capabilities = described.Capabilities
 		}
 	}
 	c.Name = cmp.Or(c.Name, info.Name, fmt.Sprintf("framework-%d", i))
@@ -162,7 +167,6 @@ func (p *simProcess) ended(s *simStream, reason string) {
 		p.w.say("%s: stream %s ended: %s", p, s.id, reason)
 	}
 	p.stream = nil
-	p.offers.void()
 	joined := p.joined
 	p.joined = false
 	switch {
@@ -232,6 +236,7 @@ func (p *simProcess) step(batch []simNews) {
 		if p.tamper != nil {
 			p.tamper(w, &e)
 		}
+		w.rules.decided(w, p, e.Send)
 		if w.tell != nil {
 			for _, note := range e.Note {
 				w.say("%s    %s", p, showNote(note))

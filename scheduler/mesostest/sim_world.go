@@ -181,7 +181,10 @@ func (w *World) elect(registry model.Registry) {
 	w.election++
 	w.master = model.NewMaster(model.Config{
 		AllocationInterval: allocationInterval,
-		Info:               mesos.MasterInfo{ID: fmt.Sprintf("M%d", w.masters), Hostname: new(fmt.Sprintf("master-%d", w.masters)), Port: new(uint32(5050)), Version: new("1.12.0")},
+		Info: mesos.MasterInfo{
+			ID: fmt.Sprintf("M%d", w.masters), Hostname: new(fmt.Sprintf("master-%d", w.masters)), Port: new(uint32(5050)),
+			Version: new(version), Capabilities: masterCapabilities(),
+		},
 	}, registry, w.Now())
 	w.say("master M%d leads", w.masters)
 	w.masterWake = 0
