@@ -58,10 +58,11 @@ type memory struct {
 	// Members may hold, each alone, what the primary acknowledged: those that
 	// follow it or did, with their generations.
 	Members map[string]int `json:"members,omitempty"`
-	// Settled: some member has caught up with the primary since its promotion, so
-	// that what was acknowledged before is among Members too. Until then it is
-	// surely on the primary and the one before it only. Base is what a member has
-	// to have for that.
+	// Settled: some member has caught up with the primary since its promotion, and
+	// since a member last gave up what it had received, so that what was
+	// acknowledged before is among Members too. Until then it is surely on the
+	// primary only, and, until a member gives up anything, on the one before it.
+	// Base is what a member has to have for that.
 	Settled          bool   `json:"settled,omitempty"`
 	Base             string `json:"base,omitempty"`
 	Former           string `json:"former,omitempty"` // the primary before
@@ -77,15 +78,34 @@ type memory struct {
 	Retry  time.Time `json:"retry,omitzero"` // no work before
 	// Rebuilt is when a member was last made anew.
 	Rebuilt time.Time `json:"rebuilt,omitzero"`
-	// Admin is the hash that the administrator's account has.
+	// Admin tells of the administrator's account which hash it has; see mark.
 	Admin string `json:"admin,omitempty"`
 	// Why it goes on no further.
 	Why string `json:"why,omitempty"`
 }
 
+// wants says whether a work that begins now is still wanted. It may have been
+// ordered a while ago: works that fail wait before they begin again, and those
+// over which a scheduler died begin with the next one. By then another may have
+// been elected.
+func (m memory) wants(do frameworks.Do, n frameworks.Node) bool {
+	switch do.Name {
+	case seal:
+		return m.Stage == sealing && do.Input == strconv.Itoa(m.Epoch)
+	case promote:
+		return m.Stage == promoting && do.Input == strconv.Itoa(m.Epoch) &&
+			n.Name == m.Primary && n.Generation == m.Generation && n.Incarnation == m.Incarnation
+	case yield:
+		return m.Stage == yielding && do.Input == strconv.Itoa(m.Epoch)
+	}
+	return true // it makes nobody writable
+}
+
 // view is what a look saw: of each member that has a place.
 type view struct {
 	Members []member `json:"members"`
+	// Following: when it began, somebody was being made to follow.
+	Following bool `json:"following,omitempty"`
 }
 
 func (v view) of(node string) (member, bool) {
@@ -179,7 +199,7 @@ func (c *decision) watch(v *view) {
 	case !answers && c.dead(*v):
 		c.depose("neither the scheduler nor a replica hears of it")
 	case !answers: // perhaps the next look
-	case !primary.Writable, !primary.Semisync: // somebody else's doing, or a hand-over that failed
+	case !primary.Writable, !primary.Semisync, primary.Lapsed: // somebody else's doing, or a hand-over that failed
 		c.Silent, c.Stage = time.Time{}, promoting
 	default:
 		c.Silent = time.Time{}
@@ -297,6 +317,8 @@ func (c *decision) done(done frameworks.Done) {
 		c.choose(done.Result)
 	case done.Name == yield && c.Stage == yielding:
 		c.yielded(done.Err)
+	case done.Name == promote && c.Stage == promoting && done.Result == applying:
+		c.Retry, c.Why = c.now.Add(pause), c.Primary+" is elected, and applies what it received before it takes writes"
 	case done.Name == promote && c.Stage == promoting && done.Err == "":
 		c.Stage, c.Failed, c.Why = steady, 0, ""
 		c.order(frameworks.Name{Node: c.Primary, Role: primaryRole})
@@ -331,7 +353,8 @@ func (c *decision) elect(heard view) (string, error) {
 	for _, m := range heard.Members {
 		known := c.Members[m.Node] == m.Generation || m.Node == c.Primary && m.Generation == c.Generation ||
 			!c.Settled && m.Node == c.Former && m.Generation == c.FormerGeneration
-		if m.Err != "" || m.Unsure || !known {
+		able := c.able(m)
+		if m.Err != "" || m.Unsure || !known || m.Node == c.Primary && !able {
 			continue
 		}
 		has, err := m.has(c.flavor)
@@ -339,7 +362,7 @@ func (c *decision) elect(heard view) (string, error) {
 			return "", err
 		}
 		there[m.Node] = true
-		candidates = append(candidates, candidate{m.Node, has})
+		candidates = append(candidates, candidate{m.Node, has, able})
 	}
 	if there[c.Primary] {
 		return c.Primary, nil // it has all that was acknowledged before it and by it
@@ -354,6 +377,14 @@ func (c *decision) elect(heard view) (string, error) {
 		return c.set.elect(candidates)
 	}
 	return elect(candidates)
+}
+
+// able says whether a member that answers could be promoted as things stand: one
+// whose agent Mesos has lost sight of, or whose executor has no lease, would be
+// ended soon, or by nobody.
+func (c *decision) able(m member) bool {
+	n, ok := c.d.Node(m.Node)
+	return ok && n.Alive && n.Withheld.IsZero() && m.Task == taskName(n) && !m.Lapsed
 }
 
 // missing says who has to be heard, because what was acknowledged may be there

@@ -109,7 +109,7 @@ func (w *world) see(i int) member {
 func (w *world) answers(i int) bool { return w.servers[i].running && !w.servers[i].frozen }
 
 func (w *world) sees() view {
-	var v view
+	v := view{Following: len(w.mind.Following) > 0}
 	for i := range w.nodes {
 		v.Members = append(v.Members, w.see(i))
 	}
@@ -300,6 +300,9 @@ func (w *world) effect(do frameworks.Do) (string, error) {
 	if i >= 0 && w.see(i).Err != "" {
 		return "", fmt.Errorf("%s does not answer", do.Node)
 	}
+	if !w.mind.wants(do, w.nodes[max(i, 0)]) {
+		return "", fmt.Errorf("%s of epoch %s: nobody wants that any more", do.Name, do.Input)
+	}
 	switch {
 	case do.Name == seal:
 		v := w.sees()
@@ -329,7 +332,7 @@ func (w *world) effect(do frameworks.Do) (string, error) {
 		w.servers[to].executed = w.servers[to].executed.union(w.servers[to].received)
 		return "", nil
 	case do.Name == admin:
-		return w.set.AdminHash, nil
+		return w.set.mark(), nil
 	}
 	return w.follow(i)
 }

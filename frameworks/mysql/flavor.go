@@ -40,6 +40,8 @@ type flavor interface {
 	follow(m member, host, port, password string) []string
 	// readOnly ends the taking of writes, when those under way have ended.
 	readOnly() string
+	// lapse marks a server whose lease is over, or has it forget that.
+	lapse(over bool) string
 	// account makes an account, or changes its password.
 	account(name, hash string) []string
 }
@@ -69,8 +71,28 @@ type member struct {
 	Diverged bool   `json:"diverged,omitempty"`
 	Trouble  string `json:"trouble,omitempty"` // of receiving or applying
 
+	// Lapsed: its executor has no lease. Nobody would end it as a primary.
+	Lapsed bool `json:"lapsed,omitempty"`
+
 	Semisync bool `json:"semisync,omitempty"` // as a source: waits for a replica
 	Replicas int  `json:"replicas,omitempty"` // that acknowledge
+}
+
+// lapsedLevel is what a server traces of the acknowledgements that it waits for
+// while its lease is over: nothing. A member that takes no writes waits for none,
+// so it makes no difference; and the server itself is the only place where its
+// executor and whoever promotes it can leave each other a mark.
+const (
+	lapsedLevel = 0
+	leasedLevel = 32 // as servers start with
+)
+
+// levelOf is what lapse sets.
+func levelOf(over bool) int {
+	if over {
+		return lapsedLevel
+	}
+	return leasedLevel
 }
 
 // has is all that the member executed or received.

@@ -137,17 +137,26 @@ func (s gtids) String() string {
 type candidate struct {
 	node string
 	has  gtids // executed and received
+	able bool  // to be promoted; one that is not is still to lose nothing
 }
 
-// elect chooses the member that has all that any of them has; of several the
+// elect chooses a member that has all that any of them has; of several the
 // first. Where nobody has, histories have parted: to choose one would lose what
 // only another has, so nobody is chosen.
 func elect(candidates []candidate) (winner string, err error) {
+	unable := ""
 	for _, c := range candidates {
 		lacks := func(other candidate) bool { return !c.has.contains(other.has) }
-		if !slices.ContainsFunc(candidates, lacks) {
+		switch {
+		case slices.ContainsFunc(candidates, lacks):
+		case c.able:
 			return c.node, nil
+		case unable == "":
+			unable = c.node
 		}
+	}
+	if unable != "" {
+		return "", fmt.Errorf("only %s has all transactions, and Mesos cannot reach its executor: it is promoted when that has its lease again", unable)
 	}
 	if len(candidates) == 0 {
 		return "", fmt.Errorf("no member answers")

@@ -105,7 +105,7 @@ func TestElectionLosesNothing(t *testing.T) {
 			if i > 0 && r.IntN(2) == 0 {
 				has = has.union(all)
 			}
-			candidates = append(candidates, candidate{node: fmt.Sprint("member-", i), has: has})
+			candidates = append(candidates, candidate{fmt.Sprint("member-", i), has, r.IntN(4) > 0})
 			all = all.union(has)
 		}
 		winner, err := elect(candidates)
@@ -113,12 +113,18 @@ func TestElectionLosesNothing(t *testing.T) {
 			full := c.has.contains(all)
 			if c.node == winner {
 				elected++
-				require.True(t, full, "seed %d: the winner has all", seed)
+				require.True(t, full && c.able, "seed %d: the winner has all", seed)
 			}
-			require.False(t, full && err != nil, "seed %d: somebody has all, and nobody is chosen", seed)
+			require.False(t, full && c.able && err != nil, "seed %d: somebody has all, and nobody is chosen", seed)
 		}
 	}
 	assert.Greater(t, elected, 1000)
 	_, err := elect(nil)
 	assert.EqualError(t, err, "no member answers")
+	more := gtids{"a": {{1, 2}}}
+	_, err = elect([]candidate{{"member-0", gtids{"a": {{1, 1}}}, true}, {"member-1", more, false}})
+	assert.ErrorContains(t, err, "only member-1 has all transactions")
+	winner, err := elect([]candidate{{"member-0", more, false}, {"member-1", more, true}})
+	require.NoError(t, err)
+	assert.Equal(t, "member-1", winner, "who cannot be promoted holds up nobody")
 }

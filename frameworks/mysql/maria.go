@@ -89,9 +89,9 @@ func (maria) parse(text string) (gtids, error) { return parseDomains(text) }
 func (maria) look(ctx context.Context, s *session) (member, error) {
 	var m member
 	var readOnly bool
-	err := s.row(ctx, `SELECT @@report_host, @@read_only, @@gtid_binlog_pos, @@rpl_semi_sync_master_enabled,
-		(SELECT VARIABLE_VALUE FROM information_schema.global_status WHERE VARIABLE_NAME='Rpl_semi_sync_master_clients')`,
-		&m.Task, &readOnly, &m.Executed, &m.Semisync, &m.Replicas)
+	err := s.row(ctx, fmt.Sprintf(`SELECT @@report_host, @@read_only, @@gtid_binlog_pos, @@rpl_semi_sync_master_enabled,
+		@@rpl_semi_sync_master_trace_level=%d, (SELECT VARIABLE_VALUE FROM information_schema.global_status WHERE VARIABLE_NAME='Rpl_semi_sync_master_clients')`, lapsedLevel),
+		&m.Task, &readOnly, &m.Executed, &m.Semisync, &m.Lapsed, &m.Replicas)
 	if err != nil {
 		return member{}, err
 	}
@@ -123,7 +123,7 @@ func (maria) await(ctx context.Context, s *session, set string) error {
 		return err
 	}
 	if late != 0 {
-		return fmt.Errorf("has not applied %s after %d s", set, applyWithin)
+		return fmt.Errorf("%s: %w", set, errLate)
 	}
 	return nil
 }
@@ -150,6 +150,10 @@ func (maria) follow(m member, host, port, password string) []string {
 }
 
 func (maria) readOnly() string { return "SET GLOBAL read_only=ON" }
+
+func (maria) lapse(over bool) string {
+	return fmt.Sprintf("SET GLOBAL rpl_semi_sync_master_trace_level=%d", levelOf(over))
+}
 
 func (maria) account(name, hash string) []string {
 	return []string{

@@ -135,9 +135,9 @@ func (oracle) parse(text string) (gtids, error) { return parseUUIDs(text) }
 func (oracle) look(ctx context.Context, s *session) (member, error) {
 	var m member
 	var readOnly bool
-	err := s.row(ctx, `SELECT @@report_host, @@read_only, @@gtid_executed, @@gtid_purged, @@rpl_semi_sync_source_enabled,
-		(SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME='Rpl_semi_sync_source_clients')`,
-		&m.Task, &readOnly, &m.Executed, &m.Purged, &m.Semisync, &m.Replicas)
+	err := s.row(ctx, fmt.Sprintf(`SELECT @@report_host, @@read_only, @@gtid_executed, @@gtid_purged, @@rpl_semi_sync_source_enabled,
+		@@rpl_semi_sync_source_trace_level=%d, (SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME='Rpl_semi_sync_source_clients')`, lapsedLevel),
+		&m.Task, &readOnly, &m.Executed, &m.Purged, &m.Semisync, &m.Lapsed, &m.Replicas)
 	if err != nil {
 		return member{}, err
 	}
@@ -172,7 +172,7 @@ func (oracle) await(ctx context.Context, s *session, set string) error {
 		return err
 	}
 	if late {
-		return fmt.Errorf("has not applied %s after %d s", set, applyWithin)
+		return fmt.Errorf("%s: %w", set, errLate)
 	}
 	return nil
 }
@@ -197,6 +197,10 @@ func (oracle) follow(m member, host, port, password string) []string {
 }
 
 func (oracle) readOnly() string { return "SET GLOBAL super_read_only=ON" }
+
+func (oracle) lapse(over bool) string {
+	return fmt.Sprintf("SET GLOBAL rpl_semi_sync_source_trace_level=%d", levelOf(over))
+}
 
 func (oracle) account(name, hash string) []string {
 	return []string{

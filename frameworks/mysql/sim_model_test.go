@@ -54,8 +54,9 @@ type served struct {
 	frozen, cut                   bool
 
 	readOnly, semisync bool
-	waiting            int // how many at the end of the log wait for an acknowledgement
-	clients            int // replicas that copied from it at the last tick
+	lapsed             bool // its lease is over, and it was told
+	waiting            int  // how many at the end of the log wait for an acknowledgement
+	clients            int  // replicas that copied from it at the last tick
 
 	io, sql   bool
 	from      *served // whom it is connected with

@@ -111,6 +111,8 @@ func (m *replicas) do(s *served, statement string) error {
 		if s.semisync = strings.HasSuffix(said, "=ON"); !s.semisync {
 			m.acknowledge(s, len(s.log)) // those that wait go on
 		}
+	case strings.Contains(said, "_trace_level="):
+		s.lapsed = strings.HasSuffix(said, "=0")
 	case verb("SET GLOBAL super_read_only=OFF"):
 	case verb("SET GLOBAL read_only=OFF"):
 		if s.readOnly {
@@ -247,6 +249,8 @@ func (c *modelConn) variable(name string) (driver.Value, bool) {
 		return c.m.told(s), true
 	case "rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled":
 		return s.semisync, true
+	case "rpl_semi_sync_source_trace_level", "rpl_semi_sync_master_trace_level":
+		return s.lapsed, true // whether it is that of a lease that is over
 	case "Rpl_semi_sync_source_clients", "Rpl_semi_sync_master_clients":
 		return int64(s.clients), true
 	}

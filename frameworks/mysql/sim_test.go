@@ -69,7 +69,16 @@ func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
 		},
 		Lapse: func(w *mesostest.World, task mesostest.SimTask) bool {
 			server := modelOf(w).servers[task.Info.TaskID.Value]
-			return server != nil && server.readOnly
+			if server == nil || !server.readOnly {
+				return false
+			}
+			server.lapsed = true
+			return true
+		},
+		Again: func(w *mesostest.World, task mesostest.SimTask) {
+			if server := modelOf(w).servers[task.Info.TaskID.Value]; server != nil {
+				server.lapsed = false
+			}
 		},
 		Operator: func(pick uint16) any {
 			node := fmt.Sprint("member-", pick%4)

@@ -19,7 +19,8 @@ import (
 const (
 	initialiseStep = "mysql-initialise"
 	copiesStep     = "mysql-copies"
-	harmlessStep   = "mysql-harmless"
+	lapseStep      = "mysql-lapse"
+	leaseStep      = "mysql-lease"
 	endPrimaryStep = "mysql-end-primary"
 )
 
@@ -29,7 +30,8 @@ func Steps() map[string]executor.StepFunc {
 	return map[string]executor.StepFunc{
 		initialiseStep: initialise,
 		copiesStep:     offerCopies,
-		harmlessStep:   harmless,
+		lapseStep:      lapse,
+		leaseStep:      regain,
 		endPrimaryStep: endPrimary,
 	}
 }
@@ -116,10 +118,35 @@ func secret(s executor.Sandbox, name string) (string, error) {
 	return string(value), err
 }
 
-// harmless is for the end of a lease: a member that takes no writes may stay,
-// for it takes none again before somebody promotes it. Any other is an error,
-// and the executor kills it.
-func harmless(ctx context.Context, s executor.Sandbox) error {
+// lapse is for the end of a lease: a member that takes no writes may stay. Any
+// other is an error, and the executor kills it. It is marked before it is looked
+// at, and who promotes it looks for the mark after it has made it writable. So
+// whichever comes first, it does not take writes without a lease.
+func lapse(ctx context.Context, s executor.Sandbox) error {
+	return onServer(ctx, s, func(server *session, f flavor) error {
+		if err := server.do(ctx, f.lapse(true)); err != nil {
+			return err
+		}
+		return harmless(ctx, server, f)
+	})
+}
+
+// regain is for when the lease is granted again.
+func regain(ctx context.Context, s executor.Sandbox) error {
+	return onServer(ctx, s, func(server *session, f flavor) error { return server.do(ctx, f.lapse(false)) })
+}
+
+// harmless is an error where a server takes writes.
+func harmless(ctx context.Context, server *session, f flavor) error {
+	m, err := f.look(ctx, server)
+	if err == nil && m.Writable {
+		err = errWritable
+	}
+	return err
+}
+
+// onServer does something in a session with the member's own server.
+func onServer(ctx context.Context, s executor.Sandbox, do func(*session, flavor) error) error {
 	env := environment(s)
 	password, err := secret(s, operatorSecret)
 	if err != nil {
@@ -130,11 +157,7 @@ func harmless(ctx context.Context, s executor.Sandbox) error {
 		return err
 	}
 	defer server.close()
-	m, err := flavors[env[envFlavor]].look(ctx, server)
-	if err == nil && m.Writable {
-		err = errWritable
-	}
-	return err
+	return do(server, flavors[env[envFlavor]])
 }
 
 var errWritable = errors.New("takes writes")
@@ -148,7 +171,7 @@ func endPrimary(ctx context.Context, s executor.Sandbox) error {
 	defer cancel()
 	for {
 		short, cancel := context.WithTimeout(ctx, harmlessWithin)
-		err := harmless(short, s)
+		err := onServer(short, s, func(server *session, f flavor) error { return harmless(short, server, f) })
 		cancel()
 		if err == nil {
 			return nil

@@ -73,7 +73,8 @@ func (s set) task(d frameworks.Deployment, n frameworks.Node) (executor.Task, er
 			"--defaults-file=$MESOS_SANDBOX/" + configFile},
 		Lease: &executor.Lease{
 			Within: s.Lease,
-			End:    &executor.Step{Name: "be harmless", Done: "is read-only", Func: harmlessStep, Timeout: harmlessWithin},
+			End:    &executor.Step{Name: "be harmless", Done: "is read-only", Func: lapseStep, Timeout: harmlessWithin},
+			Again:  &executor.Step{Name: "may be promoted", Done: "may be promoted", Func: leaseStep, Timeout: harmlessWithin},
 		},
 		Ready: &executor.Probe{TCP: n.Address(port), Interval: probeInterval},
 		Stop: executor.Stop{
@@ -100,6 +101,7 @@ func (s set) config(n frameworks.Node) (string, error) {
 	var text strings.Builder
 	line := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
 	text.WriteString("[mysqld]\n")
+	line("binlog_expire_logs_seconds", 30*24*60*60) // as MySQL has it; MariaDB would keep them until the disk is full
 	for _, key := range slices.Sorted(maps.Keys(s.Options)) {
 		line(key, literal(s.Options[key]))
 	}

@@ -42,12 +42,15 @@ func (c *decision) tend(v view, primary member) {
 			c.rebuild(n)
 		default:
 			c.name(n, "")
-			if m.Trouble != "" {
+			switch {
+			case m.Writable:
+				c.Why = n.Name + " takes writes, and is not the primary: it is made read-only"
+			case m.Trouble != "":
 				c.Why = n.Name + ": " + m.Trouble
 			}
 			// It may acknowledge from the moment that it follows.
 			members[n.Name] = n.Generation
-			c.follow(n)
+			c.follow(n, m.Source == source)
 		}
 	}
 	c.drop(members)
@@ -56,31 +59,37 @@ func (c *decision) tend(v view, primary member) {
 		c.Why = "no replica acknowledges what " + c.Primary + " writes: every write waits until one does"
 		return
 	}
-	if c.Admin != c.AdminHash {
+	if c.Admin != c.mark() {
 		c.work(frameworks.Do{Name: admin, Node: c.Primary})
 	}
 	c.handOver(v, node)
 }
 
 // drop forgets members that are none any more: they were removed, or made anew.
-// What only they had acknowledged besides the primary is safe again when another
-// has caught up.
 func (c *decision) drop(members map[string]int) {
 	for name, generation := range c.Members {
-		if members[name] == generation {
-			continue
+		if members[name] != generation {
+			c.unsettle()
 		}
-		if c.Settled {
-			c.Former, c.FormerGeneration = "", 0
-		}
-		c.Settled, c.Base = false, ""
 	}
 	c.Members = members
 }
 
-// settle notices that a replica has what the primary had in an earlier look.
+// unsettle is for when a member gives up what it has received: what it alone
+// had acknowledged is now on the primary only, and safe again when a member has
+// caught up.
+func (c *decision) unsettle() {
+	c.Settled, c.Base, c.Former, c.FormerGeneration = false, "", "", 0
+}
+
+// settle notices that a replica has what the primary had in an earlier look, and
+// in one that began when nobody was about to give up what it had received.
 func (c *decision) settle(v view, primary member, source string) {
 	if c.Settled {
+		return
+	}
+	if v.Following || len(c.Following) > 0 {
+		c.Base = ""
 		return
 	}
 	base, err := c.flavor.parse(c.Base)
@@ -96,9 +105,14 @@ func (c *decision) settle(v view, primary member, source string) {
 	}
 }
 
-func (c *decision) follow(n frameworks.Node) {
+// follow has a member follow the primary from now on, or again: then what it has
+// received and not applied is thrown away, and fetched once more.
+func (c *decision) follow(n frameworks.Node, again bool) {
 	if c.now.Before(c.Retry) || slices.Contains(c.Following, n.Name) {
 		return
+	}
+	if again {
+		c.unsettle()
 	}
 	c.Following = append(slices.Clone(c.Following), n.Name)
 	c.work(frameworks.Do{Name: follow + n.Name, Node: n.Name})

@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +16,10 @@ import (
 )
 
 // look asks every member at once.
-func (s set) look(ctx context.Context, d frameworks.Deployment, _ memory) (view, error) {
-	return s.each(ctx, d, func(*session, *member) error { return nil }), nil
+func (s set) look(ctx context.Context, d frameworks.Deployment, m memory) (view, error) {
+	v := s.each(ctx, d, func(*session, *member) error { return nil })
+	v.Following = len(m.Following) > 0
+	return v, nil
 }
 
 // each asks every member at once, and does something with those that answer.
@@ -45,15 +49,18 @@ func (s set) work(ctx context.Context, d frameworks.Deployment, m memory, do fra
 	if !ok && do.Node != "" {
 		return "", fmt.Errorf("node %q: %w", do.Node, frameworks.ErrUnknown)
 	}
+	if !m.wants(do, n) {
+		return "", fmt.Errorf("%s of epoch %s: nobody wants that any more", do.Name, do.Input)
+	}
 	switch {
 	case do.Name == seal:
 		return s.seal(ctx, d)
 	case do.Name == promote:
-		return "", s.promote(ctx, d, n)
+		return s.promote(ctx, d, n)
 	case do.Name == yield:
 		return "", s.yield(ctx, d, m, n)
 	case do.Name == admin:
-		return s.AdminHash, s.admin(ctx, d, n)
+		return s.mark(), s.admin(ctx, d, n)
 	case strings.HasPrefix(do.Name, follow):
 		return s.follow(ctx, d, m, n)
 	}
@@ -86,20 +93,51 @@ func (s set) seal(ctx context.Context, d frameworks.Deployment) (string, error) 
 
 // promote makes a member the primary when it has applied all that it received.
 // All is said in one connection, so to no other process than the one that was
-// elected.
-func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
+// elected. A member without a lease is none: see lapse.
+func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.Node) (string, error) {
 	session, m, err := s.reach(ctx, d, n)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer session.close()
-	if m.Writable && m.Semisync {
-		return nil
+	switch {
+	case m.Lapsed:
+	case m.Writable && m.Semisync:
+		return "", nil
+	default:
+		if err := s.flavor.apply(ctx, session, m); err != nil {
+			return s.late(ctx, session, err)
+		}
+		if err := session.do(ctx, s.flavor.promote(m)...); err != nil {
+			return "", err
+		}
+		if m, err = s.flavor.look(ctx, session); err != nil || !m.Lapsed {
+			return "", err
+		}
 	}
-	if err := s.flavor.apply(ctx, session, m); err != nil {
-		return err
+	return "", errors.Join(errLapsed, session.do(ctx, s.flavor.readOnly()))
+}
+
+var (
+	errLapsed = errors.New("its executor has no lease")
+	errLate   = fmt.Errorf("not applied within %d s", applyWithin)
+)
+
+// applying is what a promotion says of a member that is not through yet with
+// what it received. It is given time: to give it up would end its server, and
+// MariaDB's then forgets what it has not applied.
+const applying = "applying"
+
+// late tells whether a member that has not applied all goes on to do so.
+func (s set) late(ctx context.Context, session *session, why error) (string, error) {
+	if !errors.Is(why, errLate) {
+		return "", why
 	}
-	return session.do(ctx, s.flavor.promote(m)...)
+	m, err := s.flavor.look(ctx, session)
+	if err != nil || !m.Applying {
+		return "", errors.Join(fmt.Errorf("%w: %s", why, m.Trouble), err)
+	}
+	return applying, nil
 }
 
 // yield has the primary take no more writes, when the next one is close behind,
@@ -135,6 +173,13 @@ func (s set) yield(ctx context.Context, d frameworks.Deployment, m memory, n fra
 	return s.flavor.await(ctx, to, last.Executed)
 }
 
+// mark tells one administrator's account from another, to everybody who may read
+// the status: so it is not the hash itself.
+func (s set) mark() string {
+	sum := sha256.Sum256([]byte(s.Admin + " " + s.AdminHash))
+	return hex.EncodeToString(sum[:4])
+}
+
 // admin makes the administrator's account, or changes it.
 func (s set) admin(ctx context.Context, d frameworks.Deployment, n frameworks.Node) error {
 	session, m, err := s.reach(ctx, d, n)
@@ -162,8 +207,13 @@ func (s set) follow(ctx context.Context, d frameworks.Deployment, m memory, n fr
 		return "", err
 	}
 	defer replica.close()
-	if mine.Writable {
-		return "", fmt.Errorf("%s: takes writes", n.Name)
+	if mine.Writable { // somebody else's doing; what was written there makes it one that is made anew
+		if err := replica.do(ctx, s.flavor.readOnly()); err != nil {
+			return "", err
+		}
+		if mine, err = s.flavor.look(ctx, replica); err != nil {
+			return "", err
+		}
 	}
 	source, theirs, err := s.reach(ctx, d, primary) // after the replica, which can only have less
 	if err != nil {

@@ -88,6 +88,9 @@ type SimFramework struct {
 	// Lapse is the executor.Lease.End of a task: it reports whether the server
 	// was made harmless and stays. Nil, or false: it is killed.
 	Lapse func(w *World, task SimTask) bool
+	// Again is the executor.Lease.Again of a task that Lapse let stay: its lease
+	// is granted anew. Nil: nothing is to be undone.
+	Again func(w *World, task SimTask)
 	// Hear is what the executor of a task answers to a message of the scheduler,
 	// for those that package executor does not answer by itself. Nil: nothing.
 	Hear func(w *World, task SimTask, data []byte) [][]byte

@@ -26,6 +26,7 @@ type supervision struct {
 	asked  []int64 // when each attempt was made; its index is its number
 	until  int64   // 0: it was never granted
 	ending bool    // Lease.End is under way
+	lapsed bool    // Lease.End is done, and the server stayed
 }
 
 // helloEvery is how often secrets are asked for.
@@ -158,6 +159,12 @@ func (w *World) granted(t *simTask, number int) {
 		return
 	}
 	s.until = until
+	if s.lapsed && !t.hangs {
+		s.lapsed = false
+		if f := t.executor.owner; f.Again != nil {
+			f.Again(w, t.shown())
+		}
+	}
 	if s.waits {
 		s.waits = false
 		w.update(t, mesos.TASK_STARTING, "lease granted")
@@ -193,7 +200,8 @@ func (w *World) lapse(t *simTask) {
 		}
 		f := t.executor.owner
 		if !t.hangs && !t.deaf && f.Lapse != nil && f.Lapse(w, t.shown()) {
-			return // it stays
+			s.lapsed = true // it stays
+			return
 		}
 		w.lapsed(t)
 	})
