@@ -45,9 +45,10 @@
 //     is absent can have more: all that followed the primary were heard, or the
 //     primary itself, which comes back read-only and then stays the primary. Else
 //     the status names who is missing. (Right after a promotion, until a replica
-//     has caught up, that is the new primary, or the one before it.)
-//  4. It applies all that it received, then waits for acknowledgements of its
-//     own, and takes writes. The others follow it.
+//     has caught up, that is the new primary, or the one before it; and after a
+//     replica was started again, until one has caught up, the primary.)
+//  4. It applies all that it received, however long that takes, then waits for
+//     acknowledgements of its own, and takes writes. The others follow it.
 //
 // The former primary comes back as a replica if it has nothing that the new one
 // lacks. If it does (it wrote that, and never acknowledged it), it is made anew
@@ -56,13 +57,18 @@
 // When a primary is to stop on purpose (restart, update, replace, leave), it
 // hands over first: it takes no more writes, a replica applies the last of them,
 // and is promoted. Clients that use the driver's rejectReadOnly, or its like, see
-// new connections and no lost writes. "mesos-mysql switchover 2" does the same without stopping anybody. It is a plan:
-// the API starts it by POST /v1/plans/switchover/start, and tells how it ended.
+// new connections and no lost writes. "mesos-mysql switchover 2" does the same
+// without stopping anybody. It is a plan: the API starts it by
+// POST /v1/plans/switchover/start, and tells how it ended.
 //
 // A primary whose scheduler is away for longer than the lease is ended by its
 // executor, for another scheduler might have promoted another; it serves again
-// when a scheduler is back. Replicas stay. So run a scheduler with standbys, or
-// choose a longer lease and wait longer for agents that cannot be reached.
+// when a scheduler is back. Replicas stay, and are promoted only once their own
+// executors have a lease again. So run a scheduler with standbys, or choose a
+// longer lease and wait longer for agents that cannot be reached.
+//
+// A replica that somebody makes writable is made read-only again, and made anew
+// if anything was written there.
 //
 // # New members
 //
@@ -70,7 +76,8 @@
 // made while that serves, of a replica rather than of the primary: by MySQL's
 // clone plugin, or by mariadb-backup, which the executor of each member hands out
 // over a second port (encrypted, to none but members). It then follows the
-// primary from where the copy ends, so binary logs may be purged as one likes.
+// primary from where the copy ends, so binary logs may be purged as one likes;
+// they are after 30 days, or what the option binlog_expire_logs_seconds says.
 // Tables other than InnoDB's arrive empty in MySQL. A member that was away for
 // longer than the primary's binary logs reach back is made anew, one at a time.
 //

@@ -429,6 +429,8 @@ func (c *decision) crown(winner string) {
 	was := c.Primary
 	if winner != was {
 		c.Former, c.FormerGeneration, c.Settled, c.Base = was, c.Generation, false, ""
+	} else if !c.Settled {
+		c.unsettle() // it may have acknowledged what the one before it does not have
 	}
 	c.Stage, c.Failed, c.Why, c.Next = promoting, 0, "", ""
 	c.Primary, c.Generation, c.Incarnation = n.Name, n.Generation, n.Incarnation

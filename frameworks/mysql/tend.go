@@ -50,7 +50,7 @@ func (c *decision) tend(v view, primary member) {
 			}
 			// It may acknowledge from the moment that it follows.
 			members[n.Name] = n.Generation
-			c.follow(n, m.Source == source)
+			c.follow(n, m.Source == source || c.Settled)
 		}
 	}
 	c.drop(members)
@@ -111,7 +111,7 @@ func (c *decision) follow(n frameworks.Node, again bool) {
 	if c.now.Before(c.Retry) || slices.Contains(c.Following, n.Name) {
 		return
 	}
-	if again {
+	if again && c.Members[n.Name] == n.Generation {
 		c.unsettle()
 	}
 	c.Following = append(slices.Clone(c.Following), n.Name)

@@ -29,7 +29,8 @@ func TestClusterOfMariaDB(t *testing.T) { take(t, onMariaDB(t, disttest.MariaDB(
 
 func take(t *testing.T, flags []string) {
 	c := mesostest.New(t, clitest.QuickAgents(4, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
-	s := &saga{Scheduler: clitest.New(t, c, flags...)}
+	state := t.TempDir()
+	s := &saga{Scheduler: clitest.New(t, c, append(flags, "--state", state)...), state: state}
 	s.Start()
 	s.AwaitReady(3)
 	s.writer = newWriter(t, s.Client)
@@ -48,6 +49,8 @@ func take(t *testing.T, flags []string) {
 		{"a replica is made the primary", switched},
 		{"the primary is stopped, and hands over first", stopped},
 		{"the agent of the primary is drained", drained},
+		{"a replica is made writable by hand", meddled},
+		{"passwords are kept", kept},
 		{"nothing was lost", func(t *testing.T, s *saga) { s.end(t, s.AwaitReady(3)) }},
 		{"it is uninstalled", uninstalled},
 	} {
@@ -61,6 +64,7 @@ func take(t *testing.T, flags []string) {
 type saga struct {
 	*clitest.Scheduler
 	*writer
+	state string // where the scheduler keeps its state
 }
 
 func (s *saga) primary() frameworks.NodeStatus {

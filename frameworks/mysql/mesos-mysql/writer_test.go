@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,9 +31,11 @@ type writer struct {
 	rounds       int      // of the watch
 }
 
-func open(address string) *sql.DB {
+func open(address string) *sql.DB { return openAs("admin", password, address) }
+
+func openAs(user, password, address string) *sql.DB {
 	config := mysql.NewConfig()
-	config.User, config.Passwd, config.Net, config.Addr = "admin", password, "tcp", address
+	config.User, config.Passwd, config.Net, config.Addr = user, password, "tcp", address
 	config.Timeout, config.ReadTimeout = time.Second, 2*time.Second
 	config.RejectReadOnly = true
 	config.Logger = &mysql.NopLogger{}
@@ -154,6 +157,27 @@ func (w *writer) watch(ctx context.Context) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// seen are the members of which the watch has seen that two took writes.
+func (w *writer) seen() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.both)
+}
+
+// forget has the watch begin anew, in rounds that begin from now on.
+func (w *writer) forget(t *testing.T) {
+	rounds := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.rounds
+	}
+	from := rounds()
+	require.Eventually(t, func() bool { return rounds() > from }, clitest.Patience, 10*time.Millisecond)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.both = nil
 }
 
 func (w *writer) count() int {
