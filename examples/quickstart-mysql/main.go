@@ -33,6 +33,8 @@ func main() {
 		Work:     work,
 		Try: []string{
 			"go run ./frameworks/mysql/mesos-mysql status",
+			"go run ./frameworks/mysql/mesos-mysql endpoints primary",
+			"go run ./frameworks/mysql/mesos-mysql switchover",
 			"go run ./frameworks/mysql/mesos-mysql member restart 2 --wait",
 			"go run ./frameworks/mysql/mesos-mysql member add",
 		},

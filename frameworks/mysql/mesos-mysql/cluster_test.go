@@ -22,10 +22,16 @@ import (
 // TestCluster takes one set of real servers, under writes without a pause, from
 // fault to fault: nothing that was acknowledged is lost, and no two members ever
 // take writes. The steps build on each other, because servers are dear.
-func TestCluster(t *testing.T) { take(t, onMySQL(t, disttest.MySQL(t))) }
+func TestCluster(t *testing.T) {
+	t.Parallel() // both flavors mostly wait
+	take(t, onMySQL(t, disttest.MySQL(t)))
+}
 
 // TestClusterOfMariaDB is the same with the other flavor.
-func TestClusterOfMariaDB(t *testing.T) { take(t, onMariaDB(t, disttest.MariaDB(t))) }
+func TestClusterOfMariaDB(t *testing.T) {
+	t.Parallel()
+	take(t, onMariaDB(t, disttest.MariaDB(t)))
+}
 
 func take(t *testing.T, flags []string) {
 	c := mesostest.New(t, clitest.QuickAgents(4, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
@@ -42,6 +48,7 @@ func take(t *testing.T, flags []string) {
 		{"the primary is killed", killed},
 		{"the primary freezes", frozen},
 		{"the machine of the primary goes away and comes back", machineAway},
+		{"a replica outlives its lease", lapsed},
 		{"both replicas are stopped", alone},
 		{"the configuration is rolled", rolled},
 		{"binary logs are purged, and a member is replaced", purged},
@@ -122,6 +129,32 @@ func machineAway(t *testing.T, s *saga) {
 	s.another(t, was)
 	require.NoError(t, agent.Start())
 	s.AwaitReady(3)
+}
+
+// lapsed cuts the agent of a replica off from Mesos until the lease is over: the
+// replica stays, and its executor has marked it as one that is not to be promoted,
+// until it is heard again.
+func lapsed(t *testing.T, s *saga) {
+	n := s.Node(s.replica())
+	db := openAs("mesokit", s.secret(t, "operator"), n.Address("mysql"))
+	defer db.Close()
+	level := func() (level int) {
+		var name string
+		row := db.QueryRowContext(t.Context(), "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('rpl_semi_sync_source_trace_level', 'rpl_semi_sync_master_trace_level')")
+		if row.Scan(&name, &level) != nil {
+			return -1
+		}
+		return level
+	}
+	assert.Equal(t, 32, level())
+	agent := s.Agent(n)
+	agent.Partition()
+	require.Eventually(t, func() bool { return level() == 0 }, clitest.Patience, 100*time.Millisecond, "the end of the lease leaves no mark")
+	s.more(t, 50)
+	agent.Heal()
+	require.Eventually(t, func() bool { return level() == 32 }, clitest.Patience, 100*time.Millisecond, "the mark stays")
+	s.AwaitReady(3)
+	assert.Equal(t, n.Incarnation, s.Node(n.Name).Incarnation, "it was started anew")
 }
 
 // alone takes both replicas away: no write is acknowledged, and the operator

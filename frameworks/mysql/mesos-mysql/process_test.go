@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,7 +14,8 @@ import (
 
 func TestMain(m *testing.M) { clitest.Main(m, main) }
 
-const password = "a password"
+// password is another one in each run, so that it can be looked for.
+var password = rand.Text()
 
 // onMySQL are the flags for small members.
 func onMySQL(t *testing.T, d dist.Distribution) []string {
