@@ -39,6 +39,8 @@ const (
 	silence = 3 * time.Second
 	// pause lies between two attempts of a work that failed.
 	pause = 2 * time.Second
+	// connectWithin is how long a replica may take to connect; then it is told anew.
+	connectWithin = 10 * time.Second
 	// patience is how many promotions of a member may fail before it is given up.
 	patience = 3
 )
@@ -70,6 +72,8 @@ type memory struct {
 	// Following are the works under way that make a member follow. None is while
 	// somebody is elected: it could turn the new primary into a replica.
 	Following []string `json:"following,omitempty"`
+	// Told is when tasks were last made to follow that were not seen to do so since.
+	Told map[string]time.Time `json:"told,omitempty"`
 	// Next is who takes over from a primary that yields.
 	Next string `json:"next,omitempty"`
 
@@ -436,5 +440,6 @@ func (c *decision) crown(winner string) {
 	c.Primary, c.Generation, c.Incarnation = n.Name, n.Generation, n.Incarnation
 	c.Members = maps.Clone(c.Members)
 	delete(c.Members, winner)
+	c.Told = nil
 	c.order(frameworks.Note{Node: winner, Text: fmt.Sprintf("elected primary of epoch %d, after %q", c.Epoch, was)})
 }

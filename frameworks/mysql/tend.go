@@ -20,7 +20,7 @@ const rebuildPause = 30 * time.Second
 func (c *decision) tend(v view, primary member) {
 	node, _ := c.d.Node(c.Primary)
 	source := node.Address(port)
-	members := map[string]int{}
+	members, told := map[string]int{}, map[string]time.Time{}
 	c.Why = ""
 	for _, n := range c.d.Pod(pod) {
 		if n.Name == c.Primary {
@@ -31,6 +31,9 @@ func (c *decision) tend(v view, primary member) {
 			members[n.Name] = n.Generation
 		}
 		m, ok := v.of(n.Name)
+		if at, ok := c.Told[taskName(n)]; ok && !m.follows(source) {
+			told[taskName(n)] = at
+		}
 		switch {
 		case !ok:
 			c.name(n, "")
@@ -53,6 +56,7 @@ func (c *decision) tend(v view, primary member) {
 			c.follow(n, m.Source == source || c.Settled)
 		}
 	}
+	c.Told = told
 	c.drop(members)
 	c.settle(v, primary, source)
 	if primary.Replicas == 0 {
@@ -108,7 +112,7 @@ func (c *decision) settle(v view, primary member, source string) {
 // follow has a member follow the primary from now on, or again: then what it has
 // received and not applied is thrown away, and fetched once more.
 func (c *decision) follow(n frameworks.Node, again bool) {
-	if c.now.Before(c.Retry) || slices.Contains(c.Following, n.Name) {
+	if c.now.Before(c.Retry) || slices.Contains(c.Following, n.Name) || c.now.Before(c.Told[taskName(n)].Add(connectWithin)) {
 		return
 	}
 	if again && c.Members[n.Name] == n.Generation {
@@ -147,7 +151,15 @@ func (c *decision) followed(node string, done frameworks.Done) {
 		c.Retry = c.now.Add(pause)
 		return
 	}
-	if n, ok := c.d.Node(node); ok && done.Result == rebuild && c.Stage == steady {
+	n, ok := c.d.Node(node)
+	switch {
+	case !ok:
+	case done.Result != rebuild:
+		told := map[string]time.Time{}
+		maps.Copy(told, c.Told)
+		told[taskName(n)] = c.now
+		c.Told = told
+	case c.Stage == steady:
 		c.rebuild(n)
 	}
 }
