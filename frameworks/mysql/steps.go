@@ -165,25 +165,46 @@ var errWritable = errors.New("takes writes")
 // endPrimary is for a stop that somebody asked for, perhaps not the framework but
 // an agent that is drained: a member that takes writes gets a little time in which
 // the failover may have it hand over. Then it is killed, because at SIGTERM it
-// would acknowledge what no replica has.
+// would acknowledge what no replica has. One that has handed over waits as long
+// for its replicas to follow the other: MySQL would wait for them longer.
 func endPrimary(ctx context.Context, s executor.Sandbox) error {
 	patience, cancel := context.WithTimeout(ctx, handOverWithin)
 	defer cancel()
 	for {
 		short, cancel := context.WithTimeout(ctx, harmlessWithin)
-		err := onServer(short, s, func(server *session, f flavor) error { return harmless(short, server, f) })
+		err := onServer(short, s, func(server *session, f flavor) error { return unneeded(short, server, f) })
 		cancel()
-		if err == nil {
+		followed := errors.Is(err, errFollowed)
+		if err == nil || followed && patience.Err() != nil {
 			return nil
 		}
-		if !errors.Is(err, errWritable) || patience.Err() != nil {
-			break
+		if !followed && !errors.Is(err, errWritable) || patience.Err() != nil {
+			return killServer(s)
 		}
 		select {
 		case <-patience.Done():
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+var errFollowed = errors.New("is followed by replicas")
+
+// unneeded is an error where a server takes writes, or has replicas.
+func unneeded(ctx context.Context, server *session, f flavor) error {
+	m, err := f.look(ctx, server)
+	switch {
+	case err != nil:
+		return err
+	case m.Writable:
+		return errWritable
+	case m.Replicas > 0:
+		return errFollowed
+	}
+	return nil
+}
+
+func killServer(s executor.Sandbox) error {
 	text, err := os.ReadFile(filepath.Join(s.Dir, pidFile))
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/cli/clitest"
 )
 
@@ -31,7 +32,8 @@ func meddled(t *testing.T, s *saga) {
 	require.Eventually(t, func() bool { return readOnly(t, db) }, clitest.Patience, 50*time.Millisecond, "it stays writable")
 	s.forget(t)
 	s.more(t, 50)
-	assert.Equal(t, "replica", s.AwaitReady(3).Nodes[s.Node(name).Index].Role)
+	s.AwaitNode(name, "a replica again", func(n frameworks.NodeStatus) bool { return n.Ready && n.Role == "replica" })
+	s.AwaitReady(3)
 }
 
 func readOnly(t *testing.T, db *sql.DB) bool {
