@@ -60,7 +60,8 @@ func (Grant) message() {}
 // Grant was sent at that time. It allows the clocks of two machines to differ in
 // speed by a twentieth; with a lease of a few seconds little of that is left for
 // the kernel to end the server in. The scheduler's own clock must not be set
-// forward meanwhile: a time that was stored follows it.
+// forward meanwhile, nor may another scheduler with another clock judge by a time
+// that this one stored: see scheduler.View.Steady.
 func (l Lease) Over(lastGrant time.Time) time.Time {
 	return lastGrant.Add((l.Within + l.endTimeout()) * 21 / 20)
 }

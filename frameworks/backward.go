@@ -124,6 +124,9 @@ func (c *backward) service(b, a *serviceRecord) {
 	c.must(u.Empty.IsZero() || w.Empty.Equal(u.Empty), "the uninstall finds nodes again")
 	c.must(u.Ended.IsZero() || w.Ended.Equal(u.Ended), "the uninstall has not ended any more")
 	c.must(w.Since.IsZero() == u.Since.IsZero(), "an uninstall begins by itself")
+	for _, plan := range sortedKeys(b.Runs) {
+		c.must(a.Runs[plan] >= b.Runs[plan], "plan %s has had %d runs, then %d", plan, b.Runs[plan], a.Runs[plan])
+	}
 	c.wish(slices.Equal(b.Paused, a.Paused), "plans are paused or resumed: %q, then %q", b.Paused, a.Paused)
 	o, p := b.Options, a.Options
 	if !bytes.Equal(o.Target, p.Target) && len(o.Target) > 0 {

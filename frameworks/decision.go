@@ -40,11 +40,13 @@ func (s *Service) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Actio
 		return s.refuse(ev, err)
 	}
 	d.concerned(ev)
+	d.keepTime()
 	err = d.react(ev)
 	if d.heldFor == "" {
 		d.routines(ev)
 		d.advance(ev)
 		d.settle()
+		d.chronicle()
 	} else {
 		d.hold()
 	}

@@ -36,6 +36,7 @@ const (
 // failed keeps why a node failed.
 func (d *decision) failed(n *Node, text string) {
 	n.LastFailure = text
+	d.strain(n)
 	n.Past = slices.Clone(n.Past) // the record's is not changed
 	n.Past = slices.Insert(n.Past, 0, Failure{At: d.now, Task: d.taskID(n), Text: ending(text)})
 	n.Past = n.Past[:min(len(n.Past), failuresKept)]

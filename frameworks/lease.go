@@ -14,16 +14,30 @@ import (
 // to grant it. The executor asks, the engine answers, unless the lease is
 // withheld: by a routine's order, or because the node's place is to be given
 // away, or its next task to be launched, while its last one may still run
-// where nobody can reach it. When a lease has surely ended follows from when
-// it was first withheld, which is saved before anything is done on the
-// strength of it.
+// where nobody can reach it.
 //
-// A scheduler that lost the lead without noticing could go on granting what
-// its successor withholds. So a grant counts as decided on the authority of a
-// save that is younger than a fourth of the term: each grant remembers the
-// quarter in which it falls, which is a save only for the first of a quarter,
-// and fails where somebody else has taken the store. The successor allows for
-// that quarter.
+// The place is given away only when the lease has surely ended, because:
+//
+//  1. A grant counts from when the executor asked for it, by the monotonic clock
+//     of the executor, and of the guard, which kills the server where the executor
+//     cannot. Setting the clock of that machine changes nothing; delays and
+//     doubled messages only make the lease shorter.
+//  2. Since Node.Withheld this scheduler has granted nothing. It is saved before
+//     anything is done on the strength of it.
+//  3. Another scheduler that lost the lead without noticing grants nothing later
+//     than a fourth of the term after its last save (quarter), of which the first
+//     that comes after another has taken the store fails. If it was suspended
+//     meanwhile, and its clock with it, what it still has to answer was asked
+//     before this one was subscribed, as masters tell only the last subscriber;
+//     and what it sends after that they refuse.
+//  4. Withheld is therefore never earlier than that subscription (keepTime), and
+//     the time since is measured by a clock that was not set meanwhile: where this
+//     is another process, or its clock was set, it counts anew.
+//  5. Clocks of different machines may differ in speed by a twentieth (Lease.Over).
+//
+// What this cannot hold is a server whose whole machine stands still, with its
+// guard, and goes on later: it acts for the moment until its guard has the
+// processor. See executor.Lease.
 const grantShare = 4
 
 // quarter is when the last save was that grants of one term rest upon.
@@ -40,7 +54,24 @@ func (n Node) Harmless(now time.Time) bool {
 
 // leaseOver is when the lease has surely ended. It is withheld.
 func (n Node) leaseOver() time.Time {
-	return n.Lease.Over(n.Withheld.Add(n.Lease.Within / grantShare))
+	return n.Lease.Over(n.Withheld.Add(n.Lease.Within / grantShare * 21 / 20))
+}
+
+// keepTime has the leases that are withheld begin anew with a scheduler that is
+// not the one of before, once it is subscribed, and when its clock was set.
+func (d *decision) keepTime() {
+	clock := d.view.Steady()
+	if d.service.Clock.Equal(clock) {
+		return
+	}
+	if d.view.Connected() {
+		d.service.Clock = clock
+	}
+	for _, n := range d.awake() { // none of them rests
+		if !n.Withheld.IsZero() {
+			n.Withheld = d.now
+		}
+	}
 }
 
 // messaged takes in what the executor of a node's running task says.

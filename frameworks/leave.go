@@ -57,10 +57,14 @@ func (d *decision) forgotten(n *Node) bool {
 	if n.Goal != GoalLeave || !n.Departed || live && !unreachable || !d.freed(n) {
 		return false
 	}
-	where := ""
+	where, plan := "", "leave"
 	if n.Place != nil {
 		where = n.Place.Hostname
 	}
+	if d.uninstalling() {
+		plan = "uninstall"
+	}
+	d.enter(plan, n) // it may have left at once
 	d.giveUp(n)
 	record := d.pods[n.Pod]
 	if record.Gone == nil {

@@ -19,7 +19,7 @@ import (
 // Keys: <service>/service, <service>/pod/<pod>, <service>/node/<node>,
 // <service>/discard/<resource id>, <service>/seen/<agent>,
 // <service>/routine/<routine>, <service>/plan/<plan>,
-// <service>/secret/<secret>, <service>/lease/<term>.
+// <service>/secret/<secret>, <service>/lease/<term>, <service>/past/<plan>.
 type ledger struct {
 	prefix  string
 	memo    *memo
@@ -35,6 +35,7 @@ type ledger struct {
 	secrets  map[string]*secret        // by name
 	quarters map[string]*quarter       // by the lease's term
 	plans    map[string]*planRecord    // by the plan's name
+	past     map[string][]byte         // the runs that ended of the engine's own plans, read when somebody asks
 	// seen is what each agent offered last, by agent; empty while every node
 	// has its place.
 	// The records are read only when somebody asks.
@@ -82,10 +83,15 @@ type serviceRecord struct {
 	Held string `json:"held,omitempty"`
 	// Role is that of the reservations.
 	Role string `json:"role,omitempty"`
+	// Clock is the View.Steady of the scheduler that was last subscribed.
+	Clock time.Time `json:"clock,omitzero"`
 	// Subscribed is when the last subscription began.
 	Subscribed time.Time `json:"subscribed,omitzero"`
 	// Paused are the engine's own plans that an operator paused.
 	Paused []string `json:"paused,omitempty"`
+	// Runs counts the runs of these plans, Own are those under way; by plan.
+	Runs map[string]int          `json:"runs,omitempty"`
+	Own  map[string]*PlanSummary `json:"own,omitempty"`
 	// Windows are when agents of the service will not be available, by agent.
 	Windows map[string]window `json:"windows,omitempty"`
 	// Swept is when it was last looked for what is reserved and nobody's.
@@ -117,11 +123,12 @@ func (s *Service) ledger(v scheduler.View, m *memo) *ledger {
 		secrets:  map[string]*secret{},
 		quarters: map[string]*quarter{},
 		plans:    map[string]*planRecord{},
+		past:     map[string][]byte{},
 	}
 }
 
 // kinds are the records beside those of nodes.
-var kinds = []string{"service", "pod/", "discard/", "seen/", "routine/", "secret/", "plan/", "lease/"}
+var kinds = []string{"service", "pod/", "discard/", "seen/", "routine/", "secret/", "plan/", "lease/", "past/"}
 
 // read reads the ledger.
 func (s *Service) read(v scheduler.View, m *memo) (*ledger, error) {
@@ -179,6 +186,8 @@ func (l *ledger) take(s *Service, key string, value []byte) (err error) {
 		l.secrets[id], err = decode[secret](value)
 	case "plan":
 		l.plans[id], err = decode[planRecord](value)
+	case "past":
+		l.past[id] = value
 	case "lease":
 		l.quarters[id], err = decode[quarter](value)
 	default:
@@ -322,6 +331,9 @@ func (l *ledger) changes() ([]scheduler.Action, error) {
 	}
 	for _, term := range sortedKeys(l.quarters) {
 		errs = append(errs, put("lease/"+term, l.quarters[term]))
+	}
+	for _, plan := range sortedKeys(l.past) {
+		keep("past/"+plan, l.past[plan])
 	}
 	for _, agent := range sortedKeys(l.seen) {
 		keep("seen/"+agent, l.seen[agent])

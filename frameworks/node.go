@@ -83,6 +83,8 @@ type Node struct {
 
 	// Past are the last failures, newest first.
 	Past []Failure `json:"past,omitempty"`
+	// Runs are those of the engine's own plans that it was last a step of.
+	Runs map[string]int `json:"runs,omitempty"`
 	// Late is when it was last found not to get ready with a new configuration.
 	Late time.Time `json:"late,omitzero"`
 

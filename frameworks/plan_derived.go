@@ -10,7 +10,7 @@ import (
 )
 
 // The engine's own plans are not stored: what is still to be done follows from
-// the nodes as they are, and what was done shows in them. They are shown, and
+// the nodes as they are; what was done is told by their history. They are shown, and
 // overridden, as the service's own plans are: a stage for each pod, a step for
 // each node. Only the overrides are stored.
 //
@@ -64,6 +64,9 @@ func (d *decision) onNode(what, plan, stage, step string, change func(plan strin
 	if err := change(plan, n); err != nil {
 		return fmt.Errorf("%s step %s/%s of plan %s: %w", what, stage, step, plan, err)
 	}
+	if what != "restart" {
+		d.overridden(plan, n)
+	}
 	return nil
 }
 
@@ -78,7 +81,7 @@ func (d *decision) forceNode(plan string, n *Node) error {
 		}
 		n.Arrived = n.Generation
 	case "update":
-		if !d.partOf(plan, n) {
+		if _, part := d.derivedStep(plan, n, ""); !part {
 			return errNoStep
 		}
 		n.Skip, n.Out = n.Wanted, time.Time{}
@@ -99,7 +102,7 @@ func (d *decision) skipNode(plan string, n *Node) error {
 	case "deploy":
 		n.Excused = true
 	case "update":
-		if !d.partOf(plan, n) {
+		if _, part := d.derivedStep(plan, n, ""); !part {
 			return errNoStep
 		}
 		n.Skip = n.Wanted
@@ -112,7 +115,7 @@ func (d *decision) skipNode(plan string, n *Node) error {
 // restartNode does a step again from its beginning. A node that serves stops for
 // it as soon as the service can spare it.
 func (d *decision) restartNode(plan string, n *Node) error {
-	if !d.partOf(plan, n) {
+	if _, part := d.derivedStep(plan, n, ""); !part {
 		return fmt.Errorf("%w; restart the node", errNoStep)
 	}
 	n.Excused, n.Skip, n.Failures, n.Retry, n.Waits = false, "", 0, d.now, ""
@@ -122,28 +125,31 @@ func (d *decision) restartNode(plan string, n *Node) error {
 	return nil
 }
 
-// derivedSteps show nodes as the steps of the engine's own plans, where they are
-// part of them.
-func (d *decision) derivedSteps() map[string]func(NodeStatus) (StepState, bool) {
-	return map[string]func(NodeStatus) (StepState, bool){
-		"deploy": d.deployStep, "update": d.updateStep, "recovery": d.recoveryStep, "leave": d.leaveStep, "uninstall": d.uninstallStep,
+// derivedStep shows a node as a step of one of the engine's own plans; false: it
+// is no part of it. The phase only tells apart what is not done.
+func (d *decision) derivedStep(plan string, n *Node, phase Phase) (StepState, bool) {
+	switch plan {
+	case "deploy":
+		return deployStep(n, phase)
+	case "update":
+		return d.updateStep(n, phase)
+	case "recovery":
+		return d.recoveryStep(n, phase)
+	case "leave":
+		return StepRunning, n.Goal == GoalLeave && !d.uninstalling()
+	case "uninstall":
+		return uninstallStep(n), d.uninstalling()
 	}
-}
-
-// partOf says whether a node is a step of one of the engine's own plans.
-func (d *decision) partOf(plan string, n *Node) bool {
-	_, part := d.derivedSteps()[plan](NodeStatus{Node: *n, Phase: d.phase(n)})
-	return part
+	return "", false
 }
 
 // derivedStatus shows the engine's own plans; nodes are those of the status.
 func (d *decision) derivedStatus(nodes []NodeStatus) []PlanStatus {
-	show := d.derivedSteps()
 	var out []PlanStatus
 	for _, name := range derivedPlans {
 		p := PlanStatus{Name: name, State: PlanWaiting}
 		for i := range d.Pods {
-			if stage := d.derivedStage(&d.Pods[i], nodes, show[name]); len(stage.Steps) > 0 {
+			if stage := d.derivedStage(name, &d.Pods[i], nodes); len(stage.Steps) > 0 {
 				stage.After = d.Pods[i].After
 				p.add(stage)
 			}
@@ -158,16 +164,21 @@ func (d *decision) derivedStatus(nodes []NodeStatus) []PlanStatus {
 		} else if name == "update" {
 			d.explainUpdate(&p)
 		}
+		d.tellOwn(&p)
 		out = append(out, p)
 	}
 	return out
 }
 
-func (d *decision) derivedStage(pod *Pod, nodes []NodeStatus, show func(NodeStatus) (StepState, bool)) StageStatus {
+func (d *decision) derivedStage(plan string, pod *Pod, nodes []NodeStatus) StageStatus {
 	stage := StageStatus{Name: pod.Name, State: StepComplete}
-	for _, n := range nodes {
-		state, part := show(n)
-		if n.Pod != pod.Name || !part {
+	for i := range nodes {
+		n := &nodes[i]
+		if n.Pod != pod.Name {
+			continue
+		}
+		state, part := d.derivedStep(plan, &n.Node, n.Phase)
+		if !part {
 			continue
 		}
 		step := StepStatus{Name: n.Name, Nodes: []string{n.Name}, State: state, Since: n.Since}
@@ -219,8 +230,8 @@ func (d *decision) explainUpdate(p *PlanStatus) {
 }
 
 // underWay is the state of a step whose node is not where it should be.
-func underWay(n NodeStatus) StepState {
-	switch n.Phase {
+func underWay(phase Phase) StepState {
+	switch phase {
 	case BackingOff:
 		return StepFailed
 	case Placing, Reserved:
@@ -229,7 +240,7 @@ func underWay(n NodeStatus) StepState {
 	return StepRunning
 }
 
-func (d *decision) deployStep(n NodeStatus) (StepState, bool) {
+func deployStep(n *Node, phase Phase) (StepState, bool) {
 	switch {
 	case n.Goal == GoalLeave:
 		return "", false
@@ -238,45 +249,40 @@ func (d *decision) deployStep(n NodeStatus) (StepState, bool) {
 	case n.Excused:
 		return StepSkipped, true
 	}
-	return underWay(n), true
+	return underWay(phase), true
 }
 
-func (d *decision) updateStep(n NodeStatus) (StepState, bool) {
-	_, live := d.live(&n.Node)
+func (d *decision) updateStep(n *Node, phase Phase) (StepState, bool) {
+	_, live := d.live(n)
 	switch {
-	case d.aims(&n.Node) && n.Goal == GoalRun && n.Finished != "" && !d.complete(&n.Node):
-		return underWay(n), true
-	case d.pods[n.Pod].Rollout.Since.IsZero() || n.Goal != GoalRun:
+	case n.Goal != GoalRun:
+		return "", false
+	case d.aims(n) && n.Finished != "" && !d.complete(n):
+		return underWay(phase), true
+	case n.Outdated() && live && n.Out.IsZero() && !n.Spared:
+		return StepPending, true
+	case d.pods[n.Pod].Rollout.Since.IsZero():
 		return "", false
 	case n.Skip != "" && n.Skip == n.Wanted && n.Config != n.Wanted:
 		return StepSkipped, true
 	case !n.Out.IsZero() || n.Spared:
-		return underWay(n), true
-	case n.Outdated() && live:
-		return StepPending, true
+		return underWay(phase), true
 	}
 	return StepComplete, true
 }
 
-func (d *decision) recoveryStep(n NodeStatus) (StepState, bool) {
-	if n.Goal != GoalRun || n.Arrived == 0 || d.aims(&n.Node) && n.arrived() || n.Ready && !n.Replace || !n.Out.IsZero() && !n.Replace {
+func (d *decision) recoveryStep(n *Node, phase Phase) (StepState, bool) {
+	if n.Goal != GoalRun || n.Arrived == 0 || d.aims(n) && n.arrived() || n.Ready && !n.Replace || !n.Out.IsZero() && !n.Replace {
 		return "", false
 	}
-	return underWay(n), true
+	return underWay(phase), true
 }
 
-func (d *decision) leaveStep(n NodeStatus) (StepState, bool) {
-	if n.Goal != GoalLeave || d.uninstalling() {
-		return "", false
-	}
-	return StepRunning, true
-}
-
-func (d *decision) uninstallStep(n NodeStatus) (StepState, bool) {
+func uninstallStep(n *Node) StepState {
 	if n.Departed {
-		return StepRunning, d.uninstalling()
+		return StepRunning
 	}
-	return StepPending, d.uninstalling()
+	return StepPending
 }
 
 // givingBack shows what is reserved and to be given back.

@@ -65,10 +65,16 @@ type PlanSummary struct {
 	Run        int             `json:"run"`
 	State      PlanState       `json:"state"`
 	Parameters json.RawMessage `json:"parameters,omitempty"`
-	By         string          `json:"by"` // "operator" or "schedule"
+	By         string          `json:"by"` // "operator", "schedule" or "engine"
 	Since      time.Time       `json:"since"`
 	Ended      time.Time       `json:"ended"`
 	Steps      int             `json:"steps"`
+	// Why it was cancelled, or a node had to recover first; Nodes are the first that
+	// it concerned, and Failures those that they had: of the engine's own plans,
+	// whose steps are nodes.
+	Why      string   `json:"why,omitempty"`
+	Nodes    []string `json:"nodes,omitempty"`
+	Failures int      `json:"failures,omitempty"`
 	// Overridden are the steps that an operator skipped or forced.
 	Overridden []string `json:"overridden,omitempty"`
 }

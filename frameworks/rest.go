@@ -66,7 +66,7 @@ func (d *decision) asks(kind string, n *Node) bool {
 func (d *decision) layToRest() {
 	for _, n := range d.awake() {
 		if how := d.rests(n); how != none {
-			r := rest{ease: how, footprint: n.footprint()}
+			r := rest{ease: how, footprint: n.footprint(), of: d.openSteps(n)}
 			if len(d.Routines) > 0 {
 				r.state = d.stateOf(n)
 			}

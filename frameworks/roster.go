@@ -33,6 +33,7 @@ type roster struct {
 	lodgers map[string]map[string]bool
 	// Sums over what is at rest, see rest.
 	footprint, state uint64
+	open             [5]int  // steps of each of the engine's own plans
 	phases           []Phase // of those at rest, beside nodes
 	// wrote are the records of nodes that the last decision changed, by name;
 	// nil: forgotten.
@@ -48,6 +49,7 @@ type roster struct {
 type rest struct {
 	ease             ease
 	footprint, state uint64 // its share of the sums of comparison and routines
+	of               ownPlans
 }
 
 // ease is how a node rests.
@@ -174,6 +176,7 @@ func (r *roster) rouse(n *Node) *Node {
 	}
 	r.footprint -= was.footprint
 	r.state -= was.state
+	r.count(was.of, -1)
 	r.stir()
 	return own
 }
@@ -191,6 +194,7 @@ func (r *roster) lay(n *Node, how rest, phase Phase) {
 	r.rest[n.Name], r.phases[r.at[n.Name]] = how, phase
 	r.footprint += how.footprint
 	r.state += how.state
+	r.count(how.of, 1)
 	put(r.lodgers, n.Place.Agent, n.Name)
 	switch how.ease {
 	case outlasts:

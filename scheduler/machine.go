@@ -26,6 +26,7 @@ type Machine struct {
 	AdoptUnknown bool
 
 	now           time.Time // of the last Step; never goes back
+	steady        time.Time // since when it has gone on evenly
 	steps         uint64    // so far
 	identity      identity
 	identitySaved bool // the identity is in the store, or in effects.Save
@@ -107,6 +108,9 @@ func NewMachine(handler Handler, seed []byte, records []state.Record) (*Machine,
 // deterministic: equal histories give equal effects. A time before that of an
 // earlier Step counts as that one.
 func (m *Machine) Step(now time.Time, ev Event) Effects {
+	if m.steady.IsZero() || wasSet(now.Round(0).Sub(m.steady.Round(0)), now.Sub(m.steady)) {
+		m.steady = now
+	}
 	if now.After(m.now) {
 		m.now = now
 	}
@@ -127,6 +131,14 @@ func (m *Machine) Step(now time.Time, ev Event) Effects {
 	m.effects.Wake = m.agenda.next()
 	return m.effects
 }
+
+// wasSet says whether the machine's clock was set while so much time passed by the
+// wall and, in truth, by the monotonic clock. (Adjustments of its speed concern
+// both.)
+func wasSet(wall, elapsed time.Duration) bool { return (wall - elapsed).Abs() > clockError }
+
+// clockError is by how much the two may differ in one process.
+const clockError = 100 * time.Millisecond
 
 // save puts a record into the effects; the last one for a key stays. A nil
 // value deletes the key.

@@ -25,6 +25,11 @@ func (v View) Follows(earlier View) bool { return v.m == earlier.m && v.step > e
 // Now is the time of the event.
 func (v View) Now() time.Time { return v.m.now }
 
+// Steady is since when Now has gone on evenly: since the first event of this
+// process, or since the clock of its machine was last set. How much time lies
+// between now and a time that was stored before, nobody knows.
+func (v View) Steady() time.Time { return v.m.steady }
+
 // Due says whether the time of a WakeAt with this key came with this event.
 func (v View) Due(key string) bool { return slices.Contains(v.m.due, key) }
 

@@ -24,7 +24,7 @@
 //	mesos-kafka options                     what can be changed while it runs, as JSON
 //	mesos-kafka update options.json         change it, and roll the nodes
 //	mesos-kafka rollback                    back to the last that was good
-//	mesos-kafka plan list|show|start|pause|resume|cancel|force|skip|restart
+//	mesos-kafka plan list|show|history|start|pause|resume|cancel|force|skip|restart
 //	mesos-kafka uninstall kafka             all of it, with its data
 //	mesos-kafka state export|import         the scheduler's memory, from store to store
 //	mesos-kafka --version

@@ -23,7 +23,7 @@ func (a App) planCommand() *cobra.Command {
 		RunE:  help,
 	}
 	o := a.newOperator(c)
-	c.AddCommand(o.planListCommand(), o.planShowCommand(), o.planStartCommand())
+	c.AddCommand(o.planListCommand(), o.planShowCommand(), o.planHistoryCommand(), o.planStartCommand())
 	for _, w := range []struct {
 		name, short string
 		ask         func(frameworks.Client, context.Context, string) (frameworks.PlanStatus, error)
@@ -71,19 +71,42 @@ func (o *operator) planListCommand() *cobra.Command {
 
 func (o *operator) planShowCommand() *cobra.Command {
 	return o.planWishCommand("show plan", "Show a plan with its steps", 1, func(ctx context.Context, args []string) (frameworks.PlanStatus, error) {
-		status, err := o.client.Status(ctx)
-		if err != nil {
-			return frameworks.PlanStatus{}, err
-		}
-		var names []string
-		for _, p := range status.Plans {
-			if p.Name == args[0] {
-				return p, nil
-			}
-			names = append(names, p.Name)
-		}
-		return frameworks.PlanStatus{}, fmt.Errorf("plan %q: %w; there are %s", args[0], frameworks.ErrUnknown, strings.Join(names, ", "))
+		return o.plan(ctx, args[0])
 	})
+}
+
+func (o *operator) planHistoryCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "history plan",
+		Short: "List the last runs of a plan that ended, the newest first",
+		Args:  Args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := o.plan(c.Context(), args[0])
+			if err != nil {
+				return fmt.Errorf("plan history: %w", err)
+			}
+			if o.json {
+				return printJSON(c.OutOrStdout(), p.History)
+			}
+			return printHistory(c.OutOrStdout(), p.History)
+		},
+	}
+}
+
+// plan is the plan of a name, whoever it belongs to.
+func (o *operator) plan(ctx context.Context, name string) (frameworks.PlanStatus, error) {
+	status, err := o.client.Status(ctx)
+	if err != nil {
+		return frameworks.PlanStatus{}, err
+	}
+	var names []string
+	for _, p := range status.Plans {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return frameworks.PlanStatus{}, fmt.Errorf("plan %q: %w; there are %s", name, frameworks.ErrUnknown, strings.Join(names, ", "))
 }
 
 func (o *operator) planStartCommand() *cobra.Command {
@@ -154,6 +177,24 @@ func printSteps(w io.Writer, p frameworks.PlanStatus) error {
 			fmt.Fprintf(columns, "%s\t%s\t%s\t%d\t%s\t%s\n", stage.Name, step.Name, step.State, step.Attempts,
 				cmp.Or(strings.Join(step.Nodes, ","), "-"), cut(said))
 		}
+	}
+	return columns.Flush()
+}
+
+func printHistory(w io.Writer, runs []frameworks.PlanSummary) error {
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, "RUN\tSTATE\tBY\tBEGAN\tTOOK\tSTEPS\tNODES\tFAILURES\tWHY")
+	for _, r := range runs {
+		nodes := strings.Join(r.Nodes, ",")
+		if more := r.Steps - len(r.Nodes); nodes != "" && more > 0 {
+			nodes += fmt.Sprintf(" and %d more", more)
+		}
+		why := r.Why
+		if len(r.Overridden) > 0 {
+			why = strings.TrimSpace(why + " (overridden: " + strings.Join(r.Overridden, ", ") + ")")
+		}
+		fmt.Fprintf(columns, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\n", r.Run, r.State, r.By, r.Since.UTC().Format(time.RFC3339),
+			age(r.Ended.Sub(r.Since)), r.Steps, cmp.Or(nodes, "-"), r.Failures, cmp.Or(cut(why), "-"))
 	}
 	return columns.Flush()
 }

@@ -44,6 +44,27 @@ all    second  pending   0         -         for first
 	require.EqualError(t, err, `plan show: plan "repairs": not found; there are repair, update`)
 }
 
+func TestHistoryOfAPlanIsShown(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 2, 30, 0, 0, time.UTC)
+	s := brokers(frameworks.Ready)
+	s.Plans = []frameworks.PlanStatus{{Name: "update", State: frameworks.PlanWaiting, History: []frameworks.PlanSummary{
+		{Run: 2, State: frameworks.PlanCancelled, By: "engine", Since: at.Add(time.Hour), Ended: at.Add(time.Hour + 90*time.Second), Steps: 3, Nodes: []string{"broker-0"}, Failures: 3, Why: "rolled back: it failed"},
+		{Run: 1, State: frameworks.PlanComplete, By: "operator", Since: at, Ended: at.Add(time.Minute), Steps: 1, Overridden: []string{"all/first"}},
+	}}}
+	out, _, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{s}}, "plan", "history", "update")
+	require.NoError(t, err)
+	assert.Equal(t, `RUN  STATE      BY        BEGAN                 TOOK  STEPS  NODES                FAILURES  WHY
+2    cancelled  engine    2026-11-22T03:30:00Z  90s   3      broker-0 and 2 more  3         rolled back: it failed
+1    complete   operator  2026-11-22T02:30:00Z  60s   1      -                    0         (overridden: all/first)
+`, out)
+	out, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{s}}, "plan", "history", "update", "--json")
+	require.NoError(t, err)
+	assert.Contains(t, out, `"failures": 3`)
+	_, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{s}}, "plan", "history", "repair")
+	require.EqualError(t, err, `plan history: plan "repair": not found; there are update`)
+}
+
 func TestPlansAreOperated(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
