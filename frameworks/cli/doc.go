@@ -36,7 +36,9 @@
 // A command returns when its wish is noted. With --wait it returns when the
 // wish has come true, and takes several nodes one after the other; --timeout
 // bounds that. With --json it prints what the API answers. With --service it is
-// about one of several services that a scheduler runs (frameworks.Services).
+// about one of several services that a scheduler runs (frameworks.Services). With
+// --token-file and --ca-file it shows a token to an API that wants one, and trusts
+// the certificate of an API that speaks HTTPS.
 //
 // # Errors
 //

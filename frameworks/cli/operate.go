@@ -3,10 +3,13 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -46,11 +49,33 @@ func (t *tokenFile) Set(file string) error {
 	return nil
 }
 
+// authority is a flag that reads the certificates of authorities from a file, and
+// makes a client trust these alone.
+type authority struct{ client *frameworks.Client }
+
+func (a authority) String() string { return "" }
+func (a authority) Type() string   { return "file" }
+func (a authority) Set(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(text) {
+		return errors.New("it has no certificate: wants PEM")
+	}
+	a.client.HTTP = &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+	}}
+	return nil
+}
+
 // addAPI adds the flags that say where the scheduler is, and who asks.
 func (a App) addAPI(c *cobra.Command, client *frameworks.Client) {
 	url := cmp.Or(os.Getenv(a.variable("API")), defaultAPI)
 	client.Token = os.Getenv(a.variable("TOKEN"))
 	c.PersistentFlags().Var((*tokenFile)(&client.Token), "token-file", "file with the token of the API; also the token itself by the variable "+a.variable("TOKEN"))
+	c.PersistentFlags().Var(authority{client}, "ca-file", "file with the certificate of who vouches for an API that speaks HTTPS (default those that the machine trusts)")
 	c.PersistentFlags().StringVar(&client.URL, "api", url, "the scheduler's API; also by the variable "+a.variable("API"))
 	c.PersistentFlags().StringVar(&client.Service, "service", "", "which service, where the scheduler runs several (default the only one)")
 	c.PersistentPreRun = func(*cobra.Command, []string) {
