@@ -324,15 +324,19 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	d.do(scheduler.Forget{Task: status.TaskID.Value})
 	n.Alive = n.Alive && n.Lease != nil && !seenToEnd(status)
 	task, _ := d.view.Task(status.TaskID.Value)
+	if status.GetState() == mesos.TASK_GONE_BY_OPERATOR {
+		n.Gone = true // whoever asked for the end: the place is no more
+		d.lose(n)
+	}
+	if n.Replace && !task.Killing && !d.weighed(n) {
+		n.Replace = false
+		d.note(n, "is not replaced: it went down before the service could spare it; ask again, or force it")
+	}
 	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced || n.Spared
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
 	attrs := []slog.Attr{
 		slog.String("state", status.GetState().String()),
 		slog.String("message", status.GetMessage()),
-	}
-	if status.GetState() == mesos.TASK_GONE_BY_OPERATOR {
-		n.Gone = true // whoever asked for the end: the place is no more
-		d.lose(n)
 	}
 	if asked {
 		d.note(n, "stopped", attrs...)

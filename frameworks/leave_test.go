@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -152,7 +153,7 @@ func TestLeaveSurvivesDeathAtEveryPoint(t *testing.T) {
 		return w.points - from
 	}
 	points := run(newWorld(t, quorum(3), 3, agentResources), 0)
-	for at := 1; at <= points; at++ {
+	for at := range deaths(points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			run(newWorld(t, quorum(3), 3, agentResources), at)
@@ -173,4 +174,34 @@ func TestLeavesThoughItsAgentIsGone(t *testing.T) {
 		w.heal(a)
 	}
 	w.until(time.Hour, "what it left behind is given back", func() bool { return len(w.removed) == 1 })
+}
+
+// A replace that waits until the service can spare the node does not take place
+// because the node went down meanwhile: its data may be the last.
+func TestAReplaceThatWaitsDoesNotOutliveTheServer(t *testing.T) {
+	t.Parallel()
+	s := quorum(3)
+	s.Pods[0].Spare = func(context.Context, Deployment, []Node) error { return nil }
+	w := newWorld(t, s, 4, agentResources)
+	may := false
+	w.gate = func(job scheduler.Job) error {
+		if job.Kind == spareKind && !may {
+			return errors.New("3 blocks are being copied")
+		}
+		return nil
+	}
+	w.until(time.Minute, "ready", w.allReady(3))
+	w.do(ReplaceNode{Node: "node-1"})
+	w.until(time.Minute, "it waits", func() bool { return strings.Contains(w.status().Nodes[1].Waits, "3 blocks") })
+	w.each(func(e *fakeExecutor) {
+		if e.id == "db.node-1.1" {
+			w.end(e, e.id, mesos.TASK_FAILED, "out of memory")
+		}
+	})
+	w.until(time.Minute, "it is back", func() bool { n := w.status().Nodes[1]; return n.Ready && n.Incarnation == 2 })
+	assert.Equal(t, []any{1, false}, []any{w.status().Nodes[1].Generation, w.status().Nodes[1].Replace})
+	assert.Empty(t, w.removed)
+	may = true
+	w.do(ReplaceNode{Node: "node-1"})
+	w.until(5*time.Minute, "replaced", func() bool { n := w.status().Nodes[1]; return n.Ready && n.Generation == 2 })
 }

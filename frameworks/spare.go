@@ -183,9 +183,16 @@ func (d *decision) unready(n *Node) string {
 	return ""
 }
 
+// weighed says whether a node that is to be replaced may give its data up as
+// things stand: the service can spare it, or an operator or the engine knows that
+// there is none to lose.
+func (d *decision) weighed(n *Node) bool {
+	return d.pod(n.Pod).Spare == nil || n.Forced || n.Spared || n.Gone || !n.Lost.IsZero() || !n.arrived()
+}
+
 // batch returns the nodes of a pod that are out on purpose, and those to stop
 // next if the service can spare them. Nodes that serve nobody stop as they are
-// to, and are not asked for.
+// to, and are not asked for, but where their data goes with them.
 func (d *decision) batch(p *Pod) (out, next []*Node) {
 	var update, idle, urgent []*Node
 	for _, n := range d.awake() {
@@ -197,6 +204,8 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 		stops := live && !task.Killing && wish != "" && !d.maystop(n)
 		away := task.Status.GetState() == mesos.TASK_UNREACHABLE
 		switch {
+		case stops && !n.Ready && d.locked(n) == "" && wish == "replace" && !d.weighed(n):
+			next = append(next, n)
 		case stops && !n.Ready && d.locked(n) == "" && (wish != "update" || !n.Out.IsZero()):
 			n.Spared = true
 			out = append(out, n)
