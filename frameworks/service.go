@@ -337,6 +337,12 @@ func (p Pod) validate(field string) []error {
 		bad("Secrets", p.Secrets, "wants a Task, whose executor writes them: Mesos's own gets none")
 	}
 	p.Recovery.validate(bad)
+	p.validatePorts(bad)
+	p.validateVolumes(bad)
+	return errs
+}
+
+func (p Pod) validatePorts(bad func(field string, value any, want string)) {
 	ports := map[string]bool{}
 	for i, port := range p.Ports {
 		if !name.MatchString(port.Name) || ports[port.Name] {
@@ -347,6 +353,9 @@ func (p Pod) validate(field string) []error {
 			bad(fmt.Sprintf("Ports[%d]", i), fmt.Sprintf("%d-%d", port.Begin, port.End), "wants begin ≤ end ≤ 65535")
 		}
 	}
+}
+
+func (p Pod) validateVolumes(bad func(field string, value any, want string)) {
 	volumes := map[string]bool{}
 	for i, vol := range p.Volumes {
 		if !name.MatchString(vol.Name) || volumes[vol.Name] {
@@ -363,7 +372,6 @@ func (p Pod) validate(field string) []error {
 			bad(fmt.Sprintf("Volumes[%d].Size", i), vol.Size.String(), "wants a size in MiB")
 		}
 	}
-	return errs
 }
 
 // maxNodes bounds a pod: more would be a slip of the hand.
