@@ -48,6 +48,7 @@ SEED ?= $(shell date +%s)
 
 soak: ## Simulate under faults on all cores, then lose what of HDFS can be lost, and grow a ring to five: make soak STEPS=10000000.
 	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*ForLong$$' ./scheduler/mesostest ./frameworks/... ./examples/...
+	@MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -run='AtEveryPoint$$|UnderFaults$$|ThenQuiet$$|ThousandNodes$$|Compete$$' ./frameworks
 	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestLosses$$' ./frameworks/hdfs/mesos-hdfs
 	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestRing$$' ./frameworks/cassandra/mesos-cassandra
 

@@ -150,7 +150,7 @@ func TestWorkSurvivesDeathAtEveryPoint(t *testing.T) {
 		return points
 	}
 	points := run(t, 0)
-	for at := 1; at <= points; at += 1 + at/20 {
+	for at := range deaths(points) {
 		run(t, at)
 	}
 }

@@ -29,7 +29,7 @@ func TestFaultsThenQuiet(t *testing.T) {
 		"together": func() *Service { return quorum(3) },
 		"two pods": func() *Service { return twoPods(1, 3) },
 	} {
-		for seed := range int64(10) {
+		for seed := range seeds(4) {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
 				c := &chaos{world: newWorld(t, service(), 5, agentResources), random: rand.New(rand.NewSource(seed))}

@@ -70,7 +70,7 @@ func TestSurvivesDeathAtEveryPoint(t *testing.T) {
 	calm := newWorld(t, quorum(3), 4, agentResources)
 	calm.until(time.Minute, "ready", calm.allReady(3))
 	require.Greater(t, calm.points, 30)
-	for at := 1; at <= calm.points; at++ {
+	for at := range deaths(calm.points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, quorum(3), 4, agentResources)

@@ -74,7 +74,7 @@ func TestGrowthSurvivesDeathAtEveryPoint(t *testing.T) {
 		return w.points - from
 	}
 	points := run(newWorld(t, versionedService(1), 1, agentResources), 0)
-	for at := 1; at <= points; at++ {
+	for at := range deaths(points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			run(newWorld(t, versionedService(1), 1, agentResources), at)

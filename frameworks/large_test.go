@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -181,7 +180,7 @@ func BenchmarkDeploy(b *testing.B) {
 func TestAThousandNodes(t *testing.T) {
 	t.Parallel()
 	count := 300
-	if os.Getenv("MESOKIT_SOAK") != "" {
+	if soaks() {
 		count = 1000
 	}
 	s := large("db", count)

@@ -124,7 +124,7 @@ func TestRolloutSurvivesDeathAtEveryPoint(t *testing.T) {
 	}
 	from, to := roll(newWorld(t, versionedService(2), 2, agentResources), 0)
 	require.Greater(t, to-from, 20)
-	for at := 1; at <= to-from; at++ {
+	for at := range deaths(to - from) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, versionedService(2), 2, agentResources)

@@ -263,7 +263,7 @@ func TestRoutineSurvivesDeathAtEveryPoint(t *testing.T) {
 		return w
 	}
 	calm := failover(t, 0)
-	for at := 1; at <= calm.points; at += 3 {
+	for at := range deaths(calm.points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			w := failover(t, at)
@@ -276,7 +276,7 @@ func TestRoutineSurvivesDeathAtEveryPoint(t *testing.T) {
 // one does.
 func TestOneWriterUnderFaults(t *testing.T) {
 	t.Parallel()
-	for seed := range int64(12) {
+	for seed := range seeds(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			w := newWriters(t, 4)

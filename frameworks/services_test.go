@@ -307,7 +307,7 @@ func TestServicesAreValidated(t *testing.T) {
 // schedulers die; then there is room.
 func TestServicesCompete(t *testing.T) {
 	t.Parallel()
-	for seed := range int64(4) {
+	for seed := range seeds(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			several := &Services{Declared: []*Service{named("alpha", 3), named("beta", 3)}}

@@ -71,7 +71,7 @@ func TestUninstallSurvivesDeathAtEveryPoint(t *testing.T) {
 		return w.points - from
 	}
 	points := run(newWorld(t, quorum(2), 2, agentResources), 0)
-	for at := 1; at < points; at++ {
+	for at := range deaths(points - 1) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			run(newWorld(t, quorum(2), 2, agentResources), at)
