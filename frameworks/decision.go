@@ -25,6 +25,7 @@ type decision struct {
 	packed  *luggage          // for the jobs that are started; nil: there are none
 	locks   map[string]string // by node, which step holds it; nil: not known
 	started map[string]bool   // jobs, by name
+	short   map[string]*Node  // by pod with Together, a node that lacks something; see lacking
 	// askedBack are the agents with an inverse offer that is not answered.
 	askedBack map[string]bool
 	looking   string // the node that is looked at, and timed those that it wants to be looked at again in time

@@ -59,7 +59,10 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	if len(c.less) > 0 {
 		operations = append(operations, offers.Release(c.less)...)
 	}
-	n.Place.Before, n.Place.Resources = n.Place.Resources, c.after
+	if n.Place.Before == nil {
+		n.Place.Before = n.Place.Resources
+	}
+	n.Place.Resources = c.after
 	was := n.Place.Shape
 	n.Place.Shape = pod.shape()
 	n.Place.Asked, n.Place.Reserved, n.Place.Unfit = d.now, false, ""
@@ -203,30 +206,48 @@ func sized(r mesos.Resource, amount offers.Amount) mesos.Resource {
 }
 
 // trim gives back what is reserved for a node that runs, and not part of its
-// place: what a change of its place that was cut left over. Volumes are not
-// touched. Where all of its place is offered, or the master has not told yet
+// place, nor to become one: what a change of its place that was cut left over,
+// and what is declared no more that never was part of it. Where all of its place is offered, or the master has not told yet
 // what became of tasks, it may be that the node runs no more: what is offered
 // then is its own.
 func (d *decision) trim(free iter.Seq[*mesos.Offer], used map[string]bool) {
 	if !d.view.Reconciled() {
 		return
 	}
-	excess := func(labels []mesos.Label) bool {
+	leftOver := func(labels []mesos.Label) bool {
 		n := d.labelled(labels)
-		if n == nil || n.Place == nil || !d.serving(n) || !offers.HasLabel(labelResource, d.resourceID(n))(labels) {
+		if n == nil || n.Place == nil || !d.serving(n) || d.lacks(n) != "" || !offers.HasLabel(labelResource, d.resourceID(n))(labels) {
 			return false
 		}
 		_, all := offers.Claim(free, n.Place.Agent, n.Place.Resources)
 		return !all
 	}
-	for _, h := range offers.Owned(free, excess) {
-		rest := slices.DeleteFunc(h.Resources, func(r mesos.Resource) bool { return r.GetDisk().GetPersistence() != nil })
+	for _, h := range offers.Owned(free, leftOver) {
+		rest := d.excess(h)
 		if used[h.Agent] || len(rest) == 0 {
 			continue
 		}
 		d.accept(offers.Accept{Agent: h.Agent, Offers: h.Offers, Operations: offers.Release(rest)}, used)
 		d.do(scheduler.Note{Text: "released what was left over", Attrs: []slog.Attr{slog.String("agent", h.Hostname)}})
 	}
+}
+
+// excess is what of a holding is no volume of a place, nor to become part of one.
+func (d *decision) excess(h offers.Holding) []mesos.Resource {
+	rest := slices.DeleteFunc(h.Resources, func(r mesos.Resource) bool {
+		id := r.GetDisk().GetPersistence().GetID()
+		n := d.labelledResource(r)
+		return id != "" && (n == nil || n.Place == nil || n.Place.hasVolume(id[strings.LastIndexByte(id, '.')+1:]))
+	})
+	for _, n := range d.awake() {
+		if n.Place == nil || n.Place.Agent != h.Agent || n.Place.Extra == nil {
+			continue
+		}
+		for i := range n.Place.Extra.Resources {
+			rest, _ = offers.Minus(rest, n.Place.Extra.Resources[i:i+1])
+		}
+	}
+	return rest
 }
 
 // labelled is the node of the service that labels name.

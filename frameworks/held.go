@@ -135,17 +135,15 @@ func (l *ledger) fits(p *Pod, update bool, refusals *refusals) {
 }
 
 func (p *Place) fits(pod *Pod, update bool, refusals *refusals) {
-	if wrong := slices.ContainsFunc(pod.Ports, func(port Port) bool {
+	if slices.ContainsFunc(pod.Ports, func(port Port) bool {
 		number, ok := p.Ports[port.Name]
-		return !ok || port.End > 0 && (number < port.Begin || number > port.End)
-	}); wrong || len(pod.Ports) != len(p.Ports) {
+		return ok && p.hasPort(number) && port.End > 0 && (number < port.Begin || number > port.End)
+	}) {
 		refusals.add("Pod "+pod.Name+": Ports", pod.Ports, fmt.Sprintf("its nodes keep theirs: %v", p.Ports))
 	}
 	have := p.volumes()
-	for _, w := range pod.Volumes {
-		if w.Disk != offers.BlockDisk && !slices.ContainsFunc(have, w.is) {
-			refusals.add("Pod "+pod.Name+": Volume "+w.Name, w.Size, "its nodes have no such volume, and get none in the places that they have")
-		}
+	if want, got := blocks(pod.Volumes), p.blocks(); want > got {
+		refusals.add("Pod "+pod.Name+": Volumes", want, fmt.Sprintf("its nodes have %d disks of blocks, and get no more in the places that they have", got))
 	}
 	for _, v := range have {
 		field := "Pod " + pod.Name + ": Volume " + v.Name
@@ -165,6 +163,28 @@ func (p *Place) fits(pod *Pod, update bool, refusals *refusals) {
 			refusals.add(field, w.Path, "its data is at "+v.Path)
 		}
 	}
+}
+
+// blocks counts the disks of blocks that are declared.
+func blocks(volumes []Volume) int {
+	count := 0
+	for _, v := range volumes {
+		if v.Disk == offers.BlockDisk {
+			count++
+		}
+	}
+	return count
+}
+
+// blocks counts those that the place has.
+func (p *Place) blocks() int {
+	count := 0
+	for i := range p.Resources {
+		if disk, ok := offers.DiskTypeOf(&p.Resources[i]); ok && disk == offers.BlockDisk {
+			count++
+		}
+	}
+	return count
 }
 
 func (v Volume) is(other Volume) bool { return v.Name == other.Name }

@@ -106,7 +106,12 @@ func TestADeclarationThatWouldLoseDataIsHeld(t *testing.T) {
 		"volume renamed":   {func(s *Service) { s.Pods[0].Volumes[0].Name = "db" }, "Pod node: Volume data: 1000: it holds data, and cannot be left out"},
 		"volume moved":     {func(s *Service) { s.Pods[0].Volumes[0].Path = "db" }, "Pod node: Volume data: db: its data is at data"},
 		"another disk":     {func(s *Service) { s.Pods[0].Volumes[0].Disk = offers.PathDisk }, "Pod node: Volume data: PATH: it is on a root disk"},
-		"another port":     {func(s *Service) { s.Pods[0].Ports[0].Name = "sql" }, "its nodes keep theirs: map[peer:31000]"},
+		"a port elsewhere": {func(s *Service) { s.Pods[0].Ports[0].Begin, s.Pods[0].Ports[0].End = 9000, 9009 }, "its nodes keep theirs: map[peer:31000]"},
+		"a disk of blocks": {func(s *Service) {
+			s.Pods[0].Volumes = append(s.Pods[0].Volumes[:1:1], Volume{Name: "raw", Path: "raw", Size: 1, Disk: offers.BlockDisk})
+		}, "Pod node: Volumes: 1: its nodes have 0 disks of blocks"},
+		"a second port":    {func(s *Service) { s.Pods[0].Ports = append(s.Pods[0].Ports, Port{Name: "sql"}) }, ""},
+		"a port left out":  {func(s *Service) { s.Pods[0].Ports = nil }, ""},
 		"another role":     {func(s *Service) { s.Role = "other" }, "Service.Role: other: the reservations are those of db"},
 		"pod renamed":      {func(s *Service) { s.Pods[0].Name = "other" }, "Pod: node: it has 3 nodes: let them leave first"},
 		"more memory":      {func(s *Service) { s.Pods[0].Needs = offers.MustParse("cpus:1;mem:600") }, ""},

@@ -168,6 +168,11 @@ type Place struct {
 	// Before are the resources of before a change, until a task has run after it:
 	// a master offers what it has only asked the agent for.
 	Before []mesos.Resource `json:"before,omitempty"`
+	// Extra is reserved beside it, and becomes part of it with the next launch.
+	// Extending is when that was last sent, Short why the agent has no room for it.
+	Extra     *Extra    `json:"extra,omitempty"`
+	Extending time.Time `json:"extending,omitzero"`
+	Short     string    `json:"short,omitempty"`
 	// Asked is when the reservation was last sent.
 	Asked time.Time `json:"asked"`
 	// Reserved: the reservation was seen in an offer. That does not prove that

@@ -16,6 +16,9 @@ func (d *decision) held(n *Node) string {
 	if !d.together(n) {
 		return "the places of all nodes of pod " + n.Pod
 	}
+	if d.lacks(n) != "" {
+		return d.waitsForExtra(n)
+	}
 	if w, due := d.maintained(n); due {
 		return "the maintenance of agent " + n.Place.Hostname + w.until()
 	}

@@ -39,6 +39,7 @@ func (d *decision) place() {
 	d.release(free, used)
 	claims := d.claim(free, used)
 	d.deployed()
+	d.extend(claims, free, used)
 	d.refit(claims, free, used)
 	d.trim(free, used)
 	d.launch(claims, used)
@@ -239,21 +240,24 @@ func (d *decision) requests() []offers.Request {
 		if placed[n.Pod] == nil {
 			placed[n.Pod], others[n.Pod] = d.placed(n.Pod), d.others(n.Pod)
 		}
-		r := offers.Request{
-			Node: n.Name, Pod: n.Pod, Instances: d.pods[n.Pod].Count, Role: d.role(), Principal: d.Principal, Labels: d.labels(n),
-			Agent: n.Home, Needs: pod.Needs, Place: pod.Place, Placed: placed[n.Pod], Others: others[n.Pod],
-		}
-		for _, p := range pod.Ports {
-			r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})
-		}
-		for _, v := range pod.Volumes {
-			r.Volumes = append(r.Volumes, offers.Volume{
-				ID: d.volumeID(n, v), Path: v.Path, Size: v.Size, Disk: v.Disk, Profile: v.Profile,
-			})
-		}
+		r := d.request(n, pod.Ports, pod.Volumes)
+		r.Instances, r.Agent, r.Needs = d.pods[n.Pod].Count, n.Home, pod.Needs
+		r.Place, r.Placed, r.Others = pod.Place, placed[n.Pod], others[n.Pod]
 		out = append(out, r)
 	}
 	return out
+}
+
+// request is that of ports and volumes for a node.
+func (d *decision) request(n *Node, ports []Port, volumes []Volume) offers.Request {
+	r := offers.Request{Node: n.Name, Pod: n.Pod, Role: d.role(), Principal: d.Principal, Labels: d.labels(n)}
+	for _, p := range ports {
+		r.Ports = append(r.Ports, offers.Port{Name: p.Name, Begin: p.Begin, End: p.End})
+	}
+	for _, v := range volumes {
+		r.Volumes = append(r.Volumes, offers.Volume{ID: d.volumeID(n, v), Path: v.Path, Size: v.Size, Disk: v.Disk, Profile: v.Profile})
+	}
+	return r
 }
 
 // placed are the agents of a pod's nodes that have a place.
@@ -384,6 +388,7 @@ func (d *decision) want() {
 		}
 		wants = append(wants, want)
 	}
+	wants = append(wants, d.toExtend()...)
 	wants = append(wants, d.toRelease()...)
 	wants = append(wants, d.toSpread()...)
 	d.do(scheduler.Want{Role: d.role(), Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})

@@ -109,7 +109,13 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 	if n.Place.Unfit == shape {
 		shape = n.Place.Shape // there is no room for more
 	}
+	if x := n.Place.Extra; x != nil {
+		shape += ";" + x.For
+	}
 	wanted, err := d.config(standing, n, shape)
+	if err != nil && d.lacks(n) != "" {
+		return // it may want a port that is not there yet
+	}
 	if err != nil {
 		d.progress(d.rouse(n), "cannot be rendered", slog.String("error", err.Error()))
 		return
@@ -179,7 +185,10 @@ func (d *decision) updates(n *Node) bool {
 		return false
 	}
 	r := d.pods[n.Pod].Rollout
-	if r.Since.IsZero() || r.Paused != "" && !n.fixable() {
+	if c := d.service.Comparison; !d.view.Connected() || c.Program && c.Done < len(d.nodes) {
+		return false // what it was found to differ from may be wanted no more
+	}
+	if r.Since.IsZero() || r.Paused != "" && !n.fixable() || d.lacking(n) != nil {
 		return false
 	}
 	if slices.ContainsFunc(d.pod(n.Pod).After, func(pod string) bool { return d.unfinished(pod) != "" }) {

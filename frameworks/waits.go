@@ -163,6 +163,8 @@ func (d *decision) staysOutdated(n *Node) string {
 		return "plan update to be resumed"
 	case r.Paused != "":
 		return "its rollout is paused: " + r.Paused
+	case d.lacking(n) != nil:
+		return d.waitsForExtra(n)
 	}
 	for i := range d.Pods {
 		name := d.Pods[i].Name
