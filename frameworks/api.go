@@ -25,7 +25,7 @@ import (
 //	POST /v1/nodes/{node}/allow      } lifts what a routine holds against it
 //	PUT  /v1/pods/{pod}              {"count": 4}: 202 with the Status; {"count": 2, "force": true}
 //	GET  /v1/options                 OptionsReport: those in force, and what they can be
-//	PUT  /v1/options                 the options themselves: 202 with the Status
+//	PUT  /v1/options                 the options themselves: 202 with the Status; ?shrink=true: volumes may become smaller
 //	POST /v1/rollback                back to the last good options: 202 with the Status
 //	POST /v1/uninstall               202 with the Status; there is no way back
 //

@@ -109,6 +109,12 @@ func (c Client) Update(ctx context.Context, options any) (Status, error) {
 	return status, c.do(ctx, http.MethodPut, "/v1/options", options, &status)
 }
 
+// UpdateAndShrink is Update that lets volumes become smaller, whatever is in them.
+func (c Client) UpdateAndShrink(ctx context.Context, options any) (Status, error) {
+	var status Status
+	return status, c.do(ctx, http.MethodPut, "/v1/options?shrink=true", options, &status)
+}
+
 // Rollback returns to the last options with which every node was ready.
 func (c Client) Rollback(ctx context.Context) (Status, error) {
 	var status Status

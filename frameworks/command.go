@@ -105,7 +105,7 @@ func (d *decision) command(c any) error {
 	case ScalePod:
 		return d.scale(c)
 	case Update:
-		return d.update(c.Options)
+		return d.update(c)
 	case Uninstall:
 		return d.uninstall()
 	case Rollback:

@@ -49,6 +49,21 @@ func (p *Place) missing(pod *Pod) (ports []Port, volumes []Volume) {
 	return ports, volumes
 }
 
+// supposed is the place as if it had the ports that it lacks.
+func (p *Place) supposed(pod *Pod) *Place {
+	ports, _ := p.missing(pod)
+	if len(ports) == 0 {
+		return p
+	}
+	out := *p
+	out.Ports = map[string]uint64{}
+	maps.Copy(out.Ports, p.Ports)
+	for _, port := range ports {
+		out.Ports[port.Name] = max(port.Begin, 1)
+	}
+	return &out
+}
+
 func (p *Place) hasPort(number uint64) bool {
 	for i := range p.Resources {
 		for _, r := range p.Resources[i].GetRanges().GetRange() {
@@ -176,11 +191,10 @@ func (d *decision) extendNode(n *Node, r offers.Request, text string, free iter.
 	if len(m.Operations) == 0 {
 		n.Place.Extra = &Extra{For: text, Resources: m.Resources}
 		n.Place.Extending, n.Place.Short = time.Time{}, ""
-		n.Place.Ports = maps.Clone(n.Place.Ports)
-		if n.Place.Ports == nil {
-			n.Place.Ports = map[string]uint64{}
-		}
-		maps.Copy(n.Place.Ports, m.Ports)
+		ports := map[string]uint64{}
+		maps.Copy(ports, n.Place.Ports)
+		maps.Copy(ports, m.Ports)
+		n.Place.Ports = ports
 		d.note(n, "what is new is reserved", slog.String("agent", n.Place.Hostname), slog.String("what", text))
 		return
 	}

@@ -153,3 +153,37 @@ func TestWhatIsDeclaredNoMoreIsNotKept(t *testing.T) {
 	assert.Len(t, w.removed, 2)
 	require.Empty(t, w.status().Held)
 }
+
+// Volumes become smaller where the update allows it, and only there.
+func TestVolumesShrinkWhereThatIsAllowed(t *testing.T) {
+	t.Parallel()
+	run := func(w *world, die int) int {
+		w.until(time.Minute, "ready", w.allReady(2))
+		smaller := optionsOf(w.t, settings{Nodes: 2, Version: "1", Disk: 400})
+		_, err := w.command(Update{Options: smaller})
+		require.ErrorContains(w.t, err, "cannot become smaller than 1000 MiB, unless the update allows it to shrink")
+		from := w.points
+		if die > 0 {
+			w.dieAt = from + die
+		}
+		_, err = w.command(Update{Options: smaller, Shrink: true})
+		require.NoError(w.t, err)
+		w.until(30*time.Minute, "shrunk", func() bool { return w.updated(2)() && w.status().Nodes[1].Incarnation > 1 })
+		for _, n := range w.status().Nodes {
+			assert.Equal(w.t, "data:400", volumesOf(n), n.Name)
+		}
+		w.until(time.Hour, "what they gave up went back", func() bool { return w.reserved("disk") == 2*400 })
+		assert.Empty(w.t, w.removed)
+		return w.points - from
+	}
+	two := func(t *testing.T) *world {
+		return newWorld(t, databaseOf(t, settings{Nodes: 2, Version: "1", Disk: 1000}), 2, agentResources)
+	}
+	points := run(two(t), 0)
+	for at := 1; at <= points; at++ {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			t.Parallel()
+			run(two(t), at)
+		})
+	}
+}

@@ -15,7 +15,8 @@ import (
 // A place keeps what it has while its node runs. When the pod wants more or
 // less of it, the node is out of date; and when it is down for that, its place
 // is changed where it is: what is missing is reserved on the same agent, volumes
-// grow (GROW_VOLUME), what is too much goes back. An agent that has not enough
+// grow (GROW_VOLUME), or shrink where an operator allows it (SHRINK_VOLUME), what
+// is too much goes back. An agent that has not enough
 // left changes nothing: the node runs on as it was, and says so.
 
 // shape is what places of the pod are made of, as text.
@@ -55,7 +56,7 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 		d.note(n, "its agent has not enough left", slog.String("agent", n.Place.Hostname), slog.String("short", claimed.Short.String()))
 		return
 	}
-	operations := slices.Concat(claimed.Operations, c.grow)
+	operations := slices.Concat(claimed.Operations, c.resize)
 	if len(c.less) > 0 {
 		operations = append(operations, offers.Release(c.less)...)
 	}
@@ -124,7 +125,7 @@ type placeChange struct {
 	during []mesos.Resource // all that it takes: what is there, and what is to be reserved
 	after  []mesos.Resource
 	less   []mesos.Resource // to be given back
-	grow   []mesos.Offer_Operation
+	resize []mesos.Offer_Operation
 }
 
 func (d *decision) changeOf(n *Node, pod *Pod) placeChange {
@@ -145,7 +146,7 @@ func (d *decision) changeOf(n *Node, pod *Pod) placeChange {
 		}
 		switch {
 		case r.GetDisk().GetPersistence() != nil:
-			c.volume(r, d.sizeOf(n, pod, r))
+			c.volume(r, d.sizeOf(n, pod, r), d.service.Options.Shrink)
 			continue
 		case r.Scalar == nil:
 			c.keep(r)
@@ -167,10 +168,19 @@ func (c *placeChange) keep(r mesos.Resource) {
 	c.during, c.after = append(c.during, r), append(c.after, r)
 }
 
-// volume lets a volume grow; none becomes smaller.
-func (c *placeChange) volume(r mesos.Resource, want offers.Amount) {
+// volume lets a volume grow, or shrink where that is allowed and Mesos can: what
+// it gives up is still reserved then, and goes back when its node runs (trim).
+func (c *placeChange) volume(r mesos.Resource, want offers.Amount, shrink bool) {
 	have := offers.AmountOf(r.GetScalar().GetValue())
 	c.during = append(c.during, r)
+	if disk, ok := offers.DiskTypeOf(&r); want < have && want > 0 && shrink && ok && disk != offers.MountDisk {
+		c.after = append(c.after, sized(r, want))
+		c.resize = append(c.resize, mesos.Offer_Operation{
+			Type:         mesos.Offer_Operation_SHRINK_VOLUME,
+			ShrinkVolume: &mesos.Offer_Operation_ShrinkVolume{Volume: r, Subtract: *(have - want).Scalar()},
+		})
+		return
+	}
 	if want <= have {
 		c.after = append(c.after, r)
 		return
@@ -182,7 +192,7 @@ func (c *placeChange) volume(r mesos.Resource, want offers.Amount) {
 	}
 	c.during = append(c.during, addition)
 	c.after = append(c.after, sized(r, want))
-	c.grow = append(c.grow, mesos.Offer_Operation{
+	c.resize = append(c.resize, mesos.Offer_Operation{
 		Type:       mesos.Offer_Operation_GROW_VOLUME,
 		GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: r, Addition: addition},
 	})

@@ -121,20 +121,20 @@ func (l *ledger) undeclared(pod string, refusals *refusals) {
 
 // fits says what of a pod does not fit the places that its nodes have: of the
 // first for which that is so. A volume that is larger than declared stays as it
-// is, which only an update, whose author can mend it, refuses.
-func (l *ledger) fits(p *Pod, update bool, refusals *refusals) {
+// is, or becomes smaller where an update allows that; strict refuses it.
+func (l *ledger) fits(p *Pod, strict bool, refusals *refusals) {
 	before := len(*refusals)
 	for _, n := range l.nodes {
 		if n.Pod == p.Name && (n.Home != "") != p.Everywhere && len(*refusals) == before {
 			refusals.add("Pod "+p.Name+": Everywhere", p.Everywhere, "its nodes were made otherwise: let them leave first")
 		}
 		if n.Pod == p.Name && n.Place != nil && len(*refusals) == before {
-			n.Place.fits(p, update, refusals)
+			n.Place.fits(p, strict, refusals)
 		}
 	}
 }
 
-func (p *Place) fits(pod *Pod, update bool, refusals *refusals) {
+func (p *Place) fits(pod *Pod, strict bool, refusals *refusals) {
 	if slices.ContainsFunc(pod.Ports, func(port Port) bool {
 		number, ok := p.Ports[port.Name]
 		return ok && p.hasPort(number) && port.End > 0 && (number < port.Begin || number > port.End)
@@ -153,8 +153,8 @@ func (p *Place) fits(pod *Pod, update bool, refusals *refusals) {
 			continue
 		}
 		switch w := pod.Volumes[i]; {
-		case update && w.Size < v.Size && v.Disk != offers.MountDisk:
-			refusals.add(field, w.Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB", v.Size))
+		case strict && w.Size < v.Size && v.Disk != offers.MountDisk:
+			refusals.add(field, w.Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB, unless the update allows it to shrink", v.Size))
 		case w.Disk != v.Disk || w.Profile != v.Profile:
 			refusals.add(field, w.Disk, "it is on a "+v.Disk.String()+" disk")
 		case w.Size > v.Size && v.Disk == offers.MountDisk:

@@ -19,7 +19,13 @@ import (
 type (
 	// Update changes the options. It is refused, field by field, where that
 	// cannot be.
-	Update struct{ Options json.RawMessage }
+	Update struct {
+		Options json.RawMessage
+		// Shrink lets volumes become smaller, those on ROOT and PATH disks, in
+		// place, with the next restart of each node. Nobody looks whether what is
+		// in them fits. Without it, options with smaller volumes are refused.
+		Shrink bool
+	}
 	// Rollback returns to the last options with which every node was ready.
 	Rollback struct{}
 )
@@ -33,6 +39,8 @@ type optionsRecord struct {
 	Target json.RawMessage `json:"target,omitempty"`
 	Good   json.RawMessage `json:"good,omitempty"`
 	Since  time.Time       `json:"since,omitzero"`
+	// Shrink: volumes that are larger than Target has them become smaller.
+	Shrink bool `json:"shrink,omitempty"`
 	// Trouble is why those that the program was started with were refused, or
 	// why the engine went back by itself.
 	Trouble string `json:"trouble,omitempty"`
@@ -99,19 +107,19 @@ func (d *decision) adopt() {
 		return
 	}
 	o.Trouble = ""
-	if err := d.update(o.Given); err != nil {
+	if err := d.update(Update{Options: o.Given}); err != nil {
 		o.Trouble = "the options that the program was started with: " + err.Error()
 		d.do(scheduler.Note{Text: "options refused", Attrs: []slog.Attr{slog.String("why", err.Error())}})
 	}
 }
 
 // update makes other options the target, or says why not and changes nothing.
-func (d *decision) update(options json.RawMessage) error {
+func (d *decision) update(c Update) error {
 	if d.Revise == nil {
 		return fmt.Errorf("update: %w: the program does not make the service of options (Service.Revise)", ErrRefused)
 	}
 	var text bytes.Buffer
-	if err := json.Compact(&text, options); err != nil {
+	if err := json.Compact(&text, c.Options); err != nil {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
 	next, err := d.base.of(text.Bytes())
@@ -119,13 +127,13 @@ func (d *decision) update(options json.RawMessage) error {
 		err = next.Validate()
 	}
 	if err == nil {
-		err = d.acceptable(next)
+		err = d.acceptable(next, c.Shrink)
 	}
 	if err != nil {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
 	o := &d.service.Options
-	o.Target, o.Since, o.Trouble = text.Bytes(), d.now, ""
+	o.Target, o.Since, o.Shrink, o.Trouble = text.Bytes(), d.now, c.Shrink, ""
 	d.heldFor, d.service.Held = "", ""
 	d.revise(next)
 	d.do(scheduler.Note{Text: "options changed"})
@@ -168,7 +176,7 @@ func (d *decision) rollback() error {
 	case bytes.Equal(good, d.service.Options.Target):
 		return fmt.Errorf("rollback: %w: the options in force are the last with which every node was ready", ErrRefused)
 	}
-	return d.update(good)
+	return d.update(Update{Options: good})
 }
 
 // retreat goes back by itself, where a pod wants that, when a rollout has
@@ -213,9 +221,12 @@ func (d *decision) approve() {
 }
 
 // acceptable says why the nodes that are there cannot become what another
-// declaration wants.
-func (d *decision) acceptable(next *Service) error {
+// declaration wants; shrink: volumes may become smaller.
+func (d *decision) acceptable(next *Service, shrink bool) error {
 	var refusals refusals
+	if shrink && !d.view.Master().Has(scheduler.VolumeResizing) {
+		refusals.add("Update.Shrink", shrink, "the master, Mesos "+d.view.Master().Version+", cannot resize volumes; 1.6 can")
+	}
 	if next.Name != d.Name {
 		refusals.add("Service.Name", next.Name, "it is part of every label; wants "+d.Name)
 	}
@@ -223,7 +234,7 @@ func (d *decision) acceptable(next *Service) error {
 		refusals.add("Service.Role", next.role(), "the reservations are those of "+d.role())
 	}
 	for _, p := range d.Pods {
-		d.acceptablePod(&p, next, &refusals)
+		d.acceptablePod(&p, next, shrink, &refusals)
 	}
 	if d.Change != nil {
 		if err := d.Change(d.deployment(), d.Options, next.Options); err != nil {
@@ -236,7 +247,7 @@ func (d *decision) acceptable(next *Service) error {
 	return refusals.join()
 }
 
-func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
+func (d *decision) acceptablePod(p *Pod, next *Service, shrink bool, refusals *refusals) {
 	count := d.pods[p.Name].Count
 	then := next.pod(p.Name)
 	if then == nil {
@@ -255,7 +266,7 @@ func (d *decision) acceptablePod(p *Pod, next *Service, refusals *refusals) {
 			}
 		}
 	}
-	d.fits(then, true, refusals)
+	d.fits(then, !shrink, refusals)
 }
 
 // renderable tries the new declaration on every node that has a place.
@@ -264,11 +275,16 @@ func (d *decision) renderable(next *Service, refusals *refusals) {
 	defer func() { d.Service = now }()
 	d.Service = next
 	standing := d.standing()
-	for _, n := range d.nodes {
+	for i, n := range standing.Nodes {
+		if p := next.pod(n.Pod); p != nil && n.Place != nil {
+			standing.Nodes[i].Place = n.Place.supposed(p)
+		}
+	}
+	for i, n := range d.nodes {
 		if n.Place == nil || n.Goal == GoalLeave || next.pod(n.Pod) == nil {
 			continue
 		}
-		if _, err := d.config(standing, n, next.pod(n.Pod).shape()); err != nil {
+		if _, err := d.config(standing, &standing.Nodes[i], next.pod(n.Pod).shape()); err != nil {
 			*refusals = append(*refusals, err)
 			return
 		}

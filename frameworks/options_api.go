@@ -26,7 +26,7 @@ func (a api) update(w http.ResponseWriter, r *http.Request) {
 		reply(w, 0, nil, fmt.Errorf("body: %w: %w", errBody, err))
 		return
 	}
-	a.wish(Update{Options: options})(w, r)
+	a.wish(Update{Options: options, Shrink: r.URL.Query().Get("shrink") == "true"})(w, r)
 }
 
 // wish is the handler of a command without parameters.

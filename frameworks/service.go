@@ -189,7 +189,8 @@ type Volume struct {
 	Name string
 	Path string // relative to the sandbox
 	// Size in MiB; of a MOUNT disk the least, for such a disk is taken whole. A
-	// volume on a ROOT or a PATH disk grows in place, at the node's next restart.
+	// volume on a ROOT or a PATH disk grows in place, at the node's next restart,
+	// and shrinks where Update.Shrink allows it.
 	Size offers.Amount
 	// Disk is what it is made on; zero: the agent's root disk.
 	Disk offers.DiskType

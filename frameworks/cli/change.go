@@ -72,12 +72,18 @@ with --wait the command returns when the last of them is ready.
 		Args: Args(cobra.ExactArgs(1)),
 	}
 	o := a.newOperator(c)
+	shrink := false
+	c.Flags().BoolVar(&shrink, "shrink", false, "let volumes become smaller, in place; nobody looks whether what is in them fits")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		options, err := readOptions(c.InOrStdin(), args[0])
 		if err != nil {
 			return UsageError{fmt.Errorf("update: %w", err)}
 		}
-		return o.change(c, "update", func(ctx context.Context) (frameworks.Status, error) { return o.client.Update(ctx, options) })
+		update := o.client.Update
+		if shrink {
+			update = o.client.UpdateAndShrink
+		}
+		return o.change(c, "update", func(ctx context.Context) (frameworks.Status, error) { return update(ctx, options) })
 	}
 	return c
 }
