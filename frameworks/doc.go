@@ -54,16 +54,19 @@
 //
 // What a node runs is rendered anew whenever something changes that it could
 // depend on, and compared by a hash. A running node that differs is out of date,
-// and rolled: [Rollout] says how many at once, in which order, after how many it
-// pauses, and how many failures stop it or take it back. Nodes that are down
+// and rolled: [Rollout] says how many at once, in which order, in which waves (by
+// percent, by rack), after how many it pauses, and how many failures stop it or
+// take it back. Nodes that are down
 // are launched with what holds now, and a node that a bad configuration keeps
 // from getting ready gets the next one at once. An agent that comes back with
 // another address is such a change: its places follow it.
 //
 // A [Service] made of options (Service.Revise) changes while it runs: [Update]
 // compares the new options with those in force, refuses what would lose data,
-// and changes the number of nodes, their resources and volumes in place, and
-// their configuration.
+// and changes the number of nodes, their resources, volumes and ports in place, and
+// their configuration. What a node gets in addition is reserved while it still
+// runs; a port that its peers have to know before should be declared with a number
+// (Begin and End), or its pod be one with Together.
 //
 // A program that cannot look after a service as it stands holds it: it refuses the
 // options in force, does not declare the service any more, or declares volumes,
@@ -119,7 +122,8 @@
 //     faster a rollout is.
 //   - Leave moves data away until nothing is left, and is asked again and again:
 //     start what is not under way, and say how much remains. Removable refuses
-//     early what could never succeed, such as fewer nodes than replicas.
+//     early what could never succeed, such as fewer nodes than replicas; Addable
+//     refuses nodes that the others would not know.
 //   - Replaceable refuses to empty a volume while another copy is missing.
 //   - After, Serial and Join order first starts; a server that comes back to its
 //     data is never held up by them.

@@ -73,8 +73,8 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	}
 }
 
-// unfit takes a place for what of it is there when a change of it did not come
-// about, or only in part: all that is offered with the node's label, as long as
+// unfit claims a place of which a change did not come about, or only in part, and
+// makes it what of it is there: all that is offered with the node's label, as long as
 // its volumes and its ports are among it. The change is then made from there.
 func (d *decision) unfit(n *Node, free iter.Seq[*mesos.Offer]) (offers.Claimed, bool) {
 	if n.Place.Before == nil || d.within(settleTime, n.Place.Asked) {
@@ -91,15 +91,6 @@ func (d *decision) unfit(n *Node, free iter.Seq[*mesos.Offer]) (offers.Claimed, 
 		return offers.Claim(free, n.Place.Agent, there)
 	}
 	return offers.Claimed{}, false
-}
-
-// claimPart claims a place that is unfit.
-func (d *decision) claimPart(n *Node, free iter.Seq[*mesos.Offer], claims map[*Node]offers.Claimed) bool {
-	part, ok := d.unfit(n, free)
-	if ok {
-		claims[n] = part
-	}
-	return ok
 }
 
 // complete says whether all volumes and ports of a place are there.

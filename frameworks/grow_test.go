@@ -143,3 +143,28 @@ func TestGrowthThatGetsLost(t *testing.T) {
 	})
 	require.Equal(t, 1, lost)
 }
+
+// A place that nothing has run in yet changes as well, and goes back when that
+// gets lost.
+func TestGrowthOfAPlaceThatWasNeverUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quorum(2), 1, agentResources) // one each: the second waits for an agent
+	w.until(time.Minute, "the first has its place", func() bool { return w.status().Nodes[0].Phase == Reserved })
+	lost := 0
+	w.before = func(c *sched.Call) {
+		if c.Accept != nil && len(c.Accept.Operations) > 1 && c.Accept.Operations[1].GrowVolume != nil && lost == 0 {
+			lost++
+			c.Accept.Operations = nil
+		}
+	}
+	w.configure(func(p *Pod) { p.Volumes[0].Size = 2_000_000 })
+	w.addAgent(1, agentResources)
+	w.until(30*time.Minute, "both run, on volumes of the new size", w.allReady(2))
+	require.Equal(t, 1, lost)
+	for _, n := range w.status().Nodes {
+		assert.EqualValues(t, 2000, heldBy(n).Amount("disk").Value(), n.Name)
+		assert.Equal(t, 1, w.made[volumeOf(n)], n.Name)
+		assert.Equal(t, 1, n.Generation, n.Name)
+	}
+	assert.Empty(t, w.removed)
+}

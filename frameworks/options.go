@@ -259,6 +259,11 @@ func (d *decision) acceptablePod(p *Pod, next *Service, shrink bool, refusals *r
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
 		}
 	}
+	if more := then.Count - count; more > 0 && then.Count != d.pods[p.Name].Declared && then.Addable != nil {
+		if err := then.Addable(d.deployment(), more); err != nil {
+			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
+		}
+	}
 	if then.Everywhere && then.Removable != nil {
 		if leaving := d.strangers(then); len(leaving) > 0 {
 			if err := then.Removable(d.deployment(), values(leaving)); err != nil {

@@ -46,6 +46,12 @@ func database(options json.RawMessage) (*Service, error) {
 		}
 		return nil
 	}
+	p.Addable = func(d Deployment, more int) error {
+		if len(d.Nodes)+more > 6 {
+			return errors.New("six are enough")
+		}
+		return nil
+	}
 	version(o.Version)(p)
 	return s, nil
 }
@@ -113,6 +119,7 @@ func TestRefusesOptions(t *testing.T) {
 		"another role":     {func(s *settings) { s.Role = "other" }, "Service.Role: other: the reservations are those of db"},
 		"pod left out":     {func(s *settings) { s.Pod = "other" }, "Pod: node: it has 3 nodes: let them leave first"},
 		"too few":          {func(s *settings) { s.Nodes = 1 }, "Pod node: Count: 1: two have to remain"},
+		"too many":         {func(s *settings) { s.Nodes = 7 }, "Pod node: Count: 7: six are enough"},
 		"its own objction": {func(s *settings) { s.Version = "" }, "version: wants a number"},
 	} {
 		next := first
@@ -125,6 +132,8 @@ func TestRefusesOptions(t *testing.T) {
 	require.ErrorIs(t, err, ErrRefused)
 	_, err = w.command(Rollback{})
 	require.ErrorContains(t, err, "the options in force are the last")
+	_, err = w.command(ScalePod{Pod: "node", Count: 7})
+	require.EqualError(t, err, "scale pod node to 7: refused: six are enough; force it if that is meant")
 	w.pass(time.Minute)
 	assert.Equal(t, []int{1, 1, 1}, w.incarnations(), "nothing was touched")
 

@@ -79,6 +79,12 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 			continue
 		}
 		claimed, ok := offers.Claim(free, n.Place.Agent, n.Place.Resources)
+		if !ok {
+			if part, there := d.unfit(n, free); there {
+				claims[n] = part
+				continue
+			}
+		}
 		switch {
 		case ok:
 			claims[n] = claimed
@@ -87,7 +93,9 @@ func (d *decision) claim(free iter.Seq[*mesos.Offer], used map[string]bool) map[
 				n.Place.Reserved = true
 				d.note(n, "reserved", slog.String("agent", n.Place.Hostname))
 			}
-		case d.claimPart(n, free, claims), n.Place.Used && n.Place.Before != nil:
+		case n.Place.Used && n.Place.Before != nil:
+			// A change of it is on its way. Once that has had its time, what is
+			// there is taken for the place, see unfit.
 		case n.Place.Used, n.Place.Doubtful && len(claimed.Operations) == 0:
 			if d.sought(n) {
 				d.lose(n) // until it comes with another offer

@@ -223,8 +223,11 @@ func (d *decision) explainUpdate(p *PlanStatus) {
 		if !r.Since.IsZero() && (p.Since.IsZero() || r.Since.Before(p.Since)) {
 			p.Since = r.Since
 		}
-		if r.Paused != "" && p.State != PlanPaused {
+		switch {
+		case r.Paused != "" && p.State != PlanPaused:
 			p.State, p.Why = PlanPaused, "pod "+d.Pods[i].Name+": "+r.Paused
+		case r.Wave > 0 && p.Why == "":
+			p.Why = "pod " + d.Pods[i].Name + ": " + d.Pods[i].wave(&r)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (s StepState) done() bool {
 type PlanStatus struct {
 	Name  string    `json:"name"`
 	State PlanState `json:"state"`
-	// Why it is paused.
+	// Why it is paused, or which wave of an update is under way.
 	Why string `json:"why,omitempty"`
 	// Run counts the runs of the plan, from 1; Parameters are those of this one.
 	Run        int             `json:"run,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,15 @@ type Rollout struct {
 	// Canary is after how many nodes it pauses, for an operator to look and to
 	// resume; zero: never.
 	Canary int
+	// By parts it into waves by an attribute of the agents, such as "rack": all
+	// nodes of one value are ready before one of another is taken. Values come in
+	// the order of their first nodes.
+	By string
+	// Percents part it into waves of the nodes that are out of date, such as 10, 50:
+	// a tenth of them, then up to a half, then the rest. Either By or Percents.
+	Percents []int
+	// Pause: it pauses after each wave, for an operator to look and to resume.
+	Pause bool
 	// Patience is how long a node may take to get ready with the new configuration;
 	// zero: 10 minutes. Each time that it passes counts as a failure.
 	Patience time.Duration
@@ -50,6 +60,11 @@ type rolloutRecord struct {
 	Failed bool `json:"failed,omitempty"`
 	// Resumed: an operator looked at the canaries.
 	Resumed bool `json:"resumed,omitempty"`
+	// Wave is the wave under way, from 1; zero: none has begun. Value is that of its
+	// nodes' attribute, Total how many nodes there are in all waves of percents.
+	Wave  int    `json:"wave,omitempty"`
+	Value string `json:"value,omitempty"`
+	Total int    `json:"total,omitempty"`
 	// Stuck: it waits for nodes out of reach, and for nothing else.
 	Stuck bool `json:"stuck,omitempty"`
 }
@@ -151,6 +166,7 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 // and ends it when none is, and all that went down for it are ready again.
 func (d *decision) progressOf(p *Pod) {
 	outdated, away, out, r := len(d.behind[p.Name]), 0, 0, &d.pods[p.Name].Rollout
+	var left []*Node // of those awake, the ones that can be reached
 	for _, n := range d.awake() {
 		task, live := d.live(n)
 		switch {
@@ -159,6 +175,8 @@ func (d *decision) progressOf(p *Pod) {
 			outdated++
 			if task.Status.GetState() == mesos.TASK_UNREACHABLE {
 				away++
+			} else {
+				left = append(left, n)
 			}
 		case !n.Out.IsZero():
 			out++
@@ -176,6 +194,9 @@ func (d *decision) progressOf(p *Pod) {
 		r.Paused = fmt.Sprintf("%d of its nodes are updated and ready, as many as it wants looked at: resume it", r.Taken)
 		d.announce("rollout paused", p, slog.String("why", r.Paused))
 	}
+	if out == 0 {
+		d.nextWave(p, left)
+	}
 }
 
 // updates says whether a node is to stop because it is out of date: one pod
@@ -188,7 +209,7 @@ func (d *decision) updates(n *Node) bool {
 	if c := d.service.Comparison; !d.view.Connected() || c.Program && c.Done < len(d.nodes) {
 		return false // what it was found to differ from may be wanted no more
 	}
-	if r.Since.IsZero() || r.Paused != "" && !n.fixable() || d.lacking(n) != nil {
+	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil {
 		return false
 	}
 	if slices.ContainsFunc(d.pod(n.Pod).After, func(pod string) bool { return d.unfinished(pod) != "" }) {
@@ -213,13 +234,17 @@ func (n *Node) fixable() bool { return !n.Out.IsZero() && !n.Ready }
 // quota is how many more nodes the rollout of a pod may take for now.
 func (d *decision) quota(p *Pod) int {
 	r := d.pods[p.Name].Rollout
-	switch {
-	case r.Paused != "":
-		return 0
-	case p.Rollout.Canary > 0 && !r.Resumed:
-		return max(0, p.Rollout.Canary-r.Taken)
+	most := math.MaxInt
+	if p.Rollout.Canary > 0 && !r.Resumed {
+		most = p.Rollout.Canary
 	}
-	return maxNodes
+	if len(p.Rollout.Percents) > 0 {
+		most = min(most, p.Rollout.bound(max(r.Wave, 1), r.Total))
+	}
+	if r.Paused != "" {
+		return 0
+	}
+	return max(0, most-r.Taken)
 }
 
 // strained counts a failure of a node with the new configuration. When there

@@ -24,6 +24,11 @@ func (d *decision) scale(c ScalePod) error {
 	case c.Count < record.Count:
 		return d.dismiss(d.dispensable(c.Pod, record.Count-c.Count), c.Force)
 	}
+	if pod := d.pod(c.Pod); pod.Addable != nil && c.Count > record.Count && !c.Force {
+		if err := pod.Addable(d.deployment(), c.Count-record.Count); err != nil {
+			return fmt.Errorf("scale pod %s to %d: %w: %w; force it if that is meant", c.Pod, c.Count, ErrRefused, err)
+		}
+	}
 	for index := 0; record.Count < c.Count; index++ {
 		if d.node(nodeName(c.Pod, index)) == nil {
 			d.add(newNode(c.Pod, index, record.Gone[index]))

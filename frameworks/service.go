@@ -158,6 +158,11 @@ type Pod struct {
 	// that the rest could not keep; nil error: they may. A pure function; nil: always.
 	Removable func(d Deployment, nodes []Node) error
 
+	// Addable says why the pod must not have so many nodes more, such as a quorum
+	// whose members the configuration of all others names; nil error: it may. A
+	// pure function; nil: always.
+	Addable func(d Deployment, more int) error
+
 	// Ready asks whether a running node serves; nil: it does once it runs and
 	// its own probe, if it has one, passes.
 	Ready Gate
@@ -338,6 +343,7 @@ func (p Pod) validate(field string) []error {
 		bad("Secrets", p.Secrets, "wants a Task, whose executor writes them: Mesos's own gets none")
 	}
 	p.Recovery.validate(bad)
+	p.Rollout.validate(bad)
 	p.validatePorts(bad)
 	p.validateVolumes(bad)
 	return errs

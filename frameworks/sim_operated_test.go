@@ -38,6 +38,10 @@ type operatedOptions struct {
 	CPUs    int `json:"cpus"`
 	Size    int `json:"size"`
 	More    int `json:"more"` // nodes of each pod, more than the number makes
+	// Log is the size of a second volume and Admin whether there is a second port,
+	// which no node has at first.
+	Log   int  `json:"log,omitempty"`
+	Admin bool `json:"admin,omitempty"`
 	// Bad is what is wrong with the version: "dies", "hangs", or nothing.
 	Bad string `json:"bad,omitempty"`
 }
@@ -101,8 +105,20 @@ func operatedPod(random *rand.Rand, i int, o operatedOptions) frameworks.Pod {
 			Parallel: random.IntN(3), Canary: random.IntN(2), Failures: random.IntN(4), Rollback: chance(2),
 		},
 	}
+	switch p.Count {
+	case 2:
+		p.Rollout.Percents, p.Rollout.Pause = []int{50}, i == 1
+	case 3:
+		p.Rollout.By = "rack"
+	}
 	if !chance(3) {
 		p.Volumes = []frameworks.Volume{{Name: "data", Path: "data", Size: offers.AmountOf(float64(o.Size))}}
+	}
+	if o.Log > 0 {
+		p.Volumes = append(p.Volumes, frameworks.Volume{Name: "log", Path: "log", Size: offers.AmountOf(float64(o.Log))})
+	}
+	if o.Admin {
+		p.Ports = append(p.Ports[:len(p.Ports):len(p.Ports)], frameworks.Port{Name: "admin"})
 	}
 	if chance(2) {
 		p.Place = constraints.MustParse("hostname:UNIQUE")
@@ -296,7 +312,7 @@ func (s operated) command(pick uint16) any {
 	case 6:
 		return frameworks.RemoveNode{Node: node, Force: force}
 	case 7, 8:
-		return frameworks.Update{Options: goodOptions(random).json()}
+		return frameworks.Update{Options: goodOptions(random).json(), Shrink: force}
 	case 9, 10:
 		o := goodOptions(random)
 		o.Bad = []string{"dies", "hangs"}[random.IntN(2)]
@@ -324,5 +340,8 @@ func (s operated) command(pick uint16) any {
 }
 
 func goodOptions(random *rand.Rand) operatedOptions {
-	return operatedOptions{Version: random.IntN(1000), CPUs: 1 + random.IntN(2), Size: 1000 + 500*random.IntN(3), More: random.IntN(2)}
+	return operatedOptions{
+		Version: random.IntN(1000), CPUs: 1 + random.IntN(2), Size: 1000 + 500*random.IntN(3), More: random.IntN(2),
+		Log: 200 * random.IntN(3), Admin: random.IntN(2) == 0,
+	}
 }

@@ -165,6 +165,8 @@ func (d *decision) staysOutdated(n *Node) string {
 		return "its rollout is paused: " + r.Paused
 	case d.lacking(n) != nil:
 		return d.waitsForExtra(n)
+	case r.Wave > 0 && !d.inWave(n):
+		return d.pod(n.Pod).wave(&r) + ", which goes first"
 	}
 	for i := range d.Pods {
 		name := d.Pods[i].Name
