@@ -25,6 +25,7 @@ type shape struct {
 	Nodes   int     `json:"nodes"`
 	Version string  `json:"version"`
 	Disk    float64 `json:"disk"`
+	Log     float64 `json:"log"` // a second volume, and a port beside it; zero: neither
 }
 
 // shaped declares it. Servers of version "bad" do not start.
@@ -41,11 +42,17 @@ func shaped(options json.RawMessage) (*frameworks.Service, error) {
 	if o.Version == "bad" {
 		command = []string{"sh", "-c", "echo ERROR no such option >&2; exit 1"}
 	}
+	ports := []frameworks.Port{{Name: "http"}}
+	volumes := []frameworks.Volume{{Name: "data", Path: "data", Size: offers.AmountOf(o.Disk)}}
+	if o.Log > 0 {
+		ports = append(ports, frameworks.Port{Name: "admin"})
+		volumes = append(volumes, frameworks.Volume{Name: "log", Path: "log", Size: offers.AmountOf(o.Log)})
+	}
 	return &frameworks.Service{Name: "hello", Options: options, Revise: shaped, Pods: []frameworks.Pod{{
 		Name: "node", Count: o.Nodes,
 		Needs:   offers.MustParse("cpus:0.1;mem:32"),
-		Ports:   []frameworks.Port{{Name: "http"}},
-		Volumes: []frameworks.Volume{{Name: "data", Path: "data", Size: offers.AmountOf(o.Disk)}},
+		Ports:   ports,
+		Volumes: volumes,
 		Place:   constraints.MustParse("hostname:UNIQUE"),
 		Task: func(_ frameworks.Deployment, n frameworks.Node) (executor.Task, error) {
 			return executor.Task{
@@ -93,7 +100,8 @@ func namesOnDisk(t *testing.T, s frameworks.Status) string {
 }
 
 // 3 nodes become 6, are updated while the scheduler dies, refuse what does not
-// start, get larger volumes, become 2, and are uninstalled.
+// start, get larger volumes and new ones, become 2, get smaller volumes, and are
+// uninstalled.
 func TestLifeUnderChangeOnRealMesos(t *testing.T) {
 	t.Parallel()
 	o := shape{Nodes: 3, Version: "1", Disk: 64}
@@ -150,12 +158,13 @@ func TestLifeUnderChangeOnRealMesos(t *testing.T) {
 	}
 	assert.Equal(t, 1, touched, "only the first node was taken")
 
-	o.Version, o.Disk = "2", 128
+	o.Version, o.Disk, o.Log = "2", 128, 32
 	_, err = d.Update(ctx, o)
 	require.NoError(t, err)
-	grown := d.until("the volumes have grown", func(s frameworks.Status) bool {
-		return settled(6)(s) && offers.Sum(s.Nodes[5].Place.Resources).Amount("disk") == offers.AmountOf(128)
+	grown := d.until("the volumes have grown, and there are others", func(s frameworks.Status) bool {
+		return settled(6)(s) && offers.Sum(s.Nodes[5].Place.Resources).Amount("disk") == offers.AmountOf(128+32)
 	})
+	assert.NotEmpty(t, grown.Nodes[0].Address("admin"))
 	assert.Equal(t, "node-0.1 node-1.1 node-2.1 node-3.1 node-4.1 node-5.1", namesOnDisk(t, grown), "nobody lost what it had")
 	o.Disk = 64
 	_, err = d.Update(ctx, o)
@@ -165,6 +174,12 @@ func TestLifeUnderChangeOnRealMesos(t *testing.T) {
 	_, err = d.Scale(ctx, "node", 2)
 	require.NoError(t, err)
 	d.until("two are left", settled(2))
+	_, err = d.UpdateAndShrink(ctx, o)
+	require.NoError(t, err)
+	shrunk := d.until("the volumes have shrunk", func(s frameworks.Status) bool {
+		return settled(2)(s) && offers.Sum(s.Nodes[1].Place.Resources).Amount("disk") == offers.AmountOf(64+32)
+	})
+	assert.Equal(t, "node-0.1 node-1.1", namesOnDisk(t, shrunk), "nobody lost what it had")
 	_, err = d.Uninstall(ctx)
 	require.NoError(t, err)
 	require.NoError(t, c.Wait(ctx, func() bool { return len(c.Tasks()) == 0 && reservedOn(t, c) == 0 }))

@@ -35,6 +35,10 @@ func TestOptionsAreChanged(t *testing.T) {
 	assert.Equal(t, []string{"PUT /v1/options"}, f.asked)
 	assert.Equal(t, "broker-0: ready, out of date\n", said)
 	f = &fake{statuses: []frameworks.Status{before}}
+	_, _, err = operate(t.Context(), t, f, "update", file, "--shrink")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"PUT /v1/options?shrink=true"}, f.asked)
+	f = &fake{statuses: []frameworks.Status{before}}
 	_, _, err = operate(t.Context(), t, f, "rollback")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"POST /v1/rollback"}, f.asked)
