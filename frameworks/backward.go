@@ -20,7 +20,8 @@ import (
 //   - A node that leaves goes on to leave, and no other is forgotten.
 //   - What an operator wants (goals, numbers of nodes, options, pauses, what is
 //     skipped) is changed by operators only, or by a program that was started with
-//     other options, or where a pod wants a rollback when a rollout fails.
+//     other options, or where a pod wants a rollback when a rollout fails. Of a pod
+//     that is Everywhere as many nodes are wanted as have come and not left.
 //   - A pod that was deployed stays so. Counts of nodes that left are kept.
 //   - A step of a plan's run that is done stays done, a run that is paused stays
 //     paused, and one that is being cancelled does nothing else.
@@ -31,7 +32,7 @@ func CheckDecision(service string, v scheduler.View, ev scheduler.Event, actions
 		return nil
 	}
 	_, started := ev.(scheduler.Subscribed)
-	c := backward{started: started}
+	c := backward{started: started, spread: spread(service, v, actions)}
 	for _, a := range actions {
 		r, ok := a.(scheduler.Remember)
 		before, known := v.Record(r.Key)
@@ -53,6 +54,24 @@ func CheckDecision(service string, v scheduler.View, ev scheduler.Event, actions
 	return errors.Join(append(c.found, c.wishes...)...)
 }
 
+// spread is how many nodes more of each pod that is Everywhere a decision wants.
+func spread(service string, v scheduler.View, actions []scheduler.Action) map[string]int {
+	more := map[string]int{}
+	count := func(value []byte, by int) {
+		if n, err := decode[Node](value); value != nil && err == nil && n.Home != "" && n.Goal != GoalLeave {
+			more[n.Pod] += by
+		}
+	}
+	for _, a := range actions {
+		if r, ok := a.(scheduler.Remember); ok && strings.HasPrefix(r.Key, service+"/node/") {
+			before, _ := v.Record(r.Key)
+			count(before, -1)
+			count(r.Value, 1)
+		}
+	}
+	return more
+}
+
 // ended says whether a service is forgotten that was to be uninstalled.
 func ended(service string, v scheduler.View, actions []scheduler.Action) bool {
 	value, known := v.Record(service + "/service")
@@ -67,6 +86,7 @@ func ended(service string, v scheduler.View, actions []scheduler.Action) bool {
 type backward struct {
 	started bool // the program may be another one
 	revised bool // it went back to earlier options
+	spread  map[string]int
 	found   []error
 	wishes  []error // what only an operator changes
 }
@@ -148,7 +168,7 @@ func (c *backward) pod(name string, b, a *podRecord) {
 	if b.Ended || a.Ended {
 		return
 	}
-	c.wish(a.Count == b.Count, "pod %s: %d nodes are wanted, then %d", name, b.Count, a.Count)
+	c.wish(a.Count == b.Count+c.spread[name], "pod %s: %d nodes are wanted, then %d", name, b.Count, a.Count)
 	c.must(a.Deployed || !b.Deployed, "pod %s is not deployed any more", name)
 	c.must(a.First == b.First || !b.Deployed, "pod %s was first deployed with %d nodes, then %d", name, b.First, a.First)
 	r, s := b.Rollout, a.Rollout
@@ -165,7 +185,7 @@ func (c *backward) node(b, a *Node) {
 	c.must(a.Arrived <= a.Generation, "%s has arrived in a place to come: %v", b.Name, a.counts())
 	c.must(b.Goal != GoalLeave || a.Goal == GoalLeave, "%s does not leave any more", b.Name)
 	c.must(!b.Departed || a.Departed, "%s has not handed over any more what it held", b.Name)
-	c.wish(a.Goal == b.Goal, "%s is to %s, then to %s", b.Name, b.Goal, a.Goal)
+	c.wish(a.Goal == b.Goal || b.Home != "" && a.Goal == GoalLeave, "%s is to %s, then to %s", b.Name, b.Goal, a.Goal)
 	c.wish((a.Skip == b.Skip || a.Skip == "" && a.Wanted != b.Skip) && a.Excused == b.Excused, "%s is skipped", b.Name)
 	if b.Place == nil || a.Generation > b.Generation {
 		return

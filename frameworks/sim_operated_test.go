@@ -85,6 +85,7 @@ func operatedOf(name string, number uint64, less int, o operatedOptions) (*frame
 		p.Count, less = p.Count-fewer+o.More, less-fewer
 		s.Pods = append(s.Pods, p)
 	}
+	special(s, number)
 	if random.IntN(2) == 0 {
 		s.Routines = []frameworks.Routine{leaders(s.Pods[0].Name)}
 	}
@@ -92,6 +93,29 @@ func operatedOf(name string, number uint64, less int, o operatedOptions) (*frame
 		s.Plans = []frameworks.Plan{backups(random)}
 	}
 	return s, nil
+}
+
+// special gives the services of some numbers what they do not all have: those of
+// the others stay as they were when something was found with them.
+func special(s *frameworks.Service, number uint64) {
+	if number%5 != 0 && number%5 != 4 {
+		return
+	}
+	random := rand.New(rand.NewPCG(number, 2))
+	for i := range s.Pods {
+		p := &s.Pods[i]
+		p.Rollout.Patience = []time.Duration{0, time.Minute, 30 * time.Minute}[random.IntN(3)]
+		if i == 0 {
+			continue // routines and plans are of a pod that serves
+		}
+		if random.IntN(2) == 0 {
+			p.Everywhere, p.Count, p.Together = true, 0, false
+		}
+		if random.IntN(2) == 0 {
+			p.Aim = []frameworks.Aim{frameworks.AimFinish, frameworks.AimOnce}[random.IntN(2)]
+			p.Ready, p.Leave, p.Spare = nil, nil, nil
+		}
+	}
 }
 
 func operatedPod(random *rand.Rand, i int, o operatedOptions) frameworks.Pod {
@@ -239,7 +263,7 @@ func backups(random *rand.Rand) frameworks.Plan {
 func (s operated) simulated() mesostest.SimFramework {
 	return mesostest.SimFramework{
 		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle, Decision: s.decision,
-		Node: serviceNode, Task: operatedTask,
+		Node: serviceNode, Task: s.task,
 		Smaller: func() (mesostest.SimFramework, bool) {
 			nodes := 0
 			for _, p := range s.Pods {
@@ -260,12 +284,22 @@ func is(task mesos.TaskInfo, bad string) bool {
 	return strings.Contains(string(task.Data)+task.Command.GetValue(), bad)
 }
 
-func operatedTask(task mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+func (s operated) task(task mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 	p := mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
-	if is(task, "dies") {
+	switch {
+	case is(task, "dies"):
 		p.Run, p.End = time.Second, mesos.TASK_FAILED
+	case s.aim(task) != frameworks.AimRun:
+		p.Run = time.Duration(1+luck%120) * time.Second
 	}
 	return p
+}
+
+// aim is that of the pod whose task it is.
+func (s operated) aim(task mesos.TaskInfo) frameworks.Aim {
+	node := strings.Split(task.TaskID.Value, ".")[1]
+	i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(node, p.Name+"-") })
+	return s.Pods[i].Aim
 }
 
 func (s operated) decision(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
@@ -331,6 +365,9 @@ func (s operated) command(pick uint16) any {
 	case 15:
 		return frameworks.RestartStep{Plan: plan, Stage: stage, Step: node}
 	case 16:
+		if force {
+			return frameworks.SchedulePlan{Plan: "backup", Cron: []string{"", "*/3 * * * *"}[random.IntN(2)]}
+		}
 		return frameworks.StartPlan{Plan: "backup"}
 	}
 	if s.ends && force {

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/mesokit/mesokit/frameworks"
@@ -47,7 +50,7 @@ func severally(number uint64, less int) several {
 
 func (s several) simulated() mesostest.SimFramework {
 	return mesostest.SimFramework{
-		Name: "all", Handler: s.Services, Goal: s.goal, Operator: s.command, Settle: s.settle, Node: serviceNode, Task: operatedTask,
+		Name: "all", Handler: s.Services, Goal: s.goal, Operator: s.command, Settle: s.settle, Node: serviceNode, Task: s.task,
 		Work: s.work,
 		Decision: func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
 			var errs []error
@@ -60,6 +63,11 @@ func (s several) simulated() mesostest.SimFramework {
 			return severally(s.each[0].number/3, s.less+1).simulated(), s.less < 6
 		},
 	}
+}
+
+func (s several) task(task mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+	i := slices.IndexFunc(s.each, func(one operated) bool { return strings.HasPrefix(task.TaskID.Value, one.Name+".") })
+	return s.each[i].task(task, luck)
 }
 
 // work is that of the service whose job it is.

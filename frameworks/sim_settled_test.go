@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
@@ -45,7 +44,7 @@ func (s operated) goal(v scheduler.View, w *mesostest.World) error {
 
 func (s operated) settled(status frameworks.Status, w *mesostest.World) error {
 	for _, n := range status.Nodes {
-		if n.Phase != frameworks.Ready || n.Outdated() || n.Restart || n.Replace {
+		if (n.Phase != frameworks.Ready && n.Phase != frameworks.Finished) || n.Outdated() || n.Restart || n.Replace {
 			return fmt.Errorf("%s is %s, outdated %t (waits %q, failed %q, refused %q)", n.Name, n.Phase, n.Outdated(), n.Waits, n.LastFailure, n.Refused)
 		}
 	}
@@ -72,11 +71,11 @@ func (s operated) reserved(status frameworks.Status, w *mesostest.World) error {
 	}
 	for _, n := range status.Nodes {
 		for _, r := range n.Place.Resources {
-			want[n.Place.Hostname+" "+r.Name+" "+resourceID(r)] += amount(r)
+			want[n.Place.Hostname+" "+r.Name+" "+simtest.ResourceID(r)] += amount(r)
 		}
 	}
 	for _, r := range w.Reserved(s.Framework().Roles[0]) {
-		want[r.Agent.Hostname+" "+r.Resource.Name+" "+resourceID(r.Resource)] -= amount(r.Resource)
+		want[r.Agent.Hostname+" "+r.Resource.Name+" "+simtest.ResourceID(r.Resource)] -= amount(r.Resource)
 	}
 	for what, missing := range want {
 		if missing != 0 {
@@ -123,13 +122,9 @@ func (s operated) mend(status frameworks.Status, w *mesostest.World) []any {
 	return out
 }
 
-// rules of the engine beside those of the simulator.
+// rules beside those of the simulator, and of simtest.
 func (s operated) rules() []mesostest.Rule {
-	return []mesostest.Rule{
-		{Name: "a node's volume is made once, and destroyed by wish", Check: s.volumes},
-		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.framework, s.Service, w) }},
-		{Name: "an uninstall leaves nothing", Check: s.leftBehind},
-	}
+	return append(simtest.RulesIn(s.framework, s.Service), mesostest.Rule{Name: "an uninstall leaves nothing", Check: s.leftBehind})
 }
 
 // commands are those for this service.
@@ -147,36 +142,6 @@ func (s operated) commands(w *mesostest.World) []mesostest.SimCommand {
 	return out
 }
 
-// volumes: destroyed are those of nodes that left or were replaced, by an operator
-// or by what the pod's Recovery says.
-func (s operated) volumes(w *mesostest.World) error {
-	wished, many := map[string]bool{}, false
-	for _, c := range s.commands(w) {
-		switch c := c.Value.(type) {
-		case frameworks.ReplaceNode:
-			wished[c.Node] = true
-		case frameworks.RemoveNode:
-			wished[c.Node] = true
-		case frameworks.ScalePod, frameworks.Update, frameworks.Rollback, frameworks.Uninstall:
-			many = true
-		}
-	}
-	for _, v := range w.Volumes(s.framework) {
-		if !strings.HasPrefix(v.ID, s.Name+".") {
-			continue
-		}
-		node := strings.Split(v.ID, ".")[1]
-		i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(node, p.Name+"-") })
-		if v.Made > 1+v.Destroyed || v.Made > 1 && !strings.HasSuffix(v.ID, ".log") { // which may be declared, and not, and again
-			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
-		}
-		if v.Destroyed > 0 && v.Used && !many && !wished[node] && s.Pods[i].Recovery.After == 0 {
-			return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
-		}
-	}
-	return nil
-}
-
 // leftBehind: what is uninstalled while all agents are there leaves nothing.
 func (s operated) leftBehind(w *mesostest.World) error {
 	since, quiet := w.Quiet()
@@ -189,7 +154,7 @@ func (s operated) leftBehind(w *mesostest.World) error {
 		}
 	}
 	for _, r := range w.Reserved(s.Framework().Roles[0]) {
-		return fmt.Errorf("%s of %s is reserved for %s", r.Resource.Name, r.Agent.Hostname, resourceID(r.Resource))
+		return fmt.Errorf("%s of %s is reserved for %s", r.Resource.Name, r.Agent.Hostname, simtest.ResourceID(r.Resource))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
@@ -61,56 +62,21 @@ func simulate(number uint64, less int) simulated {
 }
 
 func (s simulated) framework() mesostest.SimFramework {
-	return mesostest.SimFramework{
-		Name: s.Name, Handler: s.Service, Goal: s.goal, Work: s.work, Operator: s.command, Settle: s.settle, Decision: s.decision,
-		Node: serviceNode,
-		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
-			return mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
-		},
-		Smaller: func() (mesostest.SimFramework, bool) {
-			nodes := 0
-			for _, p := range s.Pods {
-				nodes += p.Count
-			}
-			less := simulate(s.number, s.less+1)
-			less.less = s.less + 1
-			return less.framework(), nodes > 1
-		},
+	f := simtest.Framework(s.Service)
+	f.Work, f.Operator = s.work, s.command
+	f.Task = func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
+		return mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
 	}
-}
-
-// goal: all nodes are ready, and nothing is reserved that is no node's place.
-func (s simulated) goal(v scheduler.View, w *mesostest.World) error {
-	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
-	if err != nil {
-		return err
-	}
-	places := map[string]bool{}
-	for _, n := range status.Nodes {
-		if n.Phase != frameworks.Ready {
-			return fmt.Errorf("%s is %s (waits %q, failed %q, refused %q)", n.Name, n.Phase, n.Waits, n.LastFailure, n.Refused)
+	f.Smaller = func() (mesostest.SimFramework, bool) {
+		nodes := 0
+		for _, p := range s.Pods {
+			nodes += p.Count
 		}
-		for _, r := range n.Place.Resources {
-			places[resourceID(r)] = true
-		}
+		less := simulate(s.number, s.less+1)
+		less.less = s.less + 1
+		return less.framework(), nodes > 1
 	}
-	for _, r := range w.Reserved(s.Framework().Roles[0]) {
-		if id := resourceID(r.Resource); !places[id] {
-			return fmt.Errorf("agent %s holds %s for %s, which is no node's place", r.Agent.Hostname, r.Resource.Name, id)
-		}
-	}
-	return nil
-}
-
-func resourceID(r mesos.Resource) string {
-	for _, reservation := range r.Reservations {
-		for _, l := range reservation.GetLabels().GetLabels() {
-			if l.Key == "resource_id" {
-				return l.GetValue()
-			}
-		}
-	}
-	return ""
+	return f
 }
 
 // work asks a gate, which passes while the task that it is about runs.
@@ -140,76 +106,8 @@ func (s simulated) command(pick uint16) any {
 	return frameworks.AskStatus{}
 }
 
-// settle starts what was stopped, and replaces what lives on an agent that
-// will not come back.
-func (s simulated) settle(v scheduler.View, w *mesostest.World) []any {
-	status, err := statusOf(s.Service, v, frameworks.AskStatus{})
-	if err != nil {
-		return nil
-	}
-	var out []any
-	for _, n := range status.Nodes {
-		switch {
-		case n.Goal == frameworks.GoalStop:
-			out = append(out, frameworks.StartNode{Node: n.Name})
-		case n.Place != nil && !n.Replace && !w.HasAgent(n.Place.Agent):
-			out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
-		}
-	}
-	return out
-}
-
-// rules of the engine beside those of the simulator.
-func (s simulated) rules() []mesostest.Rule {
-	return []mesostest.Rule{
-		{Name: "a node's volume is made once, and destroyed by wish", Check: func(w *mesostest.World) error {
-			wished := map[string]bool{}
-			for _, c := range w.Commands(s.Name) {
-				if replace, ok := c.Value.(frameworks.ReplaceNode); ok {
-					wished[replace.Node] = true
-				}
-			}
-			for _, v := range w.Volumes(s.Name) {
-				node := strings.Split(v.ID, ".")[1]
-				if v.Made > 1 {
-					return fmt.Errorf("%s was made %d times", v.ID, v.Made)
-				}
-				if v.Destroyed > 0 && v.Used && !wished[node] {
-					return fmt.Errorf("%s was destroyed, and nobody replaced %s", v.ID, node)
-				}
-			}
-			return nil
-		}},
-		{Name: "rules of placement hold", Check: func(w *mesostest.World) error { return placement(s.Name, s.Service, w) }},
-	}
-}
-
-// placement: no two nodes of a pod that wants agents of their own share one.
-func placement(framework string, s *frameworks.Service, w *mesostest.World) error {
-	for _, p := range s.Pods {
-		if p.Place.IsZero() {
-			continue
-		}
-		at := map[string]string{}
-		for _, t := range w.Running() {
-			if t.Framework != framework || t.Stray || !strings.HasPrefix(t.Node, s.Name+"."+p.Name+"-") {
-				continue
-			}
-			if other := at[t.Agent.Hostname]; other != "" && other != t.Node {
-				return fmt.Errorf("%s and %s are both on %s", other, t.Node, t.Agent.Hostname)
-			}
-			at[t.Agent.Hostname] = t.Node
-		}
-	}
-	return nil
-}
-
-func (s simulated) decision(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
-	return frameworks.CheckDecision(s.Name, v, ev, actions)
-}
-
 func (s simulated) config() mesostest.SimConfig {
-	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.framework()}, Rules: s.rules()}
+	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.framework()}, Rules: simtest.Rules(s.Service)}
 }
 
 // The engine under all faults of the simulator.

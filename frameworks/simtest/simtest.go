@@ -81,7 +81,8 @@ func Status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) 
 }
 
 // Healed says what is not as it should be: a node that is not ready, or
-// something reserved that is no node's place.
+// something reserved that is no node's place. Nodes that are to do some work and
+// end have done it.
 func Healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
 	status, err := Status(s, v)
 	if err != nil {
@@ -89,22 +90,24 @@ func Healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
 	}
 	places := map[string]bool{}
 	for _, n := range status.Nodes {
-		if n.Phase != frameworks.Ready {
+		if n.Phase != frameworks.Ready && n.Phase != frameworks.Finished {
 			return fmt.Errorf("%s is %s (waits %q, failed %q, refused %q)", n.Name, n.Phase, n.Waits, n.LastFailure, n.Refused)
 		}
 		for _, r := range n.Place.Resources {
-			places[resourceID(r)] = true
+			places[ResourceID(r)] = true
 		}
 	}
 	for _, r := range w.Reserved(s.Framework().Roles[0]) {
-		if id := resourceID(r.Resource); !places[id] {
+		if id := ResourceID(r.Resource); !places[id] {
 			return fmt.Errorf("agent %s holds %s for %s, which is no node's place", r.Agent.Hostname, r.Resource.Name, id)
 		}
 	}
 	return nil
 }
 
-func resourceID(r mesos.Resource) string {
+// ResourceID is the label by which the engine knows a reservation; empty: it is
+// none of the engine's.
+func ResourceID(r mesos.Resource) string {
 	for _, reservation := range r.Reservations {
 		for _, l := range reservation.GetLabels().GetLabels() {
 			if l.Key == "resource_id" {
@@ -135,57 +138,79 @@ func Settle(s *frameworks.Service, v scheduler.View, w *mesostest.World) []any {
 }
 
 // Rules of services, beside those of the simulator: a volume is made once, and
-// one that was used is destroyed only by an operator's wish; and of a pod that
-// wants an agent for each node, no two nodes are on one.
-func Rules(s *frameworks.Service) []mesostest.Rule {
+// one that was used is destroyed only by an operator's wish, or where the pod's
+// Recovery replaces nodes by itself; and of a pod that wants an agent for each
+// node, no two nodes are on one.
+func Rules(s *frameworks.Service) []mesostest.Rule { return RulesIn(s.Name, s) }
+
+// RulesIn are [Rules] of a service that is one of several in a framework.
+func RulesIn(framework string, s *frameworks.Service) []mesostest.Rule {
 	return []mesostest.Rule{
-		{Name: "volumes are destroyed by wish only", Check: func(w *mesostest.World) error { return volumes(s, w) }},
-		{Name: "nodes are apart", Check: func(w *mesostest.World) error { return apart(s, w) }},
+		{Name: "volumes are destroyed by wish only", Check: func(w *mesostest.World) error { return volumes(framework, s, w) }},
+		{Name: "nodes are apart", Check: func(w *mesostest.World) error { return apart(framework, s, w) }},
 	}
 }
 
-func volumes(s *frameworks.Service, w *mesostest.World) error {
-	for _, v := range w.Volumes(s.Name) {
-		_, node, _ := strings.Cut(v.ID, ".")
-		node, _, _ = strings.Cut(node, ".")
+func volumes(framework string, s *frameworks.Service, w *mesostest.World) error {
+	for _, v := range w.Volumes(framework) {
+		id, ours := strings.CutPrefix(v.ID, s.Name+".")
+		node, _, _ := strings.Cut(id, ".")
+		given := func(node string) bool {
+			return slices.ContainsFunc(w.Commands(framework), func(c *mesostest.SimCommand) bool { return gives(s, c.Value, node) })
+		}
 		switch {
-		case v.Made > 1:
+		case !ours:
+		case v.Made > 1+v.Destroyed || v.Made > 1 && !given(""): // it may be declared, and not, and again
 			return fmt.Errorf("%s was made %d times", v.ID, v.Made)
-		case v.Destroyed > 0 && v.Used && !slices.ContainsFunc(w.Commands(s.Name), func(c *mesostest.SimCommand) bool { return gives(c.Value, node) }):
+		case v.Destroyed > 0 && v.Used && !replaces(s, node) && !given(node):
 			return fmt.Errorf("%s was destroyed, and nobody gave up %s", v.ID, node)
 		}
 	}
 	return nil
 }
 
+// replaces says whether a node that is lost is replaced by itself.
+func replaces(s *frameworks.Service, node string) bool {
+	i := podOf(s, node)
+	return i >= 0 && s.Pods[i].Recovery.After > 0
+}
+
+// podOf is the pod that a node is of; -1: none.
+func podOf(s *frameworks.Service, node string) int {
+	return slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return p.Name == node[:max(0, strings.LastIndexByte(node, '-'))] })
+}
+
 // gives says whether a command gives up what a node has.
-func gives(command any, node string) bool {
-	pod := node[:max(0, strings.LastIndexByte(node, '-'))]
+func gives(s *frameworks.Service, command any, node string) bool {
 	switch c := command.(type) {
+	case frameworks.ToService:
+		return c.Service == s.Name && gives(s, c.Command, node)
 	case frameworks.ReplaceNode:
 		return c.Node == node
 	case frameworks.RemoveNode:
 		return c.Node == node
 	case frameworks.ScalePod:
-		return c.Pod == pod
-	case frameworks.Uninstall, frameworks.Update:
+		return strings.HasPrefix(node, c.Pod+"-")
+	case frameworks.Uninstall, frameworks.Update, frameworks.Rollback:
 		return true
 	}
 	return false
 }
 
-func apart(s *frameworks.Service, w *mesostest.World) error {
+func apart(framework string, s *frameworks.Service, w *mesostest.World) error {
 	at := map[string]string{}
 	for _, t := range w.Running() {
-		i := slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return strings.HasPrefix(t.Node, p.Name+"-") })
-		if i < 0 || t.Framework != s.Name || t.Stray || !slices.Contains(strings.Split(s.Pods[i].Place.String(), ","), "hostname:UNIQUE") {
+		id, ours := strings.CutPrefix(t.Info.TaskID.Value, s.Name+".")
+		node, _, _ := strings.Cut(id, ".")
+		i := podOf(s, node)
+		if !ours || i < 0 || t.Framework != framework || t.Stray || !slices.Contains(strings.Split(s.Pods[i].Place.String(), ","), "hostname:UNIQUE") {
 			continue
 		}
 		key := s.Pods[i].Name + " on " + t.Agent.Hostname
-		if other := at[key]; other != "" && other != t.Node {
-			return fmt.Errorf("%s and %s are both on %s", other, t.Node, t.Agent.Hostname)
+		if other := at[key]; other != "" && other != node {
+			return fmt.Errorf("%s and %s are both on %s", other, node, t.Agent.Hostname)
 		}
-		at[key] = t.Node
+		at[key] = node
 	}
 	return nil
 }

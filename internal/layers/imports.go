@@ -36,6 +36,11 @@ var mayTestOn = []string{"executor", "scheduler", "frameworks", "frameworks/cli"
 // onMesos is what such a test takes for it.
 var onMesos = []string{"scheduler/mesostest", "scheduler", "scheduler/state"}
 
+// simulated says that the engine's own tests simulate it as its users do theirs.
+func simulated(from, to place) bool {
+	return from.folder == "frameworks" && to.folder == "frameworks/simtest"
+}
+
 // Imports checks that imports within the module follow the layers, and that what
 // is made for tests (package testing, packages named after it) stays out of programs.
 func Imports(t Tree) []Breach {
@@ -98,7 +103,7 @@ func layerOf(dir string) (place, bool) {
 
 func (from place) mayImport(to place, test bool) bool {
 	return from.unit == to.unit || to.folder == "internal" || slices.Contains(from.uses, to.folder) ||
-		test && slices.Contains(onMesos, to.folder) && slices.Contains(mayTestOn, from.folder)
+		test && (simulated(from, to) || slices.Contains(onMesos, to.folder) && slices.Contains(mayTestOn, from.folder))
 }
 
 // forTests says whether a package exists for tests: mesostest, statetest and so
