@@ -15,6 +15,7 @@ import (
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
@@ -303,7 +304,7 @@ func (s operated) aim(task mesos.TaskInfo) frameworks.Aim {
 }
 
 func (s operated) decision(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
-	return frameworks.CheckDecision(s.Name, v, ev, actions)
+	return simtest.Decision(s.Service, v, ev, actions)
 }
 
 // work asks a gate, which passes while the task that it is about runs, and is of

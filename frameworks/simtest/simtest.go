@@ -27,7 +27,7 @@ func Config(s *frameworks.Service) mesostest.SimConfig {
 func Framework(s *frameworks.Service) mesostest.SimFramework {
 	return mesostest.SimFramework{
 		Name: s.Name, Handler: s, Decision: func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
-			return frameworks.CheckDecision(s.Name, v, ev, actions)
+			return Decision(s, v, ev, actions)
 		},
 		Node: func(task mesos.TaskInfo) string { return task.Name },
 		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
@@ -40,6 +40,12 @@ func Framework(s *frameworks.Service) mesostest.SimFramework {
 		Goal:     func(v scheduler.View, w *mesostest.World) error { return Healed(s, v, w) },
 		Settle:   func(v scheduler.View, w *mesostest.World) []any { return Settle(s, v, w) },
 	}
+}
+
+// Decision says what is wrong with a decision of a service: what it takes back,
+// and what it launches too early.
+func Decision(s *frameworks.Service, v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
+	return errors.Join(frameworks.CheckDecision(s.Name, v, ev, actions), inOrder(s, v, actions))
 }
 
 // serves lets a gate pass while the task that it asks runs.

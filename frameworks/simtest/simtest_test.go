@@ -1,6 +1,7 @@
 package simtest_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/offers"
+	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
@@ -41,4 +43,36 @@ func TestServersThatDoNotServe(t *testing.T) {
 	require.True(t, errors.As(mesostest.NewSim(1, c).Run(), &found))
 	assert.Equal(t, "every goal is reached", found.Rule)
 	assert.Contains(t, found.Detail, "does not serve")
+}
+
+// Bugs planted on purpose: a service that does not wait for what its declaration
+// says is found out by the rules of another that says it.
+func TestOrderOfLaunches(t *testing.T) {
+	t.Parallel()
+	for name, wait := range map[string]func(s *frameworks.Service){
+		"is launched before":    func(s *frameworks.Service) { s.Pods[0].After = []string{"seed"} },
+		"have their places":     func(s *frameworks.Service) { s.Pods[0].Together = true },
+		"starts, which has not": func(s *frameworks.Service) { s.Pods[0].Serial = true },
+		"which has not arrived": func(s *frameworks.Service) {
+			s.Pods[0].Join = func(context.Context, frameworks.Deployment, frameworks.Node) error { return nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hasty, strict := service(), service()
+			for _, s := range []*frameworks.Service{hasty, strict} {
+				s.Pods = append(s.Pods, frameworks.Pod{Name: "seed", Count: 1, Command: "serve", Needs: offers.MustParse("cpus:1;mem:64")})
+			}
+			wait(strict)
+			c := simtest.Config(hasty)
+			c.Shrink = -1
+			c.Frameworks[0].Decision = func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
+				return simtest.Decision(strict, v, ev, actions)
+			}
+			var found *mesostest.Finding
+			require.ErrorAs(t, mesostest.NewSim(1, c).Run(), &found)
+			assert.Contains(t, found.Detail, name)
+			require.NoError(t, mesostest.NewSim(1, simtest.Config(strict)).Run())
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,15 @@ type ring struct {
 	nodes int
 	// Rules that variants break.
 	ungated, reuses bool
+	// read are the records that it read last, by node: reading JSON takes longer
+	// than all else.
+	read map[int]ringRecord
+}
+
+// ringRecord is a record and what it says.
+type ringRecord struct {
+	text string
+	node ringNode
 }
 
 // ringNode is what a ring remembers of a node.
@@ -52,20 +62,13 @@ type ringDecision struct {
 	ring
 	v       scheduler.View
 	nodes   []ringNode
-	before  []string
+	before  []ringRecord
 	actions []scheduler.Action
 	used    map[string]bool // agents
 }
 
 func (r ring) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
-	d := &ringDecision{ring: r, v: v, nodes: make([]ringNode, r.nodes), before: make([]string, r.nodes), used: map[string]bool{}}
-	for i := range d.nodes {
-		text, _ := v.Record(fmt.Sprint("node/", i))
-		d.before[i] = string(text)
-		if len(text) > 0 && json.Unmarshal(text, &d.nodes[i]) != nil {
-			return nil
-		}
-	}
+	d := r.decision(v)
 	switch ev := ev.(type) {
 	case scheduler.JobDone:
 		d.gated(ev)
@@ -83,6 +86,33 @@ func (r ring) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
 	d.remember()
 	d.do(scheduler.WakeAt{Time: v.Now().Add(30 * time.Second)})
 	return d.actions
+}
+
+// decision reads what is remembered.
+func (r ring) decision(v scheduler.View) *ringDecision {
+	d := &ringDecision{ring: r, v: v, used: map[string]bool{}}
+	for i := range r.nodes {
+		text, _ := v.Record(fmt.Sprint("node/", i))
+		record := r.read[i]
+		if record.text != string(text) {
+			record = ringRecord{text: string(text)}
+			if len(text) > 0 && json.Unmarshal(text, &record.node) != nil {
+				panic("the ring cannot read its own record " + record.text)
+			}
+			if r.read != nil {
+				r.read[i] = record
+			}
+		}
+		d.before, d.nodes = append(d.before, record), append(d.nodes, record.node)
+	}
+	return d
+}
+
+// same says whether nothing is to be written. Resources are replaced as a whole.
+func (n ringNode) same(o ringNode) bool {
+	resources := slices.EqualFunc(n.Resources, o.Resources, func(a, b mesos.Resource) bool { return a.Equal(b) })
+	n.Resources, o.Resources = nil, nil
+	return resources && reflect.DeepEqual(n, o)
 }
 
 func (d *ringDecision) do(a scheduler.Action) { d.actions = append(d.actions, a) }
@@ -234,8 +264,10 @@ func (d *ringDecision) launch(i int) mesos.Offer_Operation {
 
 func (d *ringDecision) remember() {
 	for i := range d.nodes {
-		text, err := json.Marshal(d.nodes[i])
-		if err == nil && string(text) != d.before[i] {
+		if d.before[i].text != "" && d.nodes[i].same(d.before[i].node) {
+			continue
+		}
+		if text, err := json.Marshal(d.nodes[i]); err == nil {
 			d.do(scheduler.Remember{Key: fmt.Sprint("node/", i), Value: text})
 		}
 	}
@@ -244,6 +276,7 @@ func (d *ringDecision) remember() {
 // ringFramework is a ring in a simulation, with its goal: all nodes run and
 // have joined, and nothing is reserved that no node needs.
 func ringFramework(r ring) SimFramework {
+	r.read = map[int]ringRecord{}
 	return SimFramework{
 		Name: r.name, Handler: r, Goal: r.goal,
 		Node: func(task mesos.TaskInfo) string { return task.Name },
@@ -266,10 +299,9 @@ func ringFramework(r ring) SimFramework {
 }
 
 func (r ring) goal(v scheduler.View, w *World) error {
-	d := &ringDecision{ring: r, v: v, nodes: make([]ringNode, r.nodes)}
+	d := r.decision(v)
 	for i := range d.nodes {
-		text, _ := v.Record(fmt.Sprint("node/", i))
-		if err := json.Unmarshal(text, &d.nodes[i]); err != nil || !d.nodes[i].Joined {
+		if !d.nodes[i].Joined {
 			return fmt.Errorf("node %d has not joined", i)
 		}
 		task, known := v.Task(d.task(i))
