@@ -230,6 +230,7 @@ func (c Cluster) Service() *frameworks.Service {
 		Revise:    declared.revise,
 		Change:    change,
 		Routines:  []frameworks.Routine{r.tidying()},
+		Plans:     []frameworks.Plan{r.repairing().Plan()},
 		Pods: []frameworks.Pod{{
 			Name:  pod,
 			Count: c.Nodes,

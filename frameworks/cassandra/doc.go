@@ -117,18 +117,28 @@
 // # What it does not do
 //
 // After a node was added the others keep what they no longer own until somebody
-// runs cleanup, and replicas drift apart unless somebody runs repair: neither is
-// scheduled yet. There are no backups. Nodes and clients talk in plain text unless
+// runs cleanup. There are no backups. Nodes and clients talk in plain text unless
 // the options say otherwise. A ring has one datacenter.
+//
+// # Repair
+//
+// Replicas drift apart where writes miss one of them for longer than hints are kept.
+// The plan "repair" brings them together: node after node compares the ranges of
+// which it is the first replica with the others. Meanwhile no node is restarted; it
+// begins when all are ready. It is started by
+//
+//	mesos-cassandra plan start repair
+//	mesos-cassandra plan start repair '{"keyspaces": ["orders"]}'
+//
+// and by itself when the API is told when (PUT /v1/plans/repair/schedule).
 //
 // Nobody is asked what would be lost with a node that does not serve: one that
 // crashes, or is lost with its agent, or is stopped or dies while its replace waits.
-// Its hints are lost, and what it alone had; after the replace or removal of one run
-// a repair (nodetool repair), or statements at QUORUM may miss what it had
-// acknowledged while another was away. The same holds after a force, where a node
-// was away for longer than Cassandra keeps hints for it (max_hint_window), where
-// they are disabled, and where a replace begins within seconds of a write of which a
-// replica missed its part: Cassandra makes a hint of it only after the write's
-// timeout. Hints are looked for in files; with a hints_flush_period above its default
-// of 10 seconds some may not be there yet.
+// Its hints are lost, and what it alone had; run a repair after the replace or removal
+// of one, or statements at QUORUM may miss what it had acknowledged while another was
+// away. The same holds after a force, where a node was away for longer than Cassandra
+// keeps hints for it (max_hint_window), where they are disabled, and where a replace
+// begins within seconds of a write of which a replica missed its part: Cassandra makes
+// a hint of it only after the write's timeout. Hints are looked for in files; with a
+// hints_flush_period above its default of 10 seconds some may not be there yet.
 package cassandra

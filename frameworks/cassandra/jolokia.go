@@ -33,6 +33,9 @@ type server interface {
 	remove(ctx context.Context, hostID string) error
 	// assassinate has it forget a dead endpoint that owns nothing.
 	assassinate(ctx context.Context, endpoint string) error
+	// repair has it bring the replicas of its first ranges of a keyspace together.
+	// It returns when that is done.
+	repair(ctx context.Context, keyspace string) error
 }
 
 // view is a node as it describes itself, and the ring as it sees it. Endpoints

@@ -17,6 +17,9 @@ const (
 	drained        = "DRAINED"
 )
 
+// tracesKeyspace is one that nobody misses.
+const tracesKeyspace = "system_traces"
+
 // views are what nodes see, by their names.
 type views map[string]view
 
@@ -163,8 +166,8 @@ func (all views) strangers(except ...string) []string {
 // one replica, does not stand against it (single).
 func unspared(replicas map[string][][]string, up, emptied []string, single bool) error {
 	for _, keyspace := range slices.Sorted(maps.Keys(replicas)) {
-		if keyspace == "system_traces" {
-			continue // nobody misses it
+		if keyspace == tracesKeyspace {
+			continue
 		}
 		for _, endpoints := range replicas[keyspace] {
 			remain, left := 0, 0

@@ -67,6 +67,11 @@ func (l labNode) assassinate(_ context.Context, endpoint string) error {
 	return l.refuse
 }
 
+func (l labNode) repair(_ context.Context, keyspace string) error {
+	l.told = append(l.told, l.name+" repairs "+keyspace)
+	return l.refuse
+}
+
 // newLab is the ring of all nodes that have arrived, in the best of orders.
 func newLab(d frameworks.Deployment) (*lab, ring) {
 	l := &lab{views: views{}, ranges: map[string][][]string{}, held: map[string][]hints{}}

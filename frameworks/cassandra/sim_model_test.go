@@ -384,3 +384,14 @@ func (f fake) assassinate(ctx context.Context, endpoint string) error {
 	}
 	return nil
 }
+
+func (f fake) repair(ctx context.Context, _ string) error {
+	w, m, h, err := f.find(ctx)
+	if err != nil {
+		return err
+	}
+	if up := m.up(w, h.ring); slices.ContainsFunc(m.owners(h.ring), func(o string) bool { return !slices.Contains(up, o) }) {
+		return errors.New("endpoint not alive")
+	}
+	return nil
+}

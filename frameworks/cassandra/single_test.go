@@ -33,6 +33,7 @@ func TestSingleNode(t *testing.T) {
 	held, err := s.server().hints(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, hints{}, held)
+	require.NoError(t, s.server().repair(t.Context(), "system_auth"), "a single node has nobody to compare with")
 	checkOptions(t, s)
 	wrong := s.server()
 	wrong.password = "another"

@@ -38,7 +38,10 @@ func TestRing(t *testing.T) {
 		{"the configuration is rolled", rolled},
 		{"a seed is emptied, and replaced", replaced},
 		{"the power fails", powerFails},
-		{"nothing was lost", func(t *testing.T, s *saga) { assert.Empty(t, s.load.lost(t)) }},
+		{"nothing was lost", func(t *testing.T, s *saga) {
+			s.load.quit()
+			assert.Empty(t, s.load.lost(t))
+		}},
 		{"all of it is uninstalled", uninstalled},
 	} {
 		if !t.Run(step.name, func(t *testing.T) {
@@ -183,10 +186,11 @@ func rolled(t *testing.T, s *saga) {
 }
 
 // replaced empties the volume of a seed while it is stopped. It must not come
-// back as another node; a replacement takes its part.
+// back as another node; a replacement takes its part, and a repair gives it what
+// it has not got from the node that it took its data from.
 func replaced(t *testing.T, s *saga) {
 	was := s.AwaitReady(3).Nodes[0]
-	s.load.while(t, func() {
+	s.load.during(t, func() {
 		s.Operate("node", "stop", "0", "--wait")
 		for id, path := range s.Volumes("cassandra") {
 			if strings.HasPrefix(id, "cassandra.node-0.") {
@@ -197,14 +201,37 @@ func replaced(t *testing.T, s *saga) {
 		s.await("node-0", "refused", func(n frameworks.NodeStatus) bool {
 			return strings.Contains(n.LastFailure, "was emptied: it held a node of the ring")
 		})
+	})
+	s.load.apart(t, func() {
 		s.Operate("node", "replace", "0")
 		is := s.await("node-0", "ready in a new place", func(n frameworks.NodeStatus) bool {
 			return n.Ready && n.Generation == was.Generation+1
 		})
 		assert.NotEqual(t, clitest.Residence(was), clitest.Residence(is))
 		s.AwaitReady(3)
+		s.repair()
 	})
+	s.load.during(t, func() { assert.Empty(t, s.load.lost(t)) })
 	s.Await("the old volume destroyed", func(frameworks.Status) bool { return len(s.Volumes("cassandra")) == 3 })
+}
+
+// repair repairs what the load writes.
+func (s *saga) repair() {
+	s.t.Helper()
+	began := time.Now()
+	s.Operate("plan", "start", "repair", `{"keyspaces": ["saga"]}`)
+	var plan frameworks.PlanStatus
+	require.Eventually(s.t, func() bool {
+		st, err := s.Status(s.t.Context())
+		i := slices.IndexFunc(st.Plans, func(p frameworks.PlanStatus) bool { return p.Name == "repair" })
+		if err != nil || i < 0 {
+			return false
+		}
+		plan = st.Plans[i]
+		require.NotEqual(s.t, frameworks.PlanPaused, plan.State, "%+v", plan)
+		return plan.State == frameworks.PlanComplete
+	}, patience, 200*time.Millisecond, "the repair never ends: %+v", &plan)
+	s.t.Logf("the repair took %v", time.Since(began).Round(100*time.Millisecond))
 }
 
 // powerFails kills all nodes at once. They come back to their data.
