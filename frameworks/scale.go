@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mesokit/mesokit/constraints"
+	"github.com/mesokit/mesokit/scheduler"
 )
 
 // scale adds nodes at the lowest indexes that are free, or lets nodes leave.
@@ -63,7 +65,22 @@ func (d *decision) dismiss(nodes []*Node, force bool) error {
 		n.Goal, n.Forced = GoalLeave, false
 		d.pods[n.Pod].Count--
 	}
+	d.exclude(pod)
 	return nil
+}
+
+// exclude takes back what a pod's Join has allowed, or is about to: it did not know
+// who leaves now.
+func (d *decision) exclude(pod *Pod) {
+	if pod.Join == nil {
+		return
+	}
+	for _, n := range d.unsettled(pod.Name) {
+		d.rouse(n).Admitted = time.Time{}
+		if job := joinKind + "/" + d.nextTaskID(n); d.view.Running(job) {
+			d.do(scheduler.Cancel{Job: job})
+		}
+	}
 }
 
 // dispensable chooses the nodes to leave when a pod gets smaller: those that

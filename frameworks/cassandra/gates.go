@@ -120,12 +120,29 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 		if part != "" && part != self && slices.Contains(all[name].Live, part) {
 			return fmt.Errorf("%s still sees %s alive, whose part it is to take", name, part)
 		}
+		// Who takes the part of a dead node comes before those who leave, who would not
+		// get rid of what they hold beside it; all others after.
+		if leaver := onItsWay(d, n, frameworks.GoalLeave); part == "" && leaver != "" {
+			return fmt.Errorf("%s is to leave first", leaver)
+		}
 		// Beside a dead node Cassandra lets nobody join, but who takes a part.
 		if dead := all.strangers(self); part == "" && len(dead) > 0 {
 			return fmt.Errorf("%s still counts on %s, which is gone: it has to be replaced or removed first", name, strings.Join(dead, ", "))
 		}
 	}
 	return nil
+}
+
+// onItsWay is another node that runs to join, or is to leave; empty: there is none.
+func onItsWay(d frameworks.Deployment, n frameworks.Node, goal frameworks.Goal) string {
+	for _, m := range d.Pod(pod) {
+		joins := goal == frameworks.GoalRun && !member(m) && m.Alive
+		leaves := goal == frameworks.GoalLeave && m.Place != nil && m.Place.Used && !m.Departed
+		if m.Name != n.Name && m.Goal == goal && (joins || leaves) {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 // mayFound lets one of the nodes found the ring, of which there is no member: also
@@ -226,6 +243,13 @@ func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.N
 	// An attempt that failed leaves it leaving for its peers.
 	if err := all.agree(mine.self()); err != nil {
 		return err
+	}
+	if joiner := onItsWay(d, n, frameworks.GoalRun); joiner != "" {
+		return fmt.Errorf("%s is to join first", joiner)
+	}
+	all[n.Name] = mine
+	if dead := all.strangers(); len(dead) > 0 {
+		return fmt.Errorf("the ring still counts on %s, which is gone: it has to be replaced or removed first", strings.Join(dead, ", "))
 	}
 	// Fewer than Cassandra itself allows can only be meant to be forced.
 	if err := self.decommission(ctx, len(rest) < leastNodes); err != nil {

@@ -242,6 +242,11 @@ func TestJoin(t *testing.T) {
 		{"when another has come to be where it was", func(l *lab, d frameworks.Deployment) {
 			d.Nodes[3].Former = "10.0.0.2"
 		}, ""},
+		{"while another is to leave", func(_ *lab, d frameworks.Deployment) { d.Nodes[1].Goal = frameworks.GoalLeave }, "node-1 is to leave first"},
+		{"in the part of its former self, while another is to leave", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former, d.Nodes[1].Goal = "10.0.0.9", frameworks.GoalLeave
+			dead(l, "10.0.0.9:7000")
+		}, ""},
 		{"when its former self is forgotten", func(_ *lab, d frameworks.Deployment) { d.Nodes[3].Former = "10.0.0.9" }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -391,6 +396,9 @@ func TestLeave(t *testing.T) {
 		{"it has joined, and not arrived", never(func(*lab) {}), "it begins to hand over its data", []string{"decommission node-3"}},
 		{"it joins", never(func(l *lab) { l.see("node-3", func(v *view) { v.Mode = "JOINING" }) }), "", nil},
 		{"it never arrived, and does not answer", never(silent), "", nil},
+		{"somebody dead is to be replaced", func(l *lab, _ *frameworks.Node) {
+			l.see("node-1", func(v *view) { v.Owners = append(v.Owners, "10.9.9.9:7000") })
+		}, "the ring still counts on 10.9.9.9:7000, which is gone: it has to be replaced or removed first", nil},
 		{"it is in a ring of its own", never(func(l *lab) {
 			l.see("node-3", func(v *view) { v.HostIDs = map[string]string{fourth: v.HostID} })
 			out(l)
@@ -411,8 +419,13 @@ func TestLeave(t *testing.T) {
 			assert.Equal(t, test.told, l.told)
 		})
 	}
-	d := placed(3, 3)
+	d := placed(5, 4)
+	d.Nodes[4].Alive = true
 	l, r := newLab(d)
+	require.EqualError(t, r.leave(t.Context(), d, d.Nodes[3]), "node-4 is to join first")
+	assert.Empty(t, l.told)
+	d = placed(3, 3)
+	l, r = newLab(d)
 	require.Error(t, r.leave(t.Context(), d, d.Nodes[2]))
 	assert.Equal(t, []string{"decommission by force node-2"}, l.told, "who asks for fewer than three has forced it")
 }
