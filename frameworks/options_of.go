@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -260,4 +261,26 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
+}
+
+// Ports is a port among options, or a range to choose from.
+type Ports struct {
+	Begin uint64 `json:"begin"`
+	End   uint64 `json:"end"`
+}
+
+// PortsOf is the choice of a port; nil: any.
+func PortsOf(p Port) *Ports {
+	if p.End == 0 {
+		return nil
+	}
+	return &Ports{p.Begin, p.End}
+}
+
+// Port is the inverse of PortsOf. Where the end is left out it is one port.
+func (p *Ports) Port() Port {
+	if p == nil {
+		return Port{}
+	}
+	return Port{Begin: p.Begin, End: cmp.Or(p.End, p.Begin)}
 }

@@ -151,14 +151,8 @@ func (c Cluster) Validate() error {
 	if c.CPUs <= 0 {
 		bad("CPUs", c.CPUs, "wants more than 0")
 	}
-	switch {
-	case c.Mem < leastHeap+jvmBeside:
-		bad("Mem", c.Mem, fmt.Sprintf("wants %d MiB or more: Cassandra does not start with less", leastHeap+jvmBeside))
-	case c.Heap < leastHeap:
-		bad("Heap", c.Heap, fmt.Sprintf("wants %d MiB or more: Cassandra does not start with less", leastHeap))
-	case c.Heap+jvmBeside > c.Mem:
-		bad("Heap", c.Heap, fmt.Sprintf("wants at most %d MiB, which is Mem (%d) less the %d that the JVM needs beside its heap",
-			c.Mem-jvmBeside, c.Mem, jvmBeside))
+	if err := jvm.CheckMemory("Cluster.", c.Mem, c.Heap, leastHeap, jvmBeside); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Disk < 1 {
 		bad("Disk", c.Disk, "wants MiB, such as 10240")

@@ -2,7 +2,6 @@ package cassandra
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +24,8 @@ type settings struct {
 	RackAttribute string              `json:"rack_attribute,omitempty"`
 	Tokens        int                 `json:"tokens"`
 	StoragePort   uint64              `json:"storage_port"`
-	CQLPort       ports               `json:"cql_port"`
-	AdminPort     *ports              `json:"admin_port,omitempty"`
+	CQLPort       *frameworks.Ports   `json:"cql_port,omitempty"`
+	AdminPort     *frameworks.Ports   `json:"admin_port,omitempty"`
 	Options       map[string]string   `json:"options,omitempty"`
 	Java          string              `json:"java"`
 	Cassandra     string              `json:"cassandra"` // directory or classpath
@@ -38,46 +37,32 @@ type settings struct {
 	BackoffMax    frameworks.Duration `json:"backoff_max,omitzero"`
 }
 
-type ports struct {
-	Begin uint64 `json:"begin"`
-	End   uint64 `json:"end"`
-}
-
 // settings are those of the cluster.
 func (c Cluster) settings() settings {
 	full := c.withDefaults()
-	s := settings{
+	return settings{
 		Nodes: full.Nodes, CPUs: full.CPUs, Mem: full.Mem, Heap: c.Heap, Disk: full.Disk,
 		Place: full.Place, Datacenter: full.Datacenter, RackAttribute: c.RackAttribute, Tokens: full.Tokens,
-		StoragePort: full.StoragePort, CQLPort: ports{full.CQLPort.Begin, full.CQLPort.End},
+		StoragePort: full.StoragePort, CQLPort: frameworks.PortsOf(full.CQLPort), AdminPort: frameworks.PortsOf(c.AdminPort),
 		Options: c.Options,
 		Java:    full.Distribution.Java, Cassandra: c.Distribution.Classpath, Jolokia: c.Distribution.Jolokia, JVMFlags: c.Distribution.Flags,
 		ReplaceAfter: frameworks.Duration(c.ReplaceAfter), Grace: frameworks.Duration(c.Grace),
 		BackoffFirst: frameworks.Duration(c.Backoff.First), BackoffMax: frameworks.Duration(c.Backoff.Max),
 	}
-	if c.AdminPort.End != 0 {
-		s.AdminPort = &ports{c.AdminPort.Begin, c.AdminPort.End}
-	}
-	return s
 }
 
 // with is the cluster with other settings. Its identity stays.
 func (c Cluster) with(s settings) Cluster {
-	port := func(p ports) frameworks.Port { return frameworks.Port{Begin: p.Begin, End: cmp.Or(p.End, p.Begin)} }
-	out := Cluster{
+	return Cluster{
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary, reach: c.reach,
 		Nodes: s.Nodes, CPUs: s.CPUs, Mem: s.Mem, Heap: s.Heap, Disk: s.Disk,
 		Place: s.Place, Datacenter: s.Datacenter, RackAttribute: s.RackAttribute, Tokens: s.Tokens,
-		StoragePort: s.StoragePort, CQLPort: port(s.CQLPort),
+		StoragePort: s.StoragePort, CQLPort: s.CQLPort.Port(), AdminPort: s.AdminPort.Port(),
 		Options:      s.Options,
 		Distribution: Distribution{Java: s.Java, Classpath: s.Cassandra, Jolokia: s.Jolokia, Flags: s.JVMFlags},
 		ReplaceAfter: time.Duration(s.ReplaceAfter), Grace: time.Duration(s.Grace),
 		Backoff: frameworks.Backoff{First: time.Duration(s.BackoffFirst), Max: time.Duration(s.BackoffMax)},
 	}
-	if s.AdminPort != nil {
-		out.AdminPort = port(*s.AdminPort)
-	}
-	return out
 }
 
 func parseSettings(options json.RawMessage) (settings, error) {

@@ -185,13 +185,8 @@ func (n Nodes) check(field string, beside int) error {
 	if n.CPUs <= 0 {
 		bad("CPUs", n.CPUs, "wants more than 0")
 	}
-	switch {
-	case n.Mem < leastHeap+beside:
-		bad("Mem", n.Mem, fmt.Sprintf("wants %d MiB or more: it does not run with less", leastHeap+beside))
-	case n.Heap < leastHeap:
-		bad("Heap", n.Heap, fmt.Sprintf("wants %d MiB or more: it does not run with less", leastHeap))
-	case n.Heap+beside > n.Mem:
-		bad("Heap", n.Heap, fmt.Sprintf("wants at most %d MiB, which is Mem (%d) less the %d that is needed beside it", n.Mem-beside, n.Mem, beside))
+	if err := jvm.CheckMemory("Cluster."+field+".", n.Mem, n.Heap, leastHeap, beside); err != nil {
+		errs = append(errs, err)
 	}
 	if n.Disk < 256 {
 		bad("Disk", n.Disk, "wants 256 MiB or more")

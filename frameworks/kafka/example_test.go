@@ -25,6 +25,6 @@ func Example() {
 	// Output:
 	// <nil>
 	// cpus:2;mem:4096
-	// Cluster.Heap: 4096: wants at most 3968 MiB, which is Mem (4096) less the 128 that the JVM needs beside its heap
+	// Cluster.Heap: 4096: wants at most 3968 MiB, which is Mem (4096) less the 128 that is needed beside the heap
 	// Cluster.Options: log.retention.hour: Kafka has no such option; did you mean log.retention.hours? what only a plugin knows goes into PluginOptions
 }

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/mesokit/mesokit/constraints"
@@ -18,8 +17,8 @@ type settings struct {
 	Disk           int                 `json:"disk" help:"MiB of each log volume; it can only grow"`
 	Place          constraints.Rules   `json:"constraints" help:"which agents will do"`
 	RackAttribute  string              `json:"rack_attribute,omitempty" help:"the agents' attribute that is their rack"`
-	ClientPort     *ports              `json:"client_port,omitempty" help:"where clients connect; any, where it is left out"`
-	ControllerPort *ports              `json:"controller_port,omitempty" help:"where controllers and brokers connect"`
+	ClientPort     *frameworks.Ports   `json:"client_port,omitempty" help:"where clients connect; any, where it is left out"`
+	ControllerPort *frameworks.Ports   `json:"controller_port,omitempty" help:"where controllers and brokers connect"`
 	Options        map[string]string   `json:"options,omitempty" help:"of server.properties"`
 	PluginOptions  map[string]string   `json:"plugin_options,omitempty" help:"of server.properties, for plug-ins, unchecked"`
 	Java           string              `json:"java" help:"the program, as the agents have it"`
@@ -30,24 +29,13 @@ type settings struct {
 	BackoffMax     frameworks.Duration `json:"backoff_max,omitzero" help:"the longest pause after failures"`
 }
 
-type ports struct {
-	Begin uint64 `json:"begin"`
-	End   uint64 `json:"end"`
-}
-
 // settings are those of the cluster.
 func (c Cluster) settings() settings {
 	full := c.withDefaults()
-	port := func(p frameworks.Port) *ports {
-		if p.End == 0 {
-			return nil
-		}
-		return &ports{p.Begin, p.End}
-	}
 	return settings{
 		Brokers: full.Brokers, CPUs: full.CPUs, Mem: full.Mem, Heap: c.Heap, Disk: full.Disk,
 		Place: full.Place, RackAttribute: c.RackAttribute,
-		ClientPort: port(c.ClientPort), ControllerPort: port(c.ControllerPort),
+		ClientPort: frameworks.PortsOf(c.ClientPort), ControllerPort: frameworks.PortsOf(c.ControllerPort),
 		Options: c.Options, PluginOptions: c.PluginOptions,
 		Java: full.Distribution.Java, Kafka: c.Distribution.Classpath, JVMFlags: c.Distribution.Flags,
 		Grace: frameworks.Duration(c.Grace), BackoffFirst: frameworks.Duration(c.Backoff.First), BackoffMax: frameworks.Duration(c.Backoff.Max),
@@ -56,17 +44,11 @@ func (c Cluster) settings() settings {
 
 // with is the cluster with other settings. Its identity stays.
 func (c Cluster) with(s settings) Cluster {
-	port := func(p *ports) frameworks.Port {
-		if p == nil {
-			return frameworks.Port{}
-		}
-		return frameworks.Port{Begin: p.Begin, End: cmp.Or(p.End, p.Begin)}
-	}
 	return Cluster{
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
 		Brokers: s.Brokers, CPUs: s.CPUs, Mem: s.Mem, Heap: s.Heap, Disk: s.Disk,
 		Place: s.Place, RackAttribute: s.RackAttribute,
-		ClientPort: port(s.ClientPort), ControllerPort: port(s.ControllerPort),
+		ClientPort: s.ClientPort.Port(), ControllerPort: s.ControllerPort.Port(),
 		Options: s.Options, PluginOptions: s.PluginOptions,
 		Distribution: Distribution{Java: s.Java, Classpath: s.Kafka, Flags: s.JVMFlags},
 		Grace:        time.Duration(s.Grace),
