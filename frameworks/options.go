@@ -17,8 +17,10 @@ import (
 // lose data or cannot be carried out. They are taken at any time, also in the
 // middle of a rollout that fails.
 type (
-	// Update changes the options. It is refused, field by field, where that
-	// cannot be.
+	// Update changes the options: those that it says, while those that it leaves
+	// out stay as they are, and null takes an option's default. An object is
+	// taken whole where no Schema knows what is inside of it. It is refused, field
+	// by field, where it cannot be.
 	Update struct {
 		Options json.RawMessage
 		// Shrink lets volumes become smaller, those on ROOT and PATH disks, in
@@ -32,9 +34,11 @@ type (
 
 // optionsRecord is what the store has of a service's options.
 type optionsRecord struct {
-	// Given are the ones that the program was started with last: when it is
-	// started with others, that is an update.
-	Given json.RawMessage `json:"given,omitempty"`
+	// Given are the last that the program was started with and that were taken:
+	// when it is started with others, what differs between the two is an update,
+	// so that what was updated meanwhile stays. Refused could not be.
+	Given   json.RawMessage `json:"given,omitempty"`
+	Refused json.RawMessage `json:"refused,omitempty"`
 	// Target are in force; Good are the last with which every node was ready.
 	Target json.RawMessage `json:"target,omitempty"`
 	Good   json.RawMessage `json:"good,omitempty"`
@@ -95,25 +99,29 @@ func (s *Service) current(target json.RawMessage) (*Service, error) {
 // update comes before them.
 func (d *decision) adopt() {
 	o := &d.service.Options
-	if d.Revise == nil || bytes.Equal(o.Given, d.base.Options) {
-		return
-	}
-	first := len(o.Given) == 0
-	o.Given = d.base.Options
-	if first {
+	given := d.base.Options
+	switch {
+	case d.Revise == nil:
+	case len(o.Given) == 0:
+		o.Given = given
 		if len(o.Target) == 0 {
-			o.Target, o.Since = o.Given, d.now
+			o.Target, o.Since = given, d.now
 		}
-		return
-	}
-	o.Trouble = ""
-	if err := d.update(Update{Options: o.Given}); err != nil {
-		o.Trouble = "the options that the program was started with: " + err.Error()
-		d.do(scheduler.Note{Text: "options refused", Attrs: []slog.Attr{slog.String("why", err.Error())}})
+	case bytes.Equal(o.Given, given):
+		if len(o.Refused) > 0 {
+			o.Refused, o.Trouble = nil, ""
+		}
+	case !bytes.Equal(o.Refused, given):
+		if err := d.update(Update{Options: changes(o.Given, given, d.base.Schema)}); err != nil {
+			o.Refused, o.Trouble = given, "the options that the program was started with: "+err.Error()
+			d.do(scheduler.Note{Text: "options refused", Attrs: []slog.Attr{slog.String("why", err.Error())}})
+			return
+		}
+		o.Given, o.Refused = given, nil
 	}
 }
 
-// update makes other options the target, or says why not and changes nothing.
+// update changes options that are in force, or says why not and changes nothing.
 func (d *decision) update(c Update) error {
 	if d.Revise == nil {
 		return fmt.Errorf("update: %w: the program does not make the service of options (Service.Revise)", ErrRefused)
@@ -122,18 +130,37 @@ func (d *decision) update(c Update) error {
 	if err := json.Compact(&text, c.Options); err != nil {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
-	next, err := d.base.of(text.Bytes())
+	then := smallerRefused
+	if c.Shrink {
+		then = smallerShrinks
+	}
+	return d.aim(merged(d.service.Options.Target, text.Bytes(), d.base.Schema), then)
+}
+
+// smaller is what becomes of volumes that other options have smaller.
+type smaller int
+
+const (
+	smallerRefused smaller = iota
+	smallerShrinks
+	smallerStays // as large as it has become
+)
+
+// aim makes a whole document of options the target, or says why not and changes
+// nothing.
+func (d *decision) aim(options json.RawMessage, then smaller) error {
+	next, err := d.base.of(options)
 	if err == nil {
 		err = next.Validate()
 	}
 	if err == nil {
-		err = d.acceptable(next, c.Shrink)
+		err = d.acceptable(next, then)
 	}
 	if err != nil {
 		return fmt.Errorf("options: %w: %w", ErrRefused, err)
 	}
 	o := &d.service.Options
-	o.Target, o.Since, o.Shrink, o.Trouble = text.Bytes(), d.now, c.Shrink, ""
+	o.Target, o.Since, o.Shrink, o.Trouble = options, d.now, then == smallerShrinks, ""
 	d.heldFor, d.service.Held = "", ""
 	d.revise(next)
 	d.do(scheduler.Note{Text: "options changed"})
@@ -176,7 +203,7 @@ func (d *decision) rollback() error {
 	case bytes.Equal(good, d.service.Options.Target):
 		return fmt.Errorf("rollback: %w: the options in force are the last with which every node was ready", ErrRefused)
 	}
-	return d.update(Update{Options: good})
+	return d.aim(good, smallerStays)
 }
 
 // retreat goes back by itself, where a pod wants that, when a rollout has
@@ -221,11 +248,11 @@ func (d *decision) approve() {
 }
 
 // acceptable says why the nodes that are there cannot become what another
-// declaration wants; shrink: volumes may become smaller.
-func (d *decision) acceptable(next *Service, shrink bool) error {
+// declaration wants.
+func (d *decision) acceptable(next *Service, then smaller) error {
 	var refusals refusals
-	if shrink && !d.view.Master().Has(scheduler.VolumeResizing) {
-		refusals.add("Update.Shrink", shrink, "the master, Mesos "+d.view.Master().Version+", cannot resize volumes; 1.6 can")
+	if then == smallerShrinks && !d.view.Master().Has(scheduler.VolumeResizing) {
+		refusals.add("Update.Shrink", true, "the master, Mesos "+d.view.Master().Version+", cannot resize volumes; 1.6 can")
 	}
 	if next.Name != d.Name {
 		refusals.add("Service.Name", next.Name, "it is part of every label; wants "+d.Name)
@@ -234,7 +261,7 @@ func (d *decision) acceptable(next *Service, shrink bool) error {
 		refusals.add("Service.Role", next.role(), "the reservations are those of "+d.role())
 	}
 	for _, p := range d.Pods {
-		d.acceptablePod(&p, next, shrink, &refusals)
+		d.acceptablePod(&p, next, then == smallerRefused, &refusals)
 	}
 	if d.Change != nil {
 		if err := d.Change(d.deployment(), d.Options, next.Options); err != nil {
@@ -247,7 +274,7 @@ func (d *decision) acceptable(next *Service, shrink bool) error {
 	return refusals.join()
 }
 
-func (d *decision) acceptablePod(p *Pod, next *Service, shrink bool, refusals *refusals) {
+func (d *decision) acceptablePod(p *Pod, next *Service, strict bool, refusals *refusals) {
 	count := d.pods[p.Name].Count
 	then := next.pod(p.Name)
 	if then == nil {
@@ -271,7 +298,7 @@ func (d *decision) acceptablePod(p *Pod, next *Service, shrink bool, refusals *r
 			}
 		}
 	}
-	d.fits(then, !shrink, refusals)
+	d.fits(then, strict, refusals)
 }
 
 // renderable tries the new declaration on every node that has a place.

@@ -23,7 +23,8 @@ import (
 type OptionsOf[T any] struct {
 	// Given are those that the program was started with.
 	Given T
-	// Defaults hold for what an update leaves out.
+	// Defaults hold for what a document of options leaves out, or an update sets
+	// to null.
 	Defaults T
 	// Make makes the service of options. It is pure. An error names the field.
 	Make func(o T) (*Service, error)

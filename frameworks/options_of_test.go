@@ -77,8 +77,8 @@ func TestTypedOptions(t *testing.T) {
 		table = append(table, fmt.Sprintf("%s|%s|%s|%s|%s", o.Name, o.Type, o.Default, o.Value, o.Help))
 	}
 	assert.Equal(t, []string{
-		`nodes|a whole number|2|2|how many servers`, `version|text|"1"|"3"|`, `mem|amount|512|512|`,
-		`backup.every|a whole number|||`, `backup.to|a list of text|["here"]|["here"]|`,
+		`nodes|a whole number|2|2|how many servers`, `version|text|"1"|"3"|`, `mem|amount|512|0|`,
+		`backup.every|a whole number|||`, `backup.to|a list of text|["here"]|null|`,
 		`backup.debug|true or false|false|true|`, `extra|names with text|||`,
 	}, table)
 }

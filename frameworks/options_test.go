@@ -262,3 +262,23 @@ func TestAPodThatIsDeclaredAgainCountsOn(t *testing.T) {
 		})
 	}
 }
+
+// A volume that has grown stays as large as it is when its options go back.
+func TestRollsBackThoughAVolumeHasGrown(t *testing.T) {
+	t.Parallel()
+	first := settings{Nodes: 3, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, first), 4, agentResources)
+	w.behave = failsOn("bad")
+	w.until(time.Minute, "ready", w.allReady(3))
+	w.do(Update{Options: optionsOf(t, settings{Nodes: 3, Version: "bad", Disk: 1500})})
+	w.until(30*time.Minute, "rolled back", func() bool { return w.status().Options.Trouble != "" && w.updated(3)() })
+	status := w.status()
+	assert.JSONEq(t, string(optionsOf(t, first)), string(status.Options.Target))
+	assert.Contains(t, status.Options.Trouble, "rolled back")
+	var sizes []offers.Amount
+	for _, n := range status.Nodes {
+		sizes = append(sizes, n.Place.Volumes[0].Size)
+	}
+	assert.Contains(t, sizes, offers.Amount(1500_000))
+	assert.Empty(t, w.removed)
+}

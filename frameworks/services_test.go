@@ -204,7 +204,7 @@ func TestAServiceBeginsAgain(t *testing.T) {
 	w.pass(time.Minute)
 	require.Len(t, w.overview().Left["db"], 1)
 
-	_, err = w.send(AddService{"db", json.RawMessage(`{"nodes":2}`)})
+	_, err = w.send(AddService{"db", json.RawMessage(`{"nodes":2,"version":null}`)})
 	require.ErrorContains(t, err, "version: wants a number")
 	require.Len(t, w.overview().Services, 1)
 	_, err = w.send(AddService{"db", optionsOf(t, settings{Nodes: 2, Version: "2", Disk: 1000, Role: "db"})})
