@@ -277,7 +277,7 @@ func TestRollsBackThoughAVolumeHasGrown(t *testing.T) {
 	assert.Contains(t, status.Options.Trouble, "rolled back")
 	var sizes []offers.Amount
 	for _, n := range status.Nodes {
-		sizes = append(sizes, n.Place.Volumes[0].Size)
+		sizes = append(sizes, n.Place.volumes()[0].Size)
 	}
 	assert.Contains(t, sizes, offers.Amount(1500_000))
 	assert.Empty(t, w.removed)

@@ -16,6 +16,7 @@ import (
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
@@ -44,7 +45,7 @@ func leasedConfig(handler scheduler.Handler) mesostest.SimConfig {
 	rates[mesostest.ClockStep], rates[mesostest.Operator] = 60, 60
 	f := s.framework()
 	f.Smaller = nil
-	f.Settle = func(v scheduler.View, w *mesostest.World) []any { return s.settle(v, w) }
+	f.Settle = func(v scheduler.View, w *mesostest.World) []any { return simtest.Settle(s.Service, v, w) }
 	if handler != nil {
 		f.Handler = handler
 	}
