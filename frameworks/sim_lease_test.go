@@ -14,9 +14,9 @@ import (
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
-	"github.com/mesokit/mesokit/frameworks/simtest"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
