@@ -101,6 +101,8 @@ func placeOf(s *Service, n *Node) []mesos.Resource {
 		}}
 		out = append(out, disk)
 	}
+	ports := &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: 31000, End: 31000}}}
+	out = append(out, mesos.Resource{Name: "ports", Type: mesos.RANGES.Enum(), Ranges: ports})
 	for i := range out {
 		out[i].Reservations = []mesos.Resource_ReservationInfo{{Role: new(s.role()), Labels: &mesos.Labels{Labels: []mesos.Label{
 			{Key: labelService, Value: &s.Name}, {Key: labelNode, Value: &n.Name}, {Key: labelResource, Value: &id},

@@ -166,16 +166,20 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 // and ends it when none is, and all that went down for it are ready again.
 func (d *decision) progressOf(p *Pod) {
 	outdated, away, out, r := len(d.behind[p.Name]), 0, 0, &d.pods[p.Name].Rollout
-	var left []*Node // of those awake, the ones that can be reached
+	var left []*Node // of those awake, the ones that can be reached and were not taken
+	taken := 0       // and stop, or are to stop again
 	for _, n := range d.awake() {
 		task, live := d.live(n)
 		switch {
 		case n.Pod != p.Name || n.Goal != GoalRun:
 		case n.Outdated() && live:
 			outdated++
-			if task.Status.GetState() == mesos.TASK_UNREACHABLE {
+			switch {
+			case task.Status.GetState() == mesos.TASK_UNREACHABLE:
 				away++
-			} else {
+			case n.Spared || !n.Out.IsZero():
+				taken++
+			default:
 				left = append(left, n)
 			}
 		case !n.Out.IsZero():
@@ -190,11 +194,11 @@ func (d *decision) progressOf(p *Pod) {
 	case outdated+out == 0 && !r.Since.IsZero():
 		*r = rolloutRecord{}
 		d.announce("rollout complete", p)
-	case p.Rollout.Canary > 0 && !r.Resumed && r.Paused == "" && r.Taken >= p.Rollout.Canary && outdated > 0 && out == 0:
+	case p.Rollout.Canary > 0 && !r.Resumed && r.Paused == "" && r.Taken >= p.Rollout.Canary && outdated > 0 && out+taken == 0:
 		r.Paused = fmt.Sprintf("%d of its nodes are updated and ready, as many as it wants looked at: resume it", r.Taken)
 		d.announce("rollout paused", p, slog.String("why", r.Paused))
 	}
-	if out == 0 {
+	if out+taken == 0 {
 		d.nextWave(p, left)
 	}
 }

@@ -45,7 +45,7 @@ func (r *Rollout) bound(wave, total int) int {
 }
 
 // nextWave begins the first wave of a rollout, or the next when one is over; awake
-// are the nodes to be taken that can be reached and do not rest.
+// are the nodes to be taken that can be reached and do not rest. None is under way.
 func (d *decision) nextWave(p *Pod, awake []*Node) {
 	r := &d.pods[p.Name].Rollout
 	if !p.Rollout.parted() || r.Since.IsZero() || r.Paused != "" {
