@@ -42,8 +42,7 @@ func rolled(t *testing.T, s *saga) {
 	for i, n := range after.Nodes {
 		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(n))
 		assert.Equal(t, before.Nodes[i].Incarnation+1, n.Incarnation, "%s was restarted once", n.Name)
-		assert.JSONEq(t, `{"property": {"key": "io.file.buffer.size", "value": "8192", "isFinal": false, "resource": "core-site.xml"}}`,
-			get(t, "http://"+n.Address("http")+"/conf?format=json&name=io.file.buffer.size"), n.Name)
+		assert.Contains(t, get(t, "http://"+n.Address("http")+"/conf?format=json&name=io.file.buffer.size"), `"value":"8192"`, n.Name)
 	}
 	s.more(t, 10)
 }

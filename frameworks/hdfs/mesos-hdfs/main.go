@@ -53,7 +53,8 @@ func main() {
 			Name: "data", Port: "data",
 			Add: "Blocks are not moved to it by this: run Hadoop's balancer.",
 			Replace: "Other data nodes make new replicas of what it held. One that is ready is better added\n" +
-				"to and then removed: it hands over its blocks first.",
+				"to and then removed: it hands over its blocks first. One that is not ready wants --force,\n" +
+				"unless its machine is lost and the status calls it copied: nothing is missing without it.",
 		}, {
 			Name: "name", Port: "rpc",
 			Add:     "The others are restarted one by one, for they have to know it.",
