@@ -189,7 +189,7 @@ func machineMoves(t *testing.T, s *saga) {
 			assert.NotEqual(t, was.Place.Address, n.Place.Address, n.Name)
 		}
 		if n.Pod == "name" {
-			assert.NotContains(t, get(t, "http://"+n.Address("http")+"/conf?format=xml"), was.Place.Address+":", n.Name)
+			assert.NotContains(t, get(t, "http://"+n.Address("http")+"/conf"), was.Place.Address+":", n.Name)
 		}
 	}
 	s.more(t, 10)
