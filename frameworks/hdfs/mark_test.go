@@ -1,12 +1,15 @@
 package hdfs
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,4 +76,13 @@ func TestVolumesAreMarked(t *testing.T) {
 			assert.ErrorContains(t, err, test.want, test.name)
 		}
 	}
+}
+
+// TestWaitsSayWhy: a step that gives up says what it waited for.
+func TestWaitsSayWhy(t *testing.T) {
+	err := until(t.Context(), time.Millisecond, func(context.Context) error { return errors.New("nobody answers") })
+	assert.EqualError(t, err, "waited for 1ms: nobody answers")
+	assert.Greater(t, journalWithin, journalPatience)
+	assert.Greater(t, prepareWithin, 2*namePatience)
+	assert.Greater(t, releaseWithin, time.Second)
 }

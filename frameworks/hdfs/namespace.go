@@ -232,7 +232,7 @@ func prepareName(ctx context.Context, s executor.Sandbox) error {
 	if err != nil {
 		return err
 	}
-	return until(ctx, func(ctx context.Context) error {
+	return until(ctx, namePatience, func(ctx context.Context) error {
 		return zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) error {
 			list, err := readExclude(conn, l.Service)
 			if err == nil {
@@ -247,7 +247,7 @@ func prepareName(ctx context.Context, s executor.Sandbox) error {
 // there whole, so that what was cut leaves nothing that looks like one.
 func (l layout) obtain(ctx context.Context, s executor.Sandbox, dir string) error {
 	source := ""
-	err := until(ctx, func(ctx context.Context) (err error) {
+	err := until(ctx, namePatience, func(ctx context.Context) (err error) {
 		source, err = l.source(l.serving(ctx), l.readHistory(ctx))
 		return err
 	})

@@ -44,8 +44,12 @@ func Steps() map[string]executor.StepFunc {
 // pause is between two looks of a step that waits for others.
 const pause = 500 * time.Millisecond
 
-// until tries until it works, or else says why it did not last.
-func until(ctx context.Context, try func(context.Context) error) error {
+// until tries until it works, or else, after its patience, says why it did not last.
+// The patience has to end before the step does, of which the executor says only that
+// it was not done.
+func until(ctx context.Context, patience time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited for %v", patience))
+	defer cancel()
 	for {
 		short, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := try(short)
@@ -119,7 +123,7 @@ func prepareJournal(ctx context.Context, s executor.Sandbox) error {
 	if err != nil || found != nil {
 		return err
 	}
-	if err := until(ctx, func(ctx context.Context) error { return l.mayBeEmpty(l.readHistory(ctx)) }); err != nil {
+	if err := until(ctx, journalPatience, func(ctx context.Context) error { return l.mayBeEmpty(l.readHistory(ctx)) }); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
@@ -266,7 +270,7 @@ func release(ctx context.Context, s executor.Sandbox) error {
 		return nil
 	}
 	return zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) error {
-		return until(ctx, func(context.Context) error {
+		return until(ctx, releaseWithin-time.Second, func(context.Context) error {
 			h, err := readHolder(conn, l.Service, lockNode)
 			if err == nil && h.name == self.Name {
 				err = errors.New("it still has the lock")

@@ -44,13 +44,15 @@ const keepFree = "dfs.datanode.round-robin-volume-choosing-policy.additional-ava
 const opens = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 
 const (
-	prepareWithin = 5 * time.Minute
+	prepareWithin = 6 * time.Minute
+	namePatience  = 2 * time.Minute // for peers, and then for ZooKeeper
 	// A journal that was lost may wait for an operator, who is told when the try
 	// ends, and is heard with the next one.
-	journalWithin = time.Minute
-	probeInterval = 500 * time.Millisecond
-	handWithin    = 15 * time.Second
-	releaseWithin = 6 * time.Second
+	journalWithin   = time.Minute
+	journalPatience = 30 * time.Second
+	probeInterval   = 500 * time.Millisecond
+	handWithin      = 15 * time.Second
+	releaseWithin   = 6 * time.Second
 )
 
 // log4j writes to standard error only, which the executor keeps and rotates.
