@@ -177,7 +177,8 @@ func (c *backward) pod(name string, b, a *podRecord) {
 
 func (c *backward) node(b, a *Node) {
 	if a == nil {
-		nothing := b.Home != "" && b.Place == nil && b.Arrived == 0 // of it was there when its agent went
+		// Of a node that belongs to an agent nothing was there yet when that went.
+		nothing := b.Home != "" && b.Arrived == 0 && (b.Place == nil || !b.Place.Used)
 		c.must(b.Goal == GoalLeave || nothing, "%s is forgotten, and did not leave", b.Name)
 		return
 	}
