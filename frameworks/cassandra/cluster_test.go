@@ -230,6 +230,30 @@ func TestEssence(t *testing.T) {
 	assert.NotEqual(t, essence(one), essence(changed))
 }
 
+// TestAnotherAddress: a member whose machine has come back with another address is a
+// member there, on its data; its peers are not restarted, and begin there from then on.
+func TestAnotherAddress(t *testing.T) {
+	t.Parallel()
+	c := Cluster{Distribution: somewhere}.withDefaults()
+	before, after := placed(3, 3), placed(3, 3)
+	after.Nodes[0].Place.Address = "10.0.9.9"
+	was, err := c.task(before, before.Nodes[0])
+	require.NoError(t, err)
+	is, err := c.task(after, after.Nodes[0])
+	require.NoError(t, err)
+	assert.NotEqual(t, essence(was), essence(is), "it listens elsewhere")
+	assert.Contains(t, string(is.Files[0].Content), `listen_address: "10.0.9.9"`)
+	assert.Equal(t, "true", is.Env[envMember])
+	assert.Equal(t, "10.0.9.9:7000", is.Env[envSelf])
+	assert.Empty(t, is.Env[envFormer], "it takes nobody's part")
+	was, err = c.task(before, before.Nodes[1])
+	require.NoError(t, err)
+	is, err = c.task(after, after.Nodes[1])
+	require.NoError(t, err)
+	assert.Equal(t, essence(was), essence(is))
+	assert.Equal(t, []string{"10.0.9.9:7000", "10.0.0.2:7000", "10.0.0.3:7000"}, seeds(after, after.Nodes[1]))
+}
+
 // TestSettingsAreTheCluster: what is written as options comes back as it was.
 func TestSettingsAreTheCluster(t *testing.T) {
 	t.Parallel()

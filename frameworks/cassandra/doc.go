@@ -10,7 +10,8 @@
 // there what [Cluster] asks for, with a persistent volume and three ports. From
 // then on that place is the node's alone, whether it runs or not: a node that
 // ends, for whatever reason, is started again in the same place, with the same
-// address and data. It moves only when an operator says so ("node replace"), or
+// address and data; where the machine comes back with another address, it is the same
+// node there, and its peers learn of it. It moves only when an operator says so ("node replace"), or
 // after Cluster.ReplaceAfter; it then begins with an empty volume, and takes over
 // the tokens of its former self.
 //
@@ -67,6 +68,9 @@
 // started first, or forced.
 //
 // To stop, a node closes its clients' connections, drains, and gets SIGTERM.
+//
+// Who joins and who leaves wait for one another; only who takes the part of a dead
+// node comes before those who leave.
 //
 // A node that leaves ("node remove") is decommissioned: it streams what it holds
 // to the others, hands its hints to one of them (unless transfer_hints_on_decommission
