@@ -446,6 +446,15 @@ func TestTidying(t *testing.T) {
 	}{
 		{"it owns tokens", past{ghost: true}, owns, nil, removeWork},
 		{"it died when it joined", past{ghost: true}, joins, nil, assassinateWork},
+		{"it died when it joined, and is to join again", past{}, joins, func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Place.Address, d.Nodes[3].Incarnation = "10.0.0.9", 1
+		}, assassinateWork},
+		{"it joins", past{}, joins, func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Place.Address, d.Nodes[3].Incarnation, d.Nodes[3].Alive = "10.0.0.9", 1, true
+		}, ""},
+		{"it has joined, and not arrived", past{}, owns, func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Place.Address, d.Nodes[3].Incarnation = "10.0.0.9", 1
+		}, ""},
 		{"it never was ours", past{}, owns, nil, ""},
 		{"it is seen alive", past{ghost: true}, owns, func(l *lab, _ frameworks.Deployment) {
 			l.see("node-2", func(v *view) { v.Live = append(v.Live, ghost) })

@@ -49,13 +49,14 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 	if had == nil {
 		had = past{}
 	}
-	now := map[string]bool{}
+	now, down := map[string]bool{}, map[string]bool{}
 	for _, n := range d.Nodes {
 		if former := former(d, n, r.port); former != "" {
 			now[former] = true
 		}
 		if n.Place != nil && n.Incarnation > 0 {
 			now[endpointOf(n)], had[endpointOf(n)] = true, true
+			down[endpointOf(n)] = !member(n) && !n.Alive
 		}
 	}
 	if news.View == nil || len(*news.View) == 0 {
@@ -68,10 +69,13 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 		}
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(had)) {
-		if now[endpoint] {
+		work := all.ghost(endpoint)
+		// A node that died as it joined may wait for another to take a part, who
+		// waits for nobody to be joining.
+		if now[endpoint] && !(down[endpoint] && work == assassinateWork) {
 			continue
 		}
-		if work := all.ghost(endpoint); work != "" {
+		if work != "" {
 			return had, []frameworks.Order{frameworks.Do{Name: work, Input: endpoint}}
 		}
 	}
