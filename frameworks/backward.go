@@ -17,7 +17,8 @@ import (
 //
 //   - A node's places, tasks and arrivals are counted upwards. It gives a place up
 //     only for another count, and what has run in a place stays known.
-//   - A node that leaves goes on to leave, and no other is forgotten.
+//   - A node that leaves goes on to leave, and no other is forgotten, but one that
+//     belongs to an agent which is gone.
 //   - What an operator wants (goals, numbers of nodes, options, pauses, what is
 //     skipped) is changed by operators only, or by a program that was started with
 //     other options, or where a pod wants a rollback when a rollout fails. Of a pod
@@ -177,9 +178,7 @@ func (c *backward) pod(name string, b, a *podRecord) {
 
 func (c *backward) node(b, a *Node) {
 	if a == nil {
-		// Of a node that belongs to an agent nothing was there yet when that went.
-		nothing := b.Home != "" && b.Arrived == 0 && (b.Place == nil || !b.Place.Used)
-		c.must(b.Goal == GoalLeave || nothing, "%s is forgotten, and did not leave", b.Name)
+		c.must(b.Goal == GoalLeave || b.Home != "", "%s is forgotten, and did not leave", b.Name)
 		return
 	}
 	c.must(a.Generation >= b.Generation && a.Incarnation >= b.Incarnation && a.Arrived >= b.Arrived && a.Founding >= b.Founding,

@@ -66,6 +66,9 @@ func TestOrderOfLaunches(t *testing.T) {
 			wait(strict)
 			c := simtest.Config(hasty)
 			c.Shrink = -1
+			if strict.Pods[0].Together { // there is room for one only
+				c.Agents = []mesostest.AgentConfig{{Resources: "cpus:8;mem:16384;disk:100000;ports:[31000-31999]"}}
+			}
 			c.Frameworks[0].Decision = func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
 				return simtest.Decision(strict, v, ev, actions)
 			}
