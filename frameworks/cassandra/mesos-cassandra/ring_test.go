@@ -228,9 +228,10 @@ func (s *saga) repair() {
 			return false
 		}
 		plan = st.Plans[i]
-		require.NotEqual(s.t, frameworks.PlanPaused, plan.State, "%+v", plan)
-		return plan.State == frameworks.PlanComplete
+		return plan.State == frameworks.PlanPaused || len(plan.History) > 0
 	}, patience, 200*time.Millisecond, "the repair never ends: %+v", &plan)
+	require.Len(s.t, plan.History, 1, "%+v", plan)
+	require.Equal(s.t, frameworks.PlanComplete, plan.History[0].State)
 	s.t.Logf("the repair took %v", time.Since(began).Round(100*time.Millisecond))
 }
 
