@@ -99,7 +99,7 @@ func TestExtensionSurvivesDeathAtEveryPoint(t *testing.T) {
 		return newWorld(t, s, 1, agentResources)
 	}
 	points := run(agent(t), 0)
-	for at := 1; at <= points; at++ {
+	for at := range deaths(points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			run(agent(t), at)
@@ -180,7 +180,7 @@ func TestVolumesShrinkWhereThatIsAllowed(t *testing.T) {
 		return newWorld(t, databaseOf(t, settings{Nodes: 2, Version: "1", Disk: 1000}), 2, agentResources)
 	}
 	points := run(two(t), 0)
-	for at := 1; at <= points; at++ {
+	for at := range deaths(points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			run(two(t), at)

@@ -335,7 +335,7 @@ func TestReplaceWaitsForTheLease(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, w.status().Nodes[2].Generation)
 	w.until(time.Minute, "its place is given up", func() bool { return w.status().Nodes[2].Generation == 2 })
-	assert.Equal(t, w.now.Sub(asked).Round(100*time.Millisecond), (8*time.Second*21/20 + 2*time.Second).Round(100*time.Millisecond))
+	assert.Equal(t, 10*time.Second*21/20, w.now.Sub(asked).Round(100*time.Millisecond))
 	w.until(5*time.Minute, "ready elsewhere", w.allReady(3))
 	assert.True(t, w.status().Nodes[2].Withheld.IsZero())
 }

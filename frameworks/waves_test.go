@@ -114,7 +114,7 @@ func TestWavesSurviveDeathAtEveryPoint(t *testing.T) {
 	}
 	points := roll(four(t), 0)
 	require.Greater(t, points, 20)
-	for at := 1; at <= points; at++ {
+	for at := range deaths(points) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
 			roll(four(t), at)
