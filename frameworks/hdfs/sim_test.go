@@ -79,9 +79,9 @@ func TestSimulatedFindsLostBlocks(t *testing.T) {
 	spare := func(context.Context, frameworks.Deployment, []frameworks.Node) error { return nil }
 	leave := func(context.Context, frameworks.Deployment, frameworks.Node) error { return nil }
 	for name, bug := range map[string]func(*frameworks.Pod){
-		"any disk may be given up":       func(p *frameworks.Pod) { p.Spare, p.Replaceable = spare, nil },
-		"data nodes leave with blocks":   func(p *frameworks.Pod) { p.Leave = leave },
-		"the name node is not asked for": func(p *frameworks.Pod) { p.Spare = spare },
+		"any disk may be given up":     func(p *frameworks.Pod) { p.Spare, p.Replaceable = spare, nil },
+		"data nodes leave with blocks": func(p *frameworks.Pod) { p.Leave = leave },
+		"the name node is not asked":   func(p *frameworks.Pod) { p.Spare = spare },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
