@@ -64,8 +64,8 @@
 //
 // The tests are those of mesos-hdfs; TestCluster is part of make test, and
 // TestLosses of make soak (it takes several minutes more).
-// Of TestLosses three steps are new, and were not seen to pass yet: several journals
-// at once, all journals, and the machine at another address.
+// Of TestLosses four steps are new, and were not seen to pass yet: several journals
+// at once, all journals, the machine at another address, and the uninstall.
 //
 //	lost                                what happens                               test
 //	active name node (kill -9)          a standby is active, the other comes back  TestCluster

@@ -28,6 +28,7 @@ func TestCluster(t *testing.T) {
 		{"the active name node is replaced", nameReplaced},
 		{"a data node loses its disk", dataReplaced},
 		{"the power fails", powerFails},
+		{"an option is rolled out", rolled},
 		{"a data node leaves", dataLeaves},
 		{"nothing was lost", nothingLost},
 	})

@@ -32,7 +32,6 @@ func TestLosses(t *testing.T) {
 		{"the active name node and a data node are lost", nameAndData},
 		{"both name nodes are lost", bothNames},
 		{"a machine comes back at another address", machineMoves},
-		{"an option is rolled out", rolled},
 		{"a third name node joins", nameAdded},
 		{"the power fails", powerFails},
 		{"nothing was lost", nothingLost},
