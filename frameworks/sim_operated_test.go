@@ -41,10 +41,10 @@ type operatedOptions struct {
 	More    int `json:"more"` // nodes of each pod, more than the number makes
 	// Log is the size of a second volume and Admin whether there is a second port,
 	// which no node has at first.
-	Log   int  `json:"log,omitempty"`
-	Admin bool `json:"admin,omitempty"`
+	Log   int  `json:"log"`
+	Admin bool `json:"admin"`
 	// Bad is what is wrong with the version: "dies", "hangs", or nothing.
-	Bad string `json:"bad,omitempty"`
+	Bad string `json:"bad"` // always said: what an update leaves out stays
 }
 
 func (o operatedOptions) json() json.RawMessage {
