@@ -140,7 +140,7 @@ func (d *decision) replace(n *Node, force bool) error {
 	if err := d.again("replace", n, force); err != nil {
 		return err
 	}
-	if n.Home != "" && !n.Lost.IsZero() {
+	if _, live := d.live(n); n.Home != "" && (!live || !n.Lost.IsZero()) { // its agent gets another node, if it is there
 		d.vacate(n, "its agent is given up")
 		return nil
 	}

@@ -120,12 +120,12 @@ func (d *decision) vacate(n *Node, why string) {
 	d.pods[n.Pod].Count--
 }
 
-// homeless lets the nodes leave that never had anything on an agent which is
-// gone; empty: on any that nothing was heard of since the subscription began,
-// which will be offered again if it is there.
+// homeless lets the nodes leave that have nothing on an agent which is gone;
+// empty: those that never had anything on any that nothing was heard of since the
+// subscription began, which will be offered again if it is there.
 func (d *decision) homeless(agent string) {
 	for _, n := range d.awake() {
-		if n.Home == "" || n.Goal == GoalLeave || n.Place != nil || n.Arrived > 0 {
+		if n.Home == "" || n.Goal == GoalLeave || n.Place != nil || n.Arrived > 0 && agent == "" {
 			continue
 		}
 		if agent == "" || n.Home == agent {
