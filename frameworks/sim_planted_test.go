@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -61,12 +60,13 @@ func TestSimulatedFindsWhatIsTakenBack(t *testing.T) {
 				f := s.simulated()
 				bug.Service = s.Service
 				f.Handler = bug
-				sim := mesostest.NewSim(seed, mesostest.SimConfig{Frameworks: []mesostest.SimFramework{f}, Rates: rates, Shrink: -1, Quiet: 20 * time.Minute})
+				sim := mesostest.NewSim(seed, mesostest.SimConfig{Frameworks: []mesostest.SimFramework{f}, Rates: rates, Shrink: -1})
 				err := sim.Run()
 				steps += sim.Coverage().Steps
 				var found *mesostest.Finding
 				if errors.As(err, &found) {
-					assert.Equal(t, "decisions take nothing back", found.Rule, found.Detail)
+					// What forgets that it is paused may as well wait for ever.
+					assert.Contains(t, []string{"decisions take nothing back", "every goal is reached"}, found.Rule, found.Detail)
 					t.Logf("found with seed %d after %d steps: %s", seed, steps, found.Detail)
 					return
 				}
