@@ -497,6 +497,22 @@ func TestTidying(t *testing.T) {
 	assert.Equal(t, past{first: true, second: true, third: true}, memory, "nobody speaks of it any more")
 }
 
+// TestTidyingBesideTheLost: a lost member that leaves may wait for what is tidied.
+func TestTidyingBesideTheLost(t *testing.T) {
+	t.Parallel()
+	d := placed(3, 3)
+	l, r := newLab(d)
+	delete(l.views, "node-2")
+	d.Nodes[2].Ready, d.Nodes[2].Gone = false, true
+	seen, err := r.lookAtAll(t.Context(), d, nil)
+	require.NoError(t, err)
+	assert.Nil(t, seen, "it may come back")
+	d.Nodes[2].Goal = frameworks.GoalLeave
+	seen, err = r.lookAtAll(t.Context(), d, nil)
+	require.NoError(t, err)
+	assert.Len(t, seen, 2)
+}
+
 func TestReplaceable(t *testing.T) {
 	t.Parallel()
 	d := placed(3, 3)

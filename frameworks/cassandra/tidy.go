@@ -36,11 +36,19 @@ func (r ring) tidying() frameworks.Routine {
 
 // lookAtAll sees nothing while a member does not serve: then not all can agree.
 func (r ring) lookAtAll(ctx context.Context, d frameworks.Deployment, _ past) (views, error) {
-	nodes := members(d)
+	nodes := heard(d)
 	if slices.ContainsFunc(nodes, func(n frameworks.Node) bool { return !n.Ready }) {
 		return nil, nil
 	}
 	return r.look(ctx, d, nodes)
+}
+
+// heard are the members who have to agree: not one that is lost and leaves, which may
+// wait for what is tidied.
+func heard(d frameworks.Deployment) []frameworks.Node {
+	return slices.DeleteFunc(members(d), func(n frameworks.Node) bool {
+		return n.Goal == frameworks.GoalLeave && (n.Gone || !n.Lost.IsZero())
+	})
 }
 
 // decide decides who is to be taken out.
@@ -120,7 +128,7 @@ func (all views) ghost(endpoint string) string {
 
 // tidy has a member take an endpoint out of the ring, if things are still so.
 func (r ring) tidy(ctx context.Context, d frameworks.Deployment, _ past, do frameworks.Do) (string, error) {
-	nodes := members(d)
+	nodes := heard(d)
 	all, err := r.look(ctx, d, nodes)
 	if err != nil {
 		return "", err
