@@ -370,17 +370,18 @@ func (f fake) remove(ctx context.Context, hostID string) error {
 }
 
 func (f fake) assassinate(ctx context.Context, endpoint string) error {
-	_, m, _, err := f.find(ctx)
+	_, m, asked, err := f.find(ctx)
 	if err != nil {
 		return err
 	}
 	for _, h := range m.hosts {
-		if h.endpoint == endpoint && h.owns {
+		if h.endpoint != endpoint || h.ring != asked.ring {
+			continue
+		}
+		if h.owns {
 			m.breaks("%s owns tokens, and is assassinated", h.id)
 		}
-		if h.endpoint == endpoint {
-			h.joining = false
-		}
+		h.joining = false
 	}
 	return nil
 }
