@@ -62,9 +62,10 @@
 // another address is such a change: its places follow it.
 //
 // A [Service] made of options (Service.Revise) changes while it runs: [Update]
-// compares the new options with those in force, refuses what would lose data,
-// and changes the number of nodes, their resources, volumes and ports in place, and
-// their configuration. What a node gets in addition is reserved while it still
+// says what is to be other than the options in force, is refused where that would
+// lose data, and changes the number of nodes, their resources, volumes and ports in
+// place, and their configuration. A program that is started with other options than
+// the last time changes those that differ. What a node gets in addition is reserved while it still
 // runs; a port that its peers have to know before should be declared with a number
 // (Begin and End), or its pod be one with Together.
 //

@@ -42,7 +42,7 @@ type Service struct {
 	// the domain decides by itself.
 	Routines []Routine
 	// Options are what Revise made this service of: those that the program was
-	// started with. When it is started with others, that is an Update.
+	// started with. When it is started with others, what differs is an Update.
 	Options json.RawMessage
 	// Revise makes the service of other options, for an Update while it runs. It
 	// is pure. Nil: the service is as it is declared.

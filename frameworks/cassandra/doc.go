@@ -108,8 +108,9 @@
 //
 // Everything but names and user, datacenter, rack attribute, number of tokens and
 // storage port: "mesos-cassandra options" prints it, "mesos-cassandra update"
-// takes it changed. A program that is started with another Cluster does the same.
-// The volume does not become smaller.
+// takes what is to be other and leaves the rest as it is. A program that is started
+// with another Cluster changes what differs from its last start. The volume becomes
+// smaller only with "update --shrink".
 //
 // # Memory
 //

@@ -60,11 +60,12 @@ func describeOptions(w io.Writer, schema []frameworks.Option) error {
 func (a App) updateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "update file",
-		Short: "Change the service to the options in a file, and roll its nodes",
-		Long: `Change the service to the options in a file ("-": standard input), as options
-prints them. It is refused, field by field, where data would be lost. Nodes that
-are out of date are restarted one after the other, as the service can spare them;
-with --wait the command returns when the last of them is ready.
+		Short: "Change options of the service to those in a file, and roll its nodes",
+		Long: `Change options of the service to those in a file ("-": standard input), as options
+prints them. What the file leaves out stays as it is; null takes the default. It is
+refused, field by field, where data would be lost. Nodes that are out of date are
+restarted one after the other, as the service can spare them; with --wait the
+command returns when the last of them is ready.
 
     ` + a.Name + ` options >options.json
     $EDITOR options.json

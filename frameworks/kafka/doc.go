@@ -80,8 +80,9 @@
 // # What can be changed while it runs
 //
 // Everything but names and user: "mesos-kafka options" prints it, "mesos-kafka
-// update" takes it changed. A program that is started with another Cluster does
-// the same. The volume does not become smaller.
+// update" takes what is to be other and leaves the rest as it is. A program that
+// is started with another Cluster changes what differs from its last start. The
+// volume becomes smaller only with "update --shrink".
 //
 // # Memory
 //
