@@ -197,7 +197,7 @@ func (m *model) founds(w *mesostest.World, h *host) {
 			m.breaks("%s founds a ring beside that of %s", h.id, other.id)
 		}
 	}
-	h.ring, h.owns = h.id, true
+	h.ring, h.owns, h.joining = h.id, true, false
 }
 
 func (m *model) joined(h *host, part string) {
