@@ -17,8 +17,8 @@ import (
 //
 //   - A node's places, tasks and arrivals are counted upwards. It gives a place up
 //     only for another count, and what has run in a place stays known.
-//   - A node that leaves goes on to leave, and no other is forgotten, but one that
-//     belongs to an agent which is gone.
+//   - A node that leaves goes on to leave. No other is forgotten, but one that
+//     belongs to an agent which is gone, and one that a rollback does without.
 //   - What an operator wants (goals, numbers of nodes, options, pauses, what is
 //     skipped) is changed by operators only, or by a program that was started with
 //     other options, or where a pod wants a rollback when a rollout fails. Of a pod
@@ -178,7 +178,7 @@ func (c *backward) pod(name string, b, a *podRecord) {
 
 func (c *backward) node(b, a *Node) {
 	if a == nil {
-		c.must(b.Goal == GoalLeave || b.Home != "", "%s is forgotten, and did not leave", b.Name)
+		c.wish(b.Goal == GoalLeave || b.Home != "", "%s is forgotten, and did not leave", b.Name)
 		return
 	}
 	c.must(a.Generation >= b.Generation && a.Incarnation >= b.Incarnation && a.Arrived >= b.Arrived && a.Founding >= b.Founding,

@@ -73,10 +73,15 @@ func (d *decision) nextWave(p *Pod, awake []*Node) {
 }
 
 // inWave says whether a node may be taken in the wave under way. (How many may
-// be of a wave of percents, quota says.)
+// be of a wave of percents, quota says.) One that runs and does not serve may be
+// in any: none of the wave can be spared as long as others wait for it.
 func (d *decision) inWave(n *Node) bool {
 	by, r := d.pod(n.Pod).Rollout.By, &d.pods[n.Pod].Rollout
-	return by == "" || r.Wave > 0 && n.Place != nil && n.Place.Attribute(by) == r.Value
+	if by == "" || r.Wave > 0 && n.Place != nil && n.Place.Attribute(by) == r.Value {
+		return true
+	}
+	_, live := d.live(n)
+	return live && !n.Ready && !d.aims(n)
 }
 
 // wave names the wave under way.

@@ -2,6 +2,7 @@ package frameworks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/scheduler"
 )
 
 // wavesOf rolls a service of six nodes on two racks, and returns the racks in the
@@ -138,6 +141,26 @@ func TestAWaveGoesOnWithoutWhatIsOutOfReach(t *testing.T) {
 	w.until(10*time.Minute, "the others are updated", func() bool { return slices.Equal(w.incarnations(), []int{2, 2, 1, 2}) && w.status().Ready == 3 })
 	w.heal(w.agentOf(away))
 	w.until(10*time.Minute, "so is it", w.updated(4))
+}
+
+// A node that never served is brought to what mends it whichever wave it would be
+// in: as long as it does not serve, none of the first wave can be spared. The
+// simulator found it.
+func TestAWaveDoesNotWaitForWhatItWouldMend(t *testing.T) {
+	t.Parallel()
+	s := versionedService(4)
+	s.Pods[0].Spare, s.Pods[0].Rollout = nil, Rollout{By: "rack"}
+	w := newWorld(t, s, 4, agentResources)
+	w.gate = func(job scheduler.Job) error {
+		if job.Name == "gate/db.node-1.1" { // on r2
+			return errors.New("it never serves")
+		}
+		return nil
+	}
+	w.until(10*time.Minute, "three are ready", func() bool { return w.status().Ready == 3 })
+	w.configure(version("2"))
+	w.until(10*time.Minute, "rolled", w.updated(4))
+	assert.Equal(t, []int{2, 2, 2, 2}, w.incarnations())
 }
 
 func TestRolloutsThatCannotBe(t *testing.T) {
