@@ -20,7 +20,7 @@ type settings struct {
 	ZooKeeper    string              `json:"zookeeper" help:"servers, \"host:port,host:port\"; a change keeps one of them"`
 	Place        constraints.Rules   `json:"constraints" help:"which agents will do, for each kind of node by itself"`
 	Options      map[string]string   `json:"options,omitempty" help:"of hdfs-site.xml (dfs.…) and core-site.xml"`
-	Trust        string              `json:"trust,omitempty" help:"journal node that has all edits although most of the others lost theirs"`
+	Trust        string              `json:"trust" help:"journal node that has all edits although most of the others lost theirs"`
 	LostAfter    frameworks.Duration `json:"lost_after,omitzero" help:"how long a lost data node is waited for; for ever, where it is left out"`
 	Java         string              `json:"java" help:"the program, as the agents have it"`
 	Hadoop       string              `json:"hadoop" help:"directory or classpath, as the agents have it, of the same version"`

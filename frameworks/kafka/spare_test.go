@@ -105,7 +105,9 @@ func TestTheActiveControllerGoesLast(t *testing.T) {
 
 func TestNobodyToAsk(t *testing.T) {
 	t.Parallel()
-	d := frameworks.Deployment{Nodes: []frameworks.Node{node(0, "10.0.0.1", 1, 2)}}
+	alone := node(0, "10.0.0.1", 1, 2)
+	alone.Arrived = 1
+	d := frameworks.Deployment{Nodes: []frameworks.Node{alone}}
 	require.EqualError(t, spare(t.Context(), d, d.Nodes), "no broker is ready")
 	require.EqualError(t, leave(t.Context(), d, d.Nodes[0]), "no broker is ready")
 }
