@@ -16,7 +16,9 @@ import (
 // BenchmarkSim steps three services of ten nodes each on fifty agents, with all
 // faults and all rules. A step is an input taken by a scheduler, a master or an
 // agent. The services of the first keep tasks, in the ids of which is all that
-// they know; those of the second keep volumes, and records in JSON.
+// they know; those of the second keep volumes, and records in JSON. Two thirds of
+// the time are the master's, mostly for who gets which offer, a seventh the
+// schedulers' with their handlers; the rules take about three percent.
 func BenchmarkSim(b *testing.B) {
 	b.Run("tasks", func(b *testing.B) {
 		benchmarkSim(b, func(name string) SimFramework { return keeperFramework(keeper{name: name, tasks: 10}) })
