@@ -53,17 +53,20 @@ func (f *Finding) Save(dir, name string) (string, error) {
 	return path, os.WriteFile(path, []byte(f.Text()), 0o644)
 }
 
-// shrinkSteps bounds what all runs of a shrinking take together: seconds, or a
-// minute or two with the race detector. What is found by then is reported.
+// shrinkSteps bounds what all runs of a shrinking take together. What is found by
+// then is reported.
 const shrinkSteps = 400_000
 
 // shrink makes a finding as small as it gets with the tries and the steps there
 // are, and writes its history.
-func (s *Sim) shrink(f *Finding) *Finding {
+func (s *Sim) shrink(f *Finding) *Finding { return s.shrinkWhile(f, func() bool { return true }) }
+
+// shrinkWhile ends with the run during which somebody has no time any more.
+func (s *Sim) shrinkWhile(f *Finding, more func() bool) *Finding {
 	c := *s
 	// The books are looked at now and then, so that when depends on the history.
 	c.cfg.thorough = f.Rule == booksRule
-	x := &shrinker{sim: &c, best: f, left: max(s.cfg.Shrink, 0), steps: shrinkSteps}
+	x := &shrinker{sim: &c, best: f, left: max(s.cfg.Shrink, 0), steps: shrinkSteps, more: more}
 	x.shrink()
 	small := *x.best
 	small.Found, small.Tries = len(f.Script.Faults), max(s.cfg.Shrink, 0)-x.left
@@ -76,6 +79,7 @@ type shrinker struct {
 	best  *Finding
 	left  int    // runs
 	steps uint64 // of all of them together
+	more  func() bool
 }
 
 func (x *shrinker) shrink() {
@@ -87,7 +91,7 @@ func (x *shrinker) shrink() {
 	}
 }
 
-func (x *shrinker) spent() bool { return x.left <= 0 || x.steps == 0 }
+func (x *shrinker) spent() bool { return x.left <= 0 || x.steps == 0 || !x.more() }
 
 // try runs a smaller script, and keeps it if the same rule breaks.
 func (x *shrinker) try(script Script) bool {

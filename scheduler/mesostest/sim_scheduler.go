@@ -151,6 +151,7 @@ func (p *simProcess) event(s *simStream, ev *sched.Event) {
 		p.joined, p.backoff = true, 0
 		if id := sub.FrameworkID.GetValue(); !slices.Contains(p.ids, id) {
 			p.simFramework.ids = append(p.ids, id)
+			clear(p.facts.launched) // task ids are those of a framework
 		}
 	}
 	if e := scheduler.EventOf(ev); e != nil {

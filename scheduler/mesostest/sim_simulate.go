@@ -109,12 +109,24 @@ func report(t testing.TB, dir string, sim *Sim, err error) {
 		t.Fatal(err)
 	}
 	path := announce(t, dir, f)
-	f = sim.shrink(f)
+	f = sim.shrinkWhile(f, timeOf(t))
 	if _, err := f.Save(dir, f.name()); err != nil {
 		t.Error(err)
 	}
 	t.Fatalf("%v\nmade small by %d runs and saved as %s, which every run of the test replays from now on; elsewhere: %s\n%s",
 		f, f.Tries, path, replays(t, f), f.Text())
+}
+
+// timeOf says whether a test may still make a finding small: for a minute, or a
+// quarter of what is left to it, for a slow model takes long under the race detector.
+func timeOf(t testing.TB) func() bool {
+	end := time.Now().Add(time.Minute)
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if last, ok := d.Deadline(); ok && time.Until(last)/4 < time.Minute {
+			end = time.Now().Add(time.Until(last) / 4)
+		}
+	}
+	return func() bool { return time.Now().Before(end) }
 }
 
 // announce saves a finding, and says what was found and how it happens again, so

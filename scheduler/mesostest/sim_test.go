@@ -128,7 +128,7 @@ func TestSimShrinkingHasAnEnd(t *testing.T) {
 	sim := NewSim(0, c)
 	var f *Finding
 	require.ErrorAs(t, sim.Replay(sim.Script()), &f)
-	x := &shrinker{sim: sim, best: f, left: 1_000_000, steps: 20 * f.Steps}
+	x := &shrinker{sim: sim, best: f, left: 1_000_000, steps: 20 * f.Steps, more: func() bool { return true }}
 	x.shrink()
 	assert.Zero(t, x.steps)
 	assert.Less(t, len(x.best.Script.Faults), len(f.Script.Faults)/2, "the best so far")
