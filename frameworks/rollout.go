@@ -204,7 +204,7 @@ func (d *decision) progressOf(p *Pod) {
 }
 
 // updates says whether a node is to stop because it is out of date: one pod
-// after the other, unless its rollout is paused.
+// after the other, unless its rollout is paused or stalled.
 func (d *decision) updates(n *Node) bool {
 	if !n.Outdated() || n.Goal != GoalRun || d.paused("update") && !n.fixable() {
 		return false
@@ -224,11 +224,38 @@ func (d *decision) updates(n *Node) bool {
 		if name == n.Pod {
 			return true
 		}
-		if d.pods[name].Rollout.under() {
+		if d.pods[name].Rollout.under() && !d.stalled(name) {
 			return false
 		}
 	}
 	return true
+}
+
+// stalled says whether a pod's rollout has nobody down and a node that has the
+// new configuration and does not get ready: it may wait for the pods after it,
+// which are to be told where the node is.
+func (d *decision) stalled(pod string) bool {
+	if stalls, known := d.stalls[pod]; known {
+		return stalls
+	}
+	stalls := false
+	for _, n := range d.nodes {
+		if n.Pod != pod {
+			continue
+		}
+		if !n.Out.IsZero() {
+			stalls = false
+			break
+		}
+		if _, live := d.live(n); live && n.Goal == GoalRun && !n.Ready && !n.Outdated() {
+			stalls = true
+		}
+	}
+	if d.stalls == nil {
+		d.stalls = map[string]bool{}
+	}
+	d.stalls[pod] = stalls
+	return stalls
 }
 
 // fixable says whether a node is down for a rollout and does not get ready: what
