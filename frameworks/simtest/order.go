@@ -119,7 +119,8 @@ func (l launches) alone(n frameworks.Node) error {
 			continue
 		}
 		task, known := l.view.Task(fmt.Sprintf("%s.%s.%d", l.s.Name, m.Name, m.Incarnation))
-		now := l.tasks[m.Name] && n.Arrived != n.Generation // one that was there already does not wait for who comes after it
+		// One that was there, or is not waited for, does not wait for who comes after it.
+		now := l.tasks[m.Name] && n.Arrived != n.Generation && !n.Excused
 		if now || known && !scheduler.Terminal(task.Status.GetState()) {
 			return fmt.Errorf("%s is launched while %s starts, which has not arrived", n.Name, m.Name)
 		}
