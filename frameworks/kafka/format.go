@@ -85,7 +85,7 @@ func runFormat(ctx context.Context, s executor.Sandbox, env map[string]string) e
 		return err
 	}
 	args := []string{"@" + argumentsFile, "kafka.tools.StorageTool", "format",
-		"--cluster-id", env[envCluster], "--config", formatFile}
+		"--cluster-id=" + env[envCluster], "--config", formatFile} // an id may begin with "-"
 	if env[envControllers] == "" {
 		args = append(args, "--no-initial-controllers")
 	} else {
