@@ -235,10 +235,10 @@ func (d *decision) updates(n *Node) bool {
 // new configuration and does not get ready: it may wait for the pods after it,
 // which are to be told where the node is.
 func (d *decision) stalled(pod string) bool {
-	if stalls, known := d.stalls[pod]; known {
+	stalls, known := d.stalls[pod]
+	if known {
 		return stalls
 	}
-	stalls := false
 	for _, n := range d.nodes {
 		if n.Pod != pod {
 			continue
@@ -247,9 +247,8 @@ func (d *decision) stalled(pod string) bool {
 			stalls = false
 			break
 		}
-		if _, live := d.live(n); live && n.Goal == GoalRun && !n.Ready && !n.Outdated() {
-			stalls = true
-		}
+		_, live := d.live(n)
+		stalls = stalls || live && n.Goal == GoalRun && !n.Ready && !n.Outdated()
 	}
 	if d.stalls == nil {
 		d.stalls = map[string]bool{}
