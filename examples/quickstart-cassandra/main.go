@@ -22,12 +22,13 @@ import (
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/cassandra"
 	"github.com/mesokit/mesokit/internal/dist"
+	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
 func main() {
 	quickstart.Main(quickstart.Program{
 		Executor: executor.Config{Steps: cassandra.Steps()},
-		Agents:   quickstart.Agents(4, 2, "cpus:2;mem:1024;disk:4096;ports:[7000-7000,9042-9042,31000-31099]"),
+		Agents:   agents(),
 		Declare:  declare,
 		Work:     work,
 		Try: []string{
@@ -43,6 +44,11 @@ const (
 	datacenter = "dc1"
 )
 
+// agents have the two ports that each node of a ring has.
+func agents() []mesostest.AgentConfig {
+	return quickstart.Agents(4, 2, "cpus:2;mem:1024;disk:4096;ports:[7000-7000,9042-9042,31000-31099]")
+}
+
 // declare obtains Cassandra, and declares nodes that start quickly and need
 // little.
 func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, error) {
@@ -55,6 +61,10 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 	if jolokia < 0 {
 		return nil, errors.New("there is no Jolokia among its jars")
 	}
+	return cluster(server, server.Jars[jolokia]).Service(), nil
+}
+
+func cluster(server dist.Distribution, jolokia string) cassandra.Cluster {
 	flags := []string{
 		"-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		// What nodes wait for their peers, shortened to what one machine needs.
@@ -68,8 +78,8 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 		Nodes: nodes, CPUs: 0.5, Mem: 512, Heap: 192, Disk: 1024,
 		Place:      constraints.MustParse("hostname:UNIQUE", "rack:GROUP_BY:2"),
 		Datacenter: datacenter, RackAttribute: "rack", Tokens: 4,
-		Distribution: cassandra.Distribution{Java: server.Java, Classpath: server.Classpath(), Jolokia: server.Jars[jolokia], Flags: flags},
-	}.Service(), nil
+		Distribution: cassandra.Distribution{Java: server.Java, Classpath: server.Classpath(), Jolokia: jolokia, Flags: flags},
+	}
 }
 
 // work writes rows while a node dies, and counts what came back.

@@ -73,6 +73,10 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 		return nil, err
 	}
 	s.Say("ZooKeeper is at %s", zookeeper)
+	return cluster(server, zookeeper).Service(), nil
+}
+
+func cluster(server dist.Distribution, zookeeper string) hdfs.Cluster {
 	d := hdfs.Distribution{
 		Java: server.Java, Classpath: server.Classpath(),
 		Flags: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"},
@@ -95,7 +99,7 @@ func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, err
 			"dfs.namenode.heartbeat.recheck-interval": "5000",
 		},
 		Distribution: d,
-	}.Service(), nil
+	}
 }
 
 // work writes files while the active name node dies, and counts what came back.

@@ -49,27 +49,31 @@ const (
 
 // declare obtains the server, and declares members that need little.
 func declare(ctx context.Context, s *quickstart.Stage) (*frameworks.Service, error) {
-	cluster := mysql.Cluster{
-		Flavor: os.Getenv("FLAVOR"), Members: members, CPUs: 0.5, Mem: 512, Buffer: 64, Disk: 1024,
-		Admin: account, AdminHash: mysql.Hash(password),
-	}
-	obtain := dist.MySQL
-	cluster.Options = map[string]string{"innodb_redo_log_capacity": "32M"}
-	if cluster.Flavor == "mariadb" {
+	obtain, flavor := dist.MySQL, os.Getenv("FLAVOR")
+	if flavor == "mariadb" {
 		obtain = dist.MariaDB
-		cluster.Options = map[string]string{"innodb_log_file_size": "16M"}
 	}
 	server, err := obtain(ctx, s.Progress)
 	if err != nil {
 		return nil, err
 	}
-	cluster.Distribution.Dir = server.Dir
-	if cluster.Flavor == "mariadb" {
-		cluster.Distribution.Dir = filepath.Join(server.Dir, "usr")
-		cluster.Distribution.Libraries = filepath.Join(server.Dir, "usr", "lib", "x86_64-linux-gnu")
+	s.Say("%s %s is in %s", cmp.Or(flavor, "mysql"), server.Version, server.Dir)
+	return cluster(flavor, server.Dir).Service(), nil
+}
+
+func cluster(flavor, dir string) mysql.Cluster {
+	c := mysql.Cluster{
+		Flavor: flavor, Members: members, CPUs: 0.5, Mem: 512, Buffer: 64, Disk: 1024,
+		Admin: account, AdminHash: mysql.Hash(password),
+		Distribution: mysql.Distribution{Dir: dir},
+		Options:      map[string]string{"innodb_redo_log_capacity": "32M"},
 	}
-	s.Say("%s %s is in %s", cmp.Or(cluster.Flavor, "mysql"), server.Version, server.Dir)
-	return cluster.Service(), nil
+	if flavor == "mariadb" {
+		c.Distribution.Dir = filepath.Join(dir, "usr")
+		c.Distribution.Libraries = filepath.Join(dir, "usr", "lib", "x86_64-linux-gnu")
+		c.Options = map[string]string{"innodb_log_file_size": "16M"}
+	}
+	return c
 }
 
 // work writes rows while the primary dies, and counts what came back.

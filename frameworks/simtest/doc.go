@@ -7,6 +7,7 @@
 //	}
 //
 // A finding is printed, made small, and saved in testdata/sim with its history.
+// Several services in one scheduler are simulated with [ServicesConfig].
 // What [Config] returns may be changed before it is used. A service that acts
 // on its servers (gates that do more than ask whether one serves, routines,
 // plans) wants a model of them: see mesostest.SimConfig.Model, and Work of

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
@@ -25,37 +24,13 @@ func Config(s *frameworks.Service) mesostest.SimConfig {
 // beside their places; once the faults have stopped, an operator starts what
 // was stopped and replaces what lived on machines that are gone.
 func Framework(s *frameworks.Service) mesostest.SimFramework {
-	return mesostest.SimFramework{
-		Name: s.Name, Handler: s, Decision: func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
-			return Decision(s, v, ev, actions)
-		},
-		Node: func(task mesos.TaskInfo) string { return task.Name },
-		Task: func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
-			return mesostest.TaskPlan{
-				Start: time.Duration(luck%4000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%900) * time.Millisecond,
-			}
-		},
-		Work:     func(w *mesostest.World, job scheduler.Job) ([]byte, error) { return nil, serves(s, w, job) },
-		Operator: func(pick uint16) any { return command(s, int(pick)) },
-		Goal:     func(v scheduler.View, w *mesostest.World) error { return Healed(s, v, w) },
-		Settle:   func(v scheduler.View, w *mesostest.World) []any { return Settle(s, v, w) },
-	}
+	return subject{name: s.Name, handler: s, services: []*frameworks.Service{s}}.framework()
 }
 
 // Decision says what is wrong with a decision of a service: what it takes back,
 // and what it launches too early.
 func Decision(s *frameworks.Service, v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
 	return errors.Join(frameworks.CheckDecision(s.Name, v, ev, actions), inOrder(s, v, actions))
-}
-
-// serves lets a gate pass while the task that it asks runs.
-func serves(s *frameworks.Service, w *mesostest.World, job scheduler.Job) error {
-	switch _, task, _ := strings.Cut(job.Name, "/"); {
-	case job.Kind != "gate" && job.Kind != "again":
-	case !w.Runs(s.Name, task):
-		return fmt.Errorf("%s does not serve", task)
-	}
-	return nil
 }
 
 func command(s *frameworks.Service, pick int) any {
@@ -77,7 +52,11 @@ func command(s *frameworks.Service, pick int) any {
 
 // Status asks the service how it is, as an operator would. It changes nothing.
 func Status(s *frameworks.Service, v scheduler.View) (frameworks.Status, error) {
-	for _, a := range s.Handle(v, scheduler.Command{ID: 1, Value: frameworks.AskStatus{}}) {
+	return statusOf(s, v, frameworks.AskStatus{})
+}
+
+func statusOf(h scheduler.Handler, v scheduler.View, command any) (frameworks.Status, error) {
+	for _, a := range h.Handle(v, scheduler.Command{ID: 1, Value: command}) {
 		if answer, ok := a.(scheduler.Answer); ok {
 			status, _ := answer.Value.(frameworks.Status)
 			return status, answer.Err
@@ -94,6 +73,10 @@ func Healed(s *frameworks.Service, v scheduler.View, w *mesostest.World) error {
 	if err != nil {
 		return err
 	}
+	return healed(s, status, w)
+}
+
+func healed(s *frameworks.Service, status frameworks.Status, w *mesostest.World) error {
 	places := map[string]bool{}
 	for _, n := range status.Nodes {
 		if n.Phase != frameworks.Ready && n.Phase != frameworks.Finished {
@@ -131,7 +114,10 @@ func Settle(s *frameworks.Service, v scheduler.View, w *mesostest.World) []any {
 	if err != nil {
 		return nil // it is in the way of the goal as well
 	}
-	var out []any
+	return mend(status, w)
+}
+
+func mend(status frameworks.Status, w *mesostest.World) (out []any) {
 	for _, n := range status.Nodes {
 		switch {
 		case n.Goal == frameworks.GoalStop:

@@ -45,6 +45,25 @@ func TestServersThatDoNotServe(t *testing.T) {
 	assert.Contains(t, found.Detail, "does not serve")
 }
 
+// Several services have rules and goals each: of two that share a scheduler, the
+// one without a place for its nodes is named.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	db, web := service(), service()
+	web.Name = "web"
+	c := simtest.ServicesConfig(&frameworks.Services{Declared: []*frameworks.Service{db, web}})
+	seen := mesostest.Simulate(t, 2_000, c)
+	assert.NotZero(t, seen.Faults[mesostest.Operator])
+
+	web.Pods[0].Needs = offers.MustParse("cpus:1000;mem:64")
+	c = simtest.ServicesConfig(&frameworks.Services{Declared: []*frameworks.Service{db, web}})
+	c.Shrink = -1
+	var found *mesostest.Finding
+	require.ErrorAs(t, mesostest.NewSim(1, c).Run(), &found)
+	assert.Equal(t, "every goal is reached", found.Rule)
+	assert.Contains(t, found.Detail, "web: node-0 is placing")
+}
+
 // Bugs planted on purpose: a service that does not wait for what its declaration
 // says is found out by the rules of another that says it.
 func TestOrderOfLaunches(t *testing.T) {
