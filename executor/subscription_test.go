@@ -66,7 +66,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	t.Parallel()
 	o := newOutbox()
 	for i := range 2 * maxMessages {
-		o.put(&executor.Call{Type: executor.Call_MESSAGE, Message: &executor.Call_Message{Data: []byte(fmt.Sprint(i))}})
+		o.put(&executor.Call{Type: executor.Call_MESSAGE, Message: &executor.Call_Message{Data: fmt.Append(nil, i)}})
 		o.put(&executor.Call{Type: executor.Call_UPDATE})
 	}
 	messages := o.messages.take()

@@ -32,7 +32,7 @@ func TestFeaturesAreShownByTests(t *testing.T) {
 	}))
 	named := regexp.MustCompile(`\bTest\w+`)
 	rows := 0
-	for _, line := range strings.Split(string(text), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		for _, name := range named.FindAllString(line, -1) {
 			assert.True(t, tests[name], "%s is no test of the tree", name)
 		}

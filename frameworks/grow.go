@@ -3,6 +3,7 @@ package frameworks
 import (
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -121,10 +122,7 @@ type placeChange struct {
 
 func (d *decision) changeOf(n *Node, pod *Pod) placeChange {
 	var c placeChange
-	want := map[string]offers.Amount{}
-	for name, amount := range pod.Needs.Scalars() {
-		want[name] = amount
-	}
+	want := maps.Collect(pod.Needs.Scalars())
 	last := map[string]int{}
 	for i, r := range n.Place.Resources {
 		last[r.Name] = i

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -331,9 +332,7 @@ func TestNodesAreReadOnce(t *testing.T) {
 	w := newWorld(t, quorum(3), 3, agentResources)
 	w.until(time.Minute, "ready", w.allReady(3))
 	before := map[string]*decoded{}
-	for name, known := range w.service.memo.nodes {
-		before[name] = known
-	}
+	maps.Copy(before, w.service.memo.nodes)
 	require.Len(t, before, 3)
 	w.status()
 	for name, known := range w.service.memo.nodes {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -104,9 +105,7 @@ func quotaOf(answer *mesosmaster.Response) map[string]Quota {
 			continue
 		}
 		q := Quota{Guarantees: map[string]offers.Amount{}}
-		for name, amount := range offers.Sum(info.Guarantee).Scalars() {
-			q.Guarantees[name] = amount
-		}
+		maps.Insert(q.Guarantees, offers.Sum(info.Guarantee).Scalars())
 		all[info.GetRole()] = q
 	}
 	return all

@@ -59,10 +59,7 @@ func inOrder(s *frameworks.Service, v scheduler.View, actions []scheduler.Action
 
 // remembered are the records of a prefix as they are after a decision.
 func remembered(v scheduler.View, actions []scheduler.Action, prefix string) map[string][]byte {
-	out := map[string][]byte{}
-	for key, value := range v.Records(prefix) {
-		out[key] = value
-	}
+	out := maps.Collect(v.Records(prefix))
 	for _, a := range actions {
 		r, ok := a.(scheduler.Remember)
 		switch {

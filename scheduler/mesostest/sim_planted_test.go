@@ -3,6 +3,7 @@ package mesostest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -99,9 +100,7 @@ func TestSimFindsPlantedBugs(t *testing.T) {
 			bug.plant(&r, &f)
 			c := ringConfig(r)
 			c.Frameworks[0], c.Shrink, c.Quiet, c.Rates = f, -1, 20*time.Minute, DefaultRates()
-			for k, rate := range bug.rates {
-				c.Rates[k] = rate
-			}
+			maps.Copy(c.Rates, bug.rates)
 			sound := c
 			sound.Frameworks = []SimFramework{ringFramework(ring{name: "ring", nodes: 3})}
 			var steps uint64

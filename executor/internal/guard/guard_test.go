@@ -81,7 +81,7 @@ func (g *guarded) numbers(name string, n int) (all []int) {
 	require.Eventually(g.t, func() bool {
 		data, _ := os.ReadFile(filepath.Join(g.dir, name)) // it is not there yet
 		all = nil
-		for _, line := range strings.Fields(string(data)) {
+		for line := range strings.FieldsSeq(string(data)) {
 			number, err := strconv.Atoi(line)
 			require.NoError(g.t, err)
 			all = append(all, number)
