@@ -70,7 +70,7 @@ func (a *agent) free() Resources {
 	memo := &a.freeMemo
 	if memo.number == 0 || !memo.total.same(a.total) || !memo.allocated.same(a.allocated) {
 		alone := func(r resource) bool { return !r.shared() }
-		rest, _ := a.total.only(alone).Minus(a.allocated.only(alone).Allocated(""))
+		rest := a.total.only(alone).less(a.allocated.only(alone).Allocated(""))
 		*memo = freeMemo{a.total, a.allocated, rest.Plus(a.total.only(resource.shared)), max(memo.number, a.nth<<32) + 1}
 	}
 	return memo.free

@@ -322,3 +322,42 @@ func TestUpdatedFramework(t *testing.T) {
 	w.settle()
 	want(t, "state of what is dropped", w.agents[0].agent.dropped(c.id), mesos.TASK_LOST)
 }
+
+// An agent comes back with a port less than a task was given, for the reservation
+// and the launch were lost. Until it has said that the task never came, nothing
+// else of what the task was given is offered, as in Mesos, where what is missing
+// is taken for none.
+func TestPartOfATaskIsMissing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	c := w.subscribe("db")
+	ports := func(first, last uint64) []mesos.Resource {
+		return reservedFor("db", "r", mesos.Resource{Name: "ports", Type: mesos.RANGES.Enum(),
+			Ranges: &mesos.Value_Ranges{Range: []mesos.Value_Range{{Begin: first, End: last}}}})
+	}
+	reserve := func(rs []mesos.Resource) mesos.Offer_Operation {
+		return mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE, Reserve: &mesos.Offer_Operation_Reserve{Resources: rs}}
+	}
+	c.accept(c.offers()[0], 0, reserve(ports(31000, 31001)))
+	w.settle()
+	w.sleep(2 * time.Second)
+	o, m := c.offers()[0], w.agents[0]
+	task := commandTask("t1", o.AgentID.Value, 1, 64)
+	task.Resources = append(task.Resources, ports(31000, 31002)...)
+	c.accept(o, 0, reserve(ports(31002, 31002)), launchOp(task))
+	m.disconnect() // with both
+	m.connect()
+	for _, out := range w.master.Step(w.now, AgentSaid{From: m.link, Message: m.toMaster[0]}) {
+		if send, ok := out.(Send); ok {
+			m.toAgent = append(m.toAgent, send.Message)
+		}
+	}
+	m.toMaster = nil
+	free := w.master.agents["M0-S0"].free().only(func(r resource) bool { return r.reservedFor() != "" })
+	want(t, "reserved ports that are free", free.String(), "{}")
+	w.settle()
+	w.sleep(2 * time.Second)
+	want(t, "states", strings.Join(states(c.updates(true), "t1"), " "), "TASK_DROPPED")
+	free = w.master.agents["M0-S0"].total.only(func(r resource) bool { return r.reservedFor() != "" })
+	want(t, "reserved ports", free.String(), "ports(reservations: [(DYNAMIC,db,{resource_id: r})]):[31000-31001]")
+}
