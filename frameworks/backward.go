@@ -173,7 +173,9 @@ func (c *backward) pod(name string, b, a *podRecord) {
 	c.must(a.Deployed || !b.Deployed, "pod %s is not deployed any more", name)
 	c.must(a.First == b.First || !b.Deployed, "pod %s was first deployed with %d nodes, then %d", name, b.First, a.First)
 	r, s := b.Rollout, a.Rollout
-	c.wish(r.Paused == "" || s.Paused != "" || s.Since.IsZero(), "pod %s: a paused rollout goes on (%s)", name, r.Paused)
+	if r.Paused != "" && s.Paused == "" && !s.Since.IsZero() { // whoever started again is the same program
+		c.wishes = append(c.wishes, fmt.Errorf("pod %s: a paused rollout goes on (%s)", name, r.Paused))
+	}
 }
 
 func (c *backward) node(b, a *Node) {

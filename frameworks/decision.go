@@ -165,7 +165,7 @@ func (d *decision) react(ev scheduler.Event) error {
 			d.subscribed()
 			d.homeless("")
 		}
-		d.service.Comparison.Done, d.service.Comparison.Program = 0, true
+		d.service.Comparison.anew(len(d.nodes))
 		d.adopt()
 		d.recount()
 	case scheduler.Command:

@@ -82,9 +82,16 @@ type comparison struct {
 	// changed.
 	Next int `json:"next,omitempty"`
 	Done int `json:"done,omitempty"`
-	// Program: it is because of the program, which may be another one, not only
-	// because of the nodes.
+	// Program: it is because of the program, which may be another one.
 	Program bool `json:"program,omitempty"`
+	// Mixed: the nodes have changed as well, so that what they differ from need not
+	// be the program's doing.
+	Mixed bool `json:"mixed,omitempty"`
+}
+
+// anew has all nodes compared with what a program wants that may be another one.
+func (c *comparison) anew(nodes int) {
+	*c = comparison{Of: c.Of, Next: c.Next, Program: true, Mixed: c.Mixed || !c.Program && c.Done < nodes}
 }
 
 // renderings is how many nodes one decision compares at most.
@@ -94,7 +101,7 @@ const renderings = 16
 func (d *decision) compare() {
 	c := &d.service.Comparison
 	if of := d.footprint(); of != c.Of {
-		*c = comparison{Of: of, Next: c.Next, Program: c.Program && c.Done < len(d.nodes)}
+		*c = comparison{Of: of, Next: c.Next, Program: c.Program, Mixed: c.Program}
 	}
 	standing := sync.OnceValue(d.standing) // mostly there is nothing to compare
 	for rendered := 0; c.Done < len(d.nodes) && rendered < renderings; c.Done++ {
@@ -110,6 +117,7 @@ func (d *decision) compare() {
 		d.wakeAt(d.now.Add(time.Millisecond))
 		return
 	}
+	c.Program, c.Mixed = false, false // nodes that come now are no news of the program
 	for i := range d.Pods {
 		d.progressOf(&d.Pods[i])
 	}
@@ -157,7 +165,8 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 	if _, live := d.live(n); !live {
 		n.Failures, n.Retry = 0, d.now // what it failed with is not what it is launched with next
 	}
-	if r := &d.pods[n.Pod].Rollout; !r.Since.IsZero() && d.service.Comparison.Program {
+	c := d.service.Comparison
+	if r := &d.pods[n.Pod].Rollout; !r.Since.IsZero() && c.Program && !c.Mixed {
 		*r = rolloutRecord{Since: r.Since} // a correction is always taken
 	}
 }
@@ -210,7 +219,7 @@ func (d *decision) updates(n *Node) bool {
 		return false
 	}
 	r := d.pods[n.Pod].Rollout
-	if c := d.service.Comparison; !d.view.Connected() || c.Program && c.Done < len(d.nodes) {
+	if !d.view.Connected() || d.service.Comparison.Program {
 		return false // what it was found to differ from may be wanted no more
 	}
 	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil {
