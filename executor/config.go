@@ -48,9 +48,9 @@ func (c Config) validate() error {
 }
 
 // A StepFunc does the work of a Step, or asks for a Probe how the server is. It
-// ends early, with an error, when ctx does; one that goes on is left behind after
-// five seconds. What was done may be repeated: a step runs again when the task is
-// launched again.
+// ends early, with an error, when ctx does: what it was waiting for, if anything, which
+// is told along with the end. One that goes on is left behind after five seconds. What
+// was done may be repeated: a step runs again when the task is launched again.
 type StepFunc func(ctx context.Context, s Sandbox) error
 
 // A Sandbox is what a StepFunc and a RequestFunc work with.

@@ -79,6 +79,7 @@ func TestKill(t *testing.T) {
 			{Name: "drain", Done: "drained", Command: shell("echo drain > drained")},
 			{Name: "flush", Func: "fail"},
 			{Name: "wait", Func: "hang", Timeout: 50 * time.Millisecond},
+			{Name: "hand over", Func: "wait", Timeout: 50 * time.Millisecond},
 		}}
 		a.launch("t1", task)
 		a.await("t1", "RUNNING healthy")
@@ -89,8 +90,9 @@ func TestKill(t *testing.T) {
 			"KILLING: stopping: drain", "KILLING: drained",
 			"KILLING: stopping: flush", "KILLING: flush failed: no luck",
 			"KILLING: stopping: wait", "KILLING: wait failed: not done within 50ms",
+			"KILLING: stopping: hand over", "KILLING: hand over failed: not done within 50ms: waits for n2",
 			"KILLING: sent SIGINT, SIGKILL after 20s",
-		}, a.history("t1")[2:9])
+		}, a.history("t1")[2:11])
 		assert.Equal(t, "drain\n", a.read("drained"))
 	})
 	t.Run("during a step", func(t *testing.T) {
@@ -104,6 +106,18 @@ func TestKill(t *testing.T) {
 		a.kill("t1", nil)
 		s := a.await("t1", "KILLED: killed before the server was started")
 		assert.Equal(t, mesos.REASON_TASK_KILLED_DURING_LAUNCH, s.GetReason())
+		exited(t, cmd)
+	})
+	t.Run("during a step that waits", func(t *testing.T) {
+		t.Parallel()
+		a := newAgent(t)
+		cmd := a.start()
+		task := sleeper()
+		task.Init = []executor.Step{{Name: "join", Func: "wait"}}
+		a.launch("t1", task)
+		a.await("t1", "STARTING")
+		a.kill("t1", nil)
+		a.await("t1", "KILLED: killed before the server was started: step join: the task was asked to stop: waits for n2")
 		exited(t, cmd)
 	})
 	t.Run("framework that does not know TASK_KILLING", func(t *testing.T) {

@@ -128,15 +128,17 @@ type verdict struct {
 func watch(ctx context.Context, p Probe, c check, fromStart bool, tell func(verdict)) {
 	p = p.withDefaults()
 	passing, failures := fromStart, 0
+	late := fmt.Errorf("no answer within %v", p.Timeout)
 	for wait := p.Delay; sleep(ctx, wait) == nil; wait = p.Interval {
-		attempt, cancel := context.WithTimeout(ctx, p.Timeout)
+		attempt, cancel := context.WithTimeoutCause(ctx, p.Timeout, late)
 		err := c(attempt)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, late): // a function has said more
 		case errors.Is(err, context.DeadlineExceeded):
-			err = fmt.Errorf("no answer within %v", p.Timeout)
+			err = late
 		}
 		if err == nil {
 			failures = 0

@@ -93,6 +93,7 @@ func TestMain(m *testing.M) {
 		},
 		"fail":  func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
 		"hang":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
+		"wait":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return errors.New("waits for n2") },
 		"panic": func(context.Context, executor.Sandbox) error { panic("index out of range") },
 	}, Requests: map[string]executor.RequestFunc{
 		"count": func(_ context.Context, s executor.Sandbox, body json.RawMessage) (any, error) {
@@ -255,6 +256,8 @@ func TestTaskEnds(t *testing.T) {
 			"FAILED: no longer alive: no luck; server was ended by SIGTERM"},
 		{"function to probe hangs", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Func: "hang", Failures: 1, Timeout: 50 * time.Millisecond}},
 			"FAILED: no longer alive: no answer within 50ms; server was ended by SIGTERM"},
+		{"function to probe waits", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Func: "wait", Failures: 1, Timeout: 50 * time.Millisecond}},
+			"FAILED: no longer alive: no answer within 50ms: waits for n2; server was ended by SIGTERM"},
 		{"in a directory", executor.Task{Files: []executor.File{{Path: "deep/in/a", Content: []byte("here")}}, Dir: "deep/in", Command: []string{"cat", "a"}},
 			"FINISHED: server exited with status 0; last lines:\nhere"},
 		{"no directory", executor.Task{Dir: "nowhere", Command: []string{"true"}},
@@ -263,6 +266,8 @@ func TestTaskEnds(t *testing.T) {
 			"FAILED: step format: sleep: not done within 100ms"},
 		{"function hangs", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "hang", Timeout: 100 * time.Millisecond}}},
 			"FAILED: step format: not done within 100ms"},
+		{"function waits", executor.Task{Command: []string{"true"}, Init: []executor.Step{{Name: "format", Func: "wait", Timeout: 100 * time.Millisecond}}},
+			"FAILED: step format: not done within 100ms: waits for n2"},
 		{"never ready", executor.Task{Command: []string{"sleep", "100"}, Ready: &executor.Probe{TCP: "127.0.0.1:1", Within: 200 * time.Millisecond}},
 			"FAILED: not ready within 200ms; server was ended by SIGTERM"},
 		{"not alive", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Command: shell("echo wedged; exit 1"), Interval: 10 * time.Millisecond, Failures: 2}},

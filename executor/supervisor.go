@@ -73,10 +73,14 @@ func (s *supervisor) run(ctx context.Context) {
 // unprepared reports that the task ended before its server ran.
 func (s *supervisor) unprepared(err error) report {
 	if errors.Is(err, errStopped) {
+		message := "killed before the server was started"
+		if err != errStopped {
+			message += ": " + err.Error()
+		}
 		return report{
 			state:   mesos.TASK_KILLED,
 			reason:  mesos.REASON_TASK_KILLED_DURING_LAUNCH.Enum(),
-			message: "killed before the server was started",
+			message: message[:min(len(message), maxMessage)],
 		}
 	}
 	return s.server.unstarted(err)
@@ -106,10 +110,13 @@ func (s *supervisor) prepare(work context.Context) error {
 		err = s.awaitLease(ctx)
 	}
 	cancel(nil)
-	if <-stopped { // perhaps when all was done: nobody will ask again
+	switch {
+	case !<-stopped || errors.Is(err, errStopped):
+		return err
+	case err == nil: // it was asked when all was done, and nobody will ask again
 		return errStopped
 	}
-	return err
+	return fmt.Errorf("%w: %w", errStopped, err)
 }
 
 func (s *supervisor) prepareSteps(ctx context.Context) error {
@@ -236,17 +243,30 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	select {
 	case r := <-results:
 		if r.err != nil && ctx.Err() != nil {
-			return none, context.Cause(ctx)
+			return none, cutShort(ctx, r.err)
 		}
 		return r.value, r.err
 	case <-ctx.Done():
 	}
 	select {
-	case <-results:
-		return none, context.Cause(ctx)
+	case r := <-results:
+		return none, cutShort(ctx, r.err)
 	case <-time.After(stepGrace):
 		return none, fmt.Errorf("%w: %w", context.Cause(ctx), errLeft)
 	}
+}
+
+// cutShort is why a function was ended, with what it says itself: often what it was
+// waiting for, which is what somebody has to mend.
+func cutShort(ctx context.Context, said error) error {
+	why := context.Cause(ctx)
+	switch {
+	case said == nil, said == ctx.Err():
+		return why
+	case errors.Is(said, why):
+		return said
+	}
+	return fmt.Errorf("%w: %w", why, said)
 }
 
 func (s *supervisor) sandbox(log io.Writer) Sandbox {
