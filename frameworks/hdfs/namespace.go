@@ -181,7 +181,7 @@ func (l layout) mayBeEmpty(h history) error {
 	case len(h.errs) == 0:
 		return h.each()
 	case len(h.journals) == 0:
-		return fmt.Errorf("this node lost its journal, and none of the others has one; if they never will, %s: %w", allLost, h.each())
+		return fmt.Errorf("this node lost its journal, and none of the others says that it has one; if they never will, %s: %w", allLost, h.each())
 	}
 	return fmt.Errorf("this node lost its journal, and fills it when all others have theirs; if they never will, "+
 		"and one of them has all edits, name it in Cluster.Trust (--trust): %w", h.each())
@@ -190,10 +190,17 @@ func (l layout) mayBeEmpty(h history) error {
 const allLost = "see “All journals are lost” in the documentation of package hdfs"
 
 // trusts says whether an operator trusts a journal node that answers, and this one
-// is the next to be filled from it.
+// is the next to be filled from it: so few lack edits then, this one among them, that
+// no majority is without one that has them all.
 func (l layout) trusts(h history) bool {
 	_, answers := h.journals[l.Trust]
-	return answers && l.firstOf(h.errs)
+	lacking := 1
+	for _, j := range h.journals {
+		if h.lacks(j) != nil {
+			lacking++
+		}
+	}
+	return answers && l.firstOf(h.errs) && lacking <= len(l.Journals)/2
 }
 
 // firstOf says whether this journal node comes before all that have no journal.
