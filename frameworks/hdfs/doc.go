@@ -132,7 +132,7 @@
 // Grace restarts all, data nodes before name nodes; other servers of ZooKeeper
 // restart the name nodes. LostAfter, Backoff and the rules for agents restart
 // nobody. Nor does Trust: a journal node that waits with an empty volume sees it
-// with its next try, and each try ends after a minute. Another Hadoop directory
+// with its next try, and each try ends after half a minute. Another Hadoop directory
 // is to be of the same version, for upgrades are not known yet, and nobody checks
 // that. Where nodes with and without an option do not speak to each other, a rollout
 // stops at the first that is not ready, and "mesos-hdfs rollback" returns.

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/mesokit/mesokit/executor"
 )
 
@@ -236,30 +234,21 @@ func prepareName(ctx context.Context, s executor.Sandbox) error {
 	if err == nil && found == nil {
 		err = l.obtain(ctx, s, dir)
 	}
-	if err != nil {
-		return err
-	}
-	return until(ctx, namePatience, func(ctx context.Context) error {
-		return zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) error {
-			list, err := readExclude(conn, l.Service)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(s.Dir, excludeFile), []byte(list), 0o644)
-			}
-			return errors.Join(err, prepareElection(conn, l))
-		})
-	})
+	return err
 }
 
 // obtain fills a directory that holds no namespace: beside its place, and moved
 // there whole, so that what was cut leaves nothing that looks like one.
 func (l layout) obtain(ctx context.Context, s executor.Sandbox, dir string) error {
 	source := ""
-	err := until(ctx, namePatience, func(ctx context.Context) (err error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, namePatience, fmt.Errorf("waited for %v", namePatience))
+	defer cancel()
+	err := until(waiting, func(ctx context.Context) (err error) {
 		source, err = l.source(l.serving(ctx), l.readHistory(ctx))
 		return err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", context.Cause(waiting), err)
 	}
 	if err := errors.Join(os.RemoveAll(dir+".new"), os.RemoveAll(dir)); err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 const (
 	journalStep  = "hdfs-journal"
 	nameStep     = "hdfs-name"
+	electionStep = "hdfs-election"
 	dataStep     = "hdfs-data"
 	tendStep     = "hdfs-tend"
 	handOverStep = "hdfs-hand-over"
@@ -34,6 +35,7 @@ func Steps() map[string]executor.StepFunc {
 	return map[string]executor.StepFunc{
 		journalStep:  prepareJournal,
 		nameStep:     prepareName,
+		electionStep: prepareElection,
 		dataStep:     prepareData,
 		tendStep:     tend,
 		handOverStep: handOver,
@@ -44,12 +46,9 @@ func Steps() map[string]executor.StepFunc {
 // pause is between two looks of a step that waits for others.
 const pause = 500 * time.Millisecond
 
-// until tries until it works, or else, after its patience, says why it did not last.
-// The patience has to end before the step does, of which the executor says only that
-// it was not done.
-func until(ctx context.Context, patience time.Duration, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited for %v", patience))
-	defer cancel()
+// until tries until it works, or else, when ctx has ended, says why it did not last:
+// the executor tells it along with the end of the step.
+func until(ctx context.Context, try func(context.Context) error) (why error) {
 	for {
 		short, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := try(short)
@@ -57,9 +56,12 @@ func until(ctx context.Context, patience time.Duration, try func(context.Context
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil { // one that was cut says only that
+			why = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			return why
 		case <-time.After(pause):
 		}
 	}
@@ -123,7 +125,7 @@ func prepareJournal(ctx context.Context, s executor.Sandbox) error {
 	if err != nil || found != nil {
 		return err
 	}
-	if err := until(ctx, journalPatience, func(ctx context.Context) error { return l.mayBeEmpty(l.readHistory(ctx)) }); err != nil {
+	if err := until(ctx, func(ctx context.Context) error { return l.mayBeEmpty(l.readHistory(ctx)) }); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
@@ -270,7 +272,7 @@ func release(ctx context.Context, s executor.Sandbox) error {
 		return nil
 	}
 	return zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) error {
-		return until(ctx, releaseWithin-time.Second, func(context.Context) error {
+		return until(ctx, func(context.Context) error {
 			h, err := readHolder(conn, l.Service, lockNode)
 			if err == nil && h.name == self.Name {
 				err = errors.New("it still has the lock")

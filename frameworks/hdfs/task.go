@@ -45,14 +45,16 @@ const opens = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 
 const (
 	prepareWithin = 6 * time.Minute
-	namePatience  = 2 * time.Minute // for peers, and then for ZooKeeper
+	// Of these six minutes a name node waits so long for a peer, from which it then
+	// has to copy.
+	namePatience   = 2 * time.Minute
+	electionWithin = 2 * time.Minute
 	// A journal that was lost may wait for an operator, who is told when the try
 	// ends, and is heard with the next one.
-	journalWithin   = time.Minute
-	journalPatience = 30 * time.Second
-	probeInterval   = 500 * time.Millisecond
-	handWithin      = 15 * time.Second
-	releaseWithin   = 6 * time.Second
+	journalWithin = 30 * time.Second
+	probeInterval = 500 * time.Millisecond
+	handWithin    = 15 * time.Second
+	releaseWithin = 6 * time.Second
 )
 
 // log4j writes to standard error only, which the executor keeps and rotates.
@@ -84,7 +86,10 @@ func (c Cluster) nameTask(d frameworks.Deployment, n frameworks.Node) (executor.
 	t, err := c.task(d, n, c.Namenode, c.nameSite(d))
 	id := "dfs.ha.namenode.id=" + n.Name
 	t.Files = append(t.Files, executor.File{Path: zkfcFile, Content: c.arguments(controllerHeap)})
-	t.Init = []executor.Step{{Name: "prepare namespace", Done: "namespace prepared", Func: nameStep, Timeout: prepareWithin}}
+	t.Init = []executor.Step{
+		{Name: "prepare namespace", Done: "namespace prepared", Func: nameStep, Timeout: prepareWithin},
+		{Name: "prepare election", Done: "election prepared", Func: electionStep, Timeout: electionWithin},
+	}
 	t.Command = c.java(argumentsFile, nameClass, id, "dfs.namenode.name.dir=file://$MESOS_SANDBOX/"+nameDir)
 	t.Ready = &executor.Probe{Func: tendStep, Interval: probeInterval}
 	t.Sidecars = []executor.Sidecar{{

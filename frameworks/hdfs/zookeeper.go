@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/mesokit/mesokit/executor"
 )
 
 // Where the failover controllers elect the active name node, and where the
@@ -83,11 +87,29 @@ func readHolder(conn *zk.Conn, service, node string) (holder, error) {
 	return holder{name: m.text(2), host: m.text(3), port: fmt.Sprint(m.number(4))}, err
 }
 
-// prepareElection makes the place of the election, unless it is there. A crumb of
+// prepareElection asks ZooKeeper for what a name node wants at its start: the list of
+// the data nodes that leave, and the place of the election.
+func prepareElection(ctx context.Context, s executor.Sandbox) error {
+	l, err := readLayout(s)
+	if err != nil {
+		return err
+	}
+	return until(ctx, func(ctx context.Context) error {
+		return zookeeper(ctx, l.ZooKeeper, func(conn *zk.Conn) error {
+			list, err := readExclude(conn, l.Service)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(s.Dir, excludeFile), []byte(list), 0o644)
+			}
+			return errors.Join(err, l.placeElection(conn))
+		})
+	})
+}
+
+// placeElection makes the place of the election, unless it is there. A crumb of
 // a former active name node is removed where its place is nobody's any more: the
 // controllers would look for it there for ever. What it could still write, no
 // journal node takes.
-func prepareElection(conn *zk.Conn, l layout) error {
+func (l layout) placeElection(conn *zk.Conn) error {
 	if err := ensure(conn, path.Join(electionRoot, l.Service)); err != nil {
 		return err
 	}
