@@ -133,7 +133,7 @@ func (n *Node) allow() { n.Fenced, n.FencedBy, n.Failures, n.Retry = false, "", 
 func (d *decision) replace(n *Node, force bool) error {
 	may := d.pod(n.Pod).Replaceable
 	if may != nil && !force && n.Place != nil && n.Place.kept() {
-		if err := may(d.deployment(), *n); err != nil {
+		if err := allowed(func() error { return may(d.deployment(), *n) }); err != nil {
 			return fmt.Errorf("replace %s: %w: %w; force it if that is meant", n.Name, ErrRefused, err)
 		}
 	}

@@ -27,6 +27,7 @@ type decision struct {
 	started map[string]bool   // jobs, by name
 	short   map[string]*Node  // by pod with Together, a node that lacks something; see lacking
 	stalls  map[string]bool   // by pod whose rollout is under way; see stalled
+	shapes  map[string]string // by pod; see shapeOf
 	// askedBack are the agents with an inverse offer that is not answered.
 	askedBack map[string]bool
 	looking   string // the node that is looked at, and timed those that it wants to be looked at again in time

@@ -64,9 +64,13 @@
 // A [Service] made of options (Service.Revise) changes while it runs: [Update]
 // says what is to be other than the options in force, is refused where that would
 // lose data, and changes the number of nodes, their resources, volumes and ports in
-// place, and their configuration. A program that is started with other options than
-// the last time changes those that differ. What a node gets in addition is reserved while it still
-// runs; a port that its peers have to know before should be declared with a number
+// place, and their configuration. What a node gets in addition is reserved
+// beside its place while it still runs: it is not stopped for what its agent has no
+// room for, and says what is missing; until there is room, the options are not
+// called good. [Rollback] returns to the last that are; a volume that was added
+// since stays where it is, unused, until its node is replaced. A program that is
+// started with other options than the last time changes those that differ. A port
+// that its peers have to know before should be declared with a number
 // (Begin and End), or its pod be one with Together.
 //
 // A program that cannot look after a service as it stands holds it: it refuses the

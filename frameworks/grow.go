@@ -17,8 +17,9 @@ import (
 // less of it, the node is out of date; and when it is down for that, its place
 // is changed where it is: what is missing is reserved on the same agent, volumes
 // grow (GROW_VOLUME), or shrink where an operator allows it (SHRINK_VOLUME), what
-// is too much goes back. An agent that has not enough
-// left changes nothing: the node runs on as it was, and says so.
+// is too much goes back. Of a node that runs, what is missing is reserved before it stops
+// (room.go). An agent that has not enough left changes nothing: the node runs on as
+// it was, and says so.
 
 // shape is what places of the pod are made of, as text.
 func (p *Pod) shape() string {
@@ -50,12 +51,7 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	c := d.changeOf(n, pod)
 	claimed, ok := offers.Claim(free, n.Place.Agent, c.during)
 	if !ok && len(claimed.Operations) == 0 {
-		if n.Place.Unfit == pod.shape() {
-			return // as before; it is tried again when the node is next down
-		}
-		n.Place.Unfit = pod.shape()
-		d.note(n, "its agent has not enough left", slog.String("agent", n.Place.Hostname), slog.String("short", claimed.Short.String()))
-		return
+		return // it runs as it was, and waits for room (see room)
 	}
 	operations := slices.Concat(claimed.Operations, c.resize)
 	if len(c.less) > 0 {
@@ -67,7 +63,7 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	n.Place.Resources = c.after
 	was := n.Place.Shape
 	n.Place.Shape = pod.shape()
-	n.Place.Asked, n.Place.Reserved, n.Place.Unfit = d.now, false, ""
+	n.Place.Asked, n.Place.Reserved, n.Place.Room = d.now, len(operations) == 0, nil
 	d.note(n, "changing its place", slog.String("from", was), slog.String("to", n.Place.Shape))
 	if len(operations) > 0 {
 		d.accept(offers.Accept{Agent: n.Place.Agent, Offers: claimed.Offers, Operations: operations}, used)
@@ -116,6 +112,7 @@ func (d *decision) labelledResource(r mesos.Resource) *Node {
 type placeChange struct {
 	during []mesos.Resource // all that it takes: what is there, and what is to be reserved
 	after  []mesos.Resource
+	more   []mesos.Resource // to be reserved
 	less   []mesos.Resource // to be given back
 	resize []mesos.Offer_Operation
 }
@@ -143,8 +140,11 @@ func (d *decision) changeOf(n *Node, pod *Pod) placeChange {
 		}
 		want[r.Name] -= amount
 		c.keep(sized(r, amount))
-		if amount < have {
+		switch {
+		case amount < have:
 			c.less = append(c.less, sized(r, have-amount))
+		case amount > have:
+			c.more = append(c.more, sized(r, amount-have))
 		}
 	}
 	return c
@@ -179,7 +179,7 @@ func (c *placeChange) volume(r mesos.Resource, want offers.Amount, shrink bool) 
 	if source := r.Disk.Source; source != nil {
 		addition.Disk = &mesos.Resource_DiskInfo{Source: source}
 	}
-	c.during = append(c.during, addition)
+	c.during, c.more = append(c.during, addition), append(c.more, addition)
 	c.after = append(c.after, sized(r, want))
 	c.resize = append(c.resize, mesos.Offer_Operation{
 		Type:       mesos.Offer_Operation_GROW_VOLUME,
@@ -215,7 +215,7 @@ func (d *decision) trim(free iter.Seq[*mesos.Offer], used map[string]bool) {
 	}
 	leftOver := func(labels []mesos.Label) bool {
 		n := d.labelled(labels)
-		if n == nil || n.Place == nil || !d.serving(n) || d.lacks(n) != "" || !offers.HasLabel(labelResource, d.resourceID(n))(labels) {
+		if n == nil || n.Place == nil || !d.serving(n) || d.lacks(n) != "" || d.cramped(n) || !offers.HasLabel(labelResource, d.resourceID(n))(labels) {
 			return false
 		}
 		_, all := offers.Claim(free, n.Place.Agent, n.Place.Resources)
@@ -239,14 +239,26 @@ func (d *decision) excess(h offers.Holding) []mesos.Resource {
 		return id != "" && (n == nil || n.Place == nil || n.Place.hasVolume(id[strings.LastIndexByte(id, '.')+1:]))
 	})
 	for _, n := range d.awake() {
-		if n.Place == nil || n.Place.Agent != h.Agent || n.Place.Extra == nil {
+		if n.Place == nil || n.Place.Agent != h.Agent {
 			continue
 		}
-		for i := range n.Place.Extra.Resources {
-			rest, _ = offers.Minus(rest, n.Place.Extra.Resources[i:i+1])
+		for _, r := range n.Place.beside() {
+			rest, _ = offers.Minus(rest, []mesos.Resource{r})
 		}
 	}
 	return rest
+}
+
+// beside is what is reserved beside a place, and is to become part of it.
+func (p *Place) beside() []mesos.Resource {
+	var out []mesos.Resource
+	if p.Extra != nil {
+		out = append(out, p.Extra.Resources...)
+	}
+	if p.Room != nil {
+		out = append(out, p.Room.Resources...)
+	}
+	return out
 }
 
 // labelled is the node of the service that labels name.

@@ -1,10 +1,14 @@
 package frameworks
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -82,26 +86,52 @@ func TestGrowthSurvivesDeathAtEveryPoint(t *testing.T) {
 	}
 }
 
-// An agent that has no room left: the node runs on as it was, and says so.
+// An agent that has no room left: the node is not stopped for what it cannot get,
+// and says what is missing; the options do not become good.
 func TestNoRoomToGrow(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, versionedService(2), 2, agentResources)
-	w.until(time.Minute, "ready", w.allReady(2))
-	w.configure(func(p *Pod) { p.Volumes[0].Size = 90_000_000 })
-	w.until(10*time.Minute, "both have tried", func() bool {
-		s := w.status()
-		return s.Nodes[0].Place.Unfit != "" && s.Nodes[1].Place.Unfit != "" && s.Ready == 2
-	})
-	assert.Contains(t, w.status().Nodes[0].Waits, "its agent has no room for")
-	launches := w.launches()
+	two := settings{Nodes: 2, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, two), 2, agentResources)
+	w.until(time.Minute, "ready and good", func() bool { return w.allReady(2)() && w.status().Options.Good != nil })
+	good := w.status().Options.Good
+	large := two
+	large.Disk = 90_000
+	w.do(Update{Options: optionsOf(t, large)})
+	short := "to be updated: agent agent-0 to have room for disk:89000 more; replace gives the node a new place"
+	w.until(time.Minute, "both say so", func() bool { return strings.Contains(w.status().Nodes[0].Waits+w.status().Nodes[1].Waits, short) })
 	w.pass(24 * time.Hour)
-	assert.Equal(t, launches, w.launches(), "it is not tried again and again")
-	w.configure(func(p *Pod) { p.Volumes[0].Size = 2_000_000 })
-	w.until(10*time.Minute, "what fits is done", w.updated(2))
+	s := w.status()
+	assert.Equal(t, 2, s.Ready)
+	assert.Equal(t, []int{1, 1}, w.incarnations(), "a node was stopped for what it cannot get")
+	assert.JSONEq(t, string(good), string(s.Options.Good))
+	assert.NotEqual(t, string(s.Options.Target), string(s.Options.Good))
+	assert.EqualValues(t, 2000, w.reserved("disk"))
+
+	// One that fails comes back as it was, and wants more as before.
+	w.each(func(e *fakeExecutor) {
+		if strings.Contains(e.id, "node-0") {
+			w.end(e, e.id, mesos.TASK_FAILED, "boom")
+		}
+	})
+	w.until(10*time.Minute, "it is back, and says so again", func() bool {
+		return w.status().Ready == 2 && w.incarnations()[0] == 2 && strings.Contains(w.status().Nodes[0].Waits, "to have room for")
+	})
+	w.pass(time.Hour)
+	assert.Equal(t, []int{2, 1}, w.incarnations())
+	assert.JSONEq(t, string(good), string(w.status().Options.Good))
+
+	two.Disk = 2000
+	w.do(Update{Options: optionsOf(t, two)})
+	w.until(10*time.Minute, "what fits is done, and good", func() bool {
+		s := w.status()
+		return w.updated(2)() && bytes.Equal(s.Options.Good, s.Options.Target)
+	})
+	assert.Equal(t, []int{3, 2}, w.incarnations())
 	assert.EqualValues(t, 2000, heldBy(w.status().Nodes[0]).Amount("disk").Value())
+	assert.Nil(t, w.status().Nodes[0].Place.Room)
 }
 
-// What an agent had no room for is tried again when the node is next down.
+// What an agent had no room for comes about when there is.
 func TestRoomToGrowComesLater(t *testing.T) {
 	t.Parallel()
 	s := versionedService(2)
@@ -111,17 +141,35 @@ func TestRoomToGrowComesLater(t *testing.T) {
 	w.configure(func(p *Pod) { p.Volumes[0].Size = 6_000_000 })
 	w.until(10*time.Minute, "one has grown", func() bool {
 		n := w.status().Nodes
-		return n[1].Place.Unfit != "" && heldBy(n[0]).Amount("disk").Value() == 6000 && w.status().Ready == 2
+		return n[1].Place.Room != nil && n[1].Place.Room.Short != "" && heldBy(n[0]).Amount("disk").Value() == 6000 && w.status().Ready == 2
 	})
+	w.pass(time.Hour)
+	assert.Equal(t, []int{2, 1}, w.incarnations())
 	w.do(RemoveNode{Node: "node-0"})
-	w.until(10*time.Minute, "its place is free", func() bool { return w.reserved("disk") == 1000 })
-	w.do(RestartNode{Node: "node-1"})
-	w.until(10*time.Minute, "so has the other", func() bool {
-		n := w.status().Nodes[0]
-		return n.Ready && heldBy(n).Amount("disk").Value() == 6000
+	w.until(time.Hour, "so has the other", func() bool {
+		s := w.status()
+		return len(s.Nodes) == 1 && s.Ready == 1 && heldBy(s.Nodes[0]).Amount("disk").Value() == 6000
 	})
+	assert.Equal(t, []int{2}, w.incarnations())
 	assert.Empty(t, w.status().Nodes[0].Waits)
 }
+
+// Room that was reserved, and is wanted no more, goes back.
+func TestRoomThatIsWantedNoMoreGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, versionedService(2), 2, agentResources)
+	w.until(time.Minute, "ready", w.allReady(2))
+	w.do(PausePlan{Plan: "update"})
+	w.configure(func(p *Pod) { p.Volumes[0].Size = 3_000_000; p.Needs = offers.MustParse("cpus:2;mem:600") })
+	w.until(time.Minute, "reserved", func() bool { return w.reserved("disk") == 6000 && w.reserved("cpus") == 4 })
+	w.configure(func(p *Pod) { p.Volumes[0].Size = 1_000_000; p.Needs = versionedService(2).Pods[0].Needs })
+	w.do(ResumePlan{Plan: "update"})
+	w.until(3*time.Hour, "it went back", func() bool { return w.reserved("disk") == 2000 && w.reserved("cpus") == 2 && w.updated(2)() })
+	assert.Equal(t, []int{1, 1}, w.incarnations())
+	assert.Empty(t, w.removed)
+}
+
+func grows(o mesos.Offer_Operation) bool { return o.GrowVolume != nil }
 
 // The operations of a change are lost on their way: it goes back, and tries
 // once more.
@@ -131,7 +179,7 @@ func TestGrowthThatGetsLost(t *testing.T) {
 	w.until(time.Minute, "ready", w.allReady(1))
 	lost := 0
 	w.before = func(c *sched.Call) {
-		if c.Accept != nil && len(c.Accept.Operations) > 1 && c.Accept.Operations[1].GrowVolume != nil && lost == 0 {
+		if c.Accept != nil && slices.ContainsFunc(c.Accept.Operations, grows) && lost == 0 {
 			lost++
 			c.Accept.Operations = nil
 		}
@@ -152,7 +200,7 @@ func TestGrowthOfAPlaceThatWasNeverUsed(t *testing.T) {
 	w.until(time.Minute, "the first has its place", func() bool { return w.status().Nodes[0].Phase == Reserved })
 	lost := 0
 	w.before = func(c *sched.Call) {
-		if c.Accept != nil && len(c.Accept.Operations) > 1 && c.Accept.Operations[1].GrowVolume != nil && lost == 0 {
+		if c.Accept != nil && slices.ContainsFunc(c.Accept.Operations, grows) && lost == 0 {
 			lost++
 			c.Accept.Operations = nil
 		}

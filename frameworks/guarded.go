@@ -19,6 +19,12 @@ func guarded[T any](call func() (T, error)) (out T, err error) {
 	return call()
 }
 
+// allowed is guarded for a function that only says why not.
+func allowed(why func() error) error {
+	_, err := guarded(func() (struct{}, error) { return struct{}{}, why() })
+	return err
+}
+
 // panicked is the line of the panic that is being recovered from. It is without
 // addresses, so that equal decisions stay equal.
 func panicked() string {

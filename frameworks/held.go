@@ -107,7 +107,7 @@ func (l *ledger) disagreement(s *Service) error {
 			l.undeclared(pod, &refusals)
 			continue
 		}
-		l.fits(s.pod(pod), false, &refusals)
+		l.fits(s.pod(pod), smallerStays, &refusals)
 	}
 	return refusals.join()
 }
@@ -120,21 +120,20 @@ func (l *ledger) undeclared(pod string, refusals *refusals) {
 }
 
 // fits says what of a pod does not fit the places that its nodes have: of the
-// first for which that is so. A volume that is larger than declared stays as it
-// is, or becomes smaller where an update allows that; strict refuses it.
-func (l *ledger) fits(p *Pod, strict bool, refusals *refusals) {
+// first for which that is so.
+func (l *ledger) fits(p *Pod, volumes smaller, refusals *refusals) {
 	before := len(*refusals)
 	for _, n := range l.nodes {
 		if n.Pod == p.Name && (n.Home != "") != p.Everywhere && len(*refusals) == before {
 			refusals.add("Pod "+p.Name+": Everywhere", p.Everywhere, "its nodes were made otherwise: let them leave first")
 		}
 		if n.Pod == p.Name && n.Place != nil && len(*refusals) == before {
-			n.Place.fits(p, strict, refusals)
+			n.Place.fits(p, volumes, refusals)
 		}
 	}
 }
 
-func (p *Place) fits(pod *Pod, strict bool, refusals *refusals) {
+func (p *Place) fits(pod *Pod, volumes smaller, refusals *refusals) {
 	if slices.ContainsFunc(pod.Ports, func(port Port) bool {
 		number, ok := p.Ports[port.Name]
 		return ok && p.hasPort(number) && port.End > 0 && (number < port.Begin || number > port.End)
@@ -148,12 +147,15 @@ func (p *Place) fits(pod *Pod, strict bool, refusals *refusals) {
 	for _, v := range have {
 		field := "Pod " + pod.Name + ": Volume " + v.Name
 		i := slices.IndexFunc(pod.Volumes, v.is)
-		if i < 0 {
-			refusals.add(field, v.Size, "it holds data, and cannot be left out")
+		switch {
+		case i < 0 && (volumes == allStay || slices.Contains(p.Retired, v.Name)):
+			continue
+		case i < 0:
+			refusals.add(field, v.Size, "it holds data, and cannot be left out; only a rollback to options without it keeps it in its place, unused")
 			continue
 		}
 		switch w := pod.Volumes[i]; {
-		case strict && w.Size < v.Size && v.Disk != offers.MountDisk:
+		case volumes == smallerRefused && w.Size < v.Size && v.Disk != offers.MountDisk:
 			refusals.add(field, w.Size, fmt.Sprintf("it holds data, and cannot become smaller than %v MiB, unless the update allows it to shrink", v.Size))
 		case w.Disk != v.Disk || w.Profile != v.Profile:
 			refusals.add(field, w.Disk, "it is on a "+v.Disk.String()+" disk")
@@ -161,6 +163,17 @@ func (p *Place) fits(pod *Pod, strict bool, refusals *refusals) {
 			refusals.add(field, w.Size, "it is a MOUNT disk, which has the size that it has")
 		case w.Path != v.Path:
 			refusals.add(field, w.Path, "its data is at "+v.Path)
+		}
+	}
+}
+
+// retire notes which of the place's volumes its pod declares no more. They stay, and
+// are mounted where they were, until the place is given up.
+func (p *Place) retire(pod *Pod) {
+	p.Retired = nil
+	for _, v := range p.volumes() {
+		if !slices.ContainsFunc(pod.Volumes, v.is) {
+			p.Retired = append(p.Retired, v.Name)
 		}
 	}
 }

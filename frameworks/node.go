@@ -161,10 +161,10 @@ type Place struct {
 	// Resources as they are once reserved: what the task consumes.
 	Resources []mesos.Resource  `json:"resources"`
 	Ports     map[string]uint64 `json:"ports,omitempty"`
-	// Shape is what the place was made of, as text. Unfit is a shape for which
-	// its agent had no room.
+	// Shape is what the place was made of, as text. Room is reserved beside it for
+	// another that is larger, and becomes part of it with the next launch.
 	Shape string `json:"shape,omitempty"`
-	Unfit string `json:"unfit,omitempty"`
+	Room  *Room  `json:"room,omitempty"`
 	// Before are the resources of before a change, until a task has run after it:
 	// a master offers what it has only asked the agent for.
 	Before []mesos.Resource `json:"before,omitempty"`
@@ -173,6 +173,9 @@ type Place struct {
 	Extra     *Extra    `json:"extra,omitempty"`
 	Extending time.Time `json:"extending,omitzero"`
 	Short     string    `json:"short,omitempty"`
+	// Retired are its volumes that a rollback has left out. They keep their data
+	// until the place is given up, or the options have them again.
+	Retired []string `json:"retired,omitempty"`
 	// Asked is when the reservation was last sent.
 	Asked time.Time `json:"asked"`
 	// Reserved: the reservation was seen in an offer. That does not prove that

@@ -28,7 +28,9 @@ type (
 		// in them fits. Without it, options with smaller volumes are refused.
 		Shrink bool
 	}
-	// Rollback returns to the last options with which every node was ready.
+	// Rollback returns to the last options with which every node was ready. Volumes
+	// that were added since stay in the places that have them, with what they hold,
+	// until these nodes are replaced.
 	Rollback struct{}
 )
 
@@ -137,13 +139,15 @@ func (d *decision) update(c Update) error {
 	return d.aim(merged(d.service.Options.Target, text.Bytes(), d.base.Schema), then)
 }
 
-// smaller is what becomes of volumes that other options have smaller.
+// smaller is what becomes of volumes that other options have smaller, or not at
+// all: these are refused but by a rollback.
 type smaller int
 
 const (
 	smallerRefused smaller = iota
 	smallerShrinks
 	smallerStays // as large as it has become
+	allStay      // and so does what is declared no more
 )
 
 // aim makes a whole document of options the target, or says why not and changes
@@ -171,7 +175,7 @@ func (d *decision) aim(options json.RawMessage, then smaller) error {
 func (d *decision) revise(next *Service) {
 	d.rouseAll()
 	old := d.Service
-	d.Service = next
+	d.Service, d.shapes = next, nil
 	for i := range next.Pods {
 		p := &next.Pods[i]
 		record := d.pods[p.Name]
@@ -190,6 +194,11 @@ func (d *decision) revise(next *Service) {
 		}
 	}
 	d.sort(next)
+	for _, n := range d.nodes {
+		if pod := next.pod(n.Pod); n.Place != nil && pod != nil {
+			n.Place.retire(pod)
+		}
+	}
 	next.makeSecrets(d.ledger, d.view)
 	d.service.Comparison.Done = 0
 }
@@ -203,7 +212,7 @@ func (d *decision) rollback() error {
 	case bytes.Equal(good, d.service.Options.Target):
 		return fmt.Errorf("rollback: %w: the options in force are the last with which every node was ready", ErrRefused)
 	}
-	return d.aim(good, smallerStays)
+	return d.aim(good, allStay)
 }
 
 // retreat goes back by itself, where a pod wants that, when a rollout has
@@ -261,10 +270,10 @@ func (d *decision) acceptable(next *Service, then smaller) error {
 		refusals.add("Service.Role", next.role(), "the reservations are those of "+d.role())
 	}
 	for _, p := range d.Pods {
-		d.acceptablePod(&p, next, then == smallerRefused, &refusals)
+		d.acceptablePod(&p, next, then, &refusals)
 	}
 	if d.Change != nil {
-		if err := d.Change(d.deployment(), d.Options, next.Options); err != nil {
+		if err := allowed(func() error { return d.Change(d.deployment(), d.Options, next.Options) }); err != nil {
 			refusals = append(refusals, err)
 		}
 	}
@@ -274,31 +283,31 @@ func (d *decision) acceptable(next *Service, then smaller) error {
 	return refusals.join()
 }
 
-func (d *decision) acceptablePod(p *Pod, next *Service, strict bool, refusals *refusals) {
+func (d *decision) acceptablePod(p *Pod, next *Service, volumes smaller, refusals *refusals) {
 	count := d.pods[p.Name].Count
 	then := next.pod(p.Name)
 	if then == nil {
 		d.undeclared(p.Name, refusals)
 		return
 	}
-	if then.Count < count && then.Count != d.pods[p.Name].Declared && then.Removable != nil {
-		if err := then.Removable(d.deployment(), values(d.dispensable(p.Name, count-then.Count))); err != nil {
+	if then.Count < count && then.Count != d.pods[p.Name].Declared {
+		if err := then.removable(d.deployment(), d.dispensable(p.Name, count-then.Count)); err != nil {
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
 		}
 	}
-	if more := then.Count - count; more > 0 && then.Count != d.pods[p.Name].Declared && then.Addable != nil {
-		if err := then.Addable(d.deployment(), more); err != nil {
+	if more := then.Count - count; more > 0 && then.Count != d.pods[p.Name].Declared {
+		if err := then.addable(d.deployment(), more); err != nil {
 			refusals.add("Pod "+p.Name+": Count", then.Count, err.Error())
 		}
 	}
-	if then.Everywhere && then.Removable != nil {
+	if then.Everywhere {
 		if leaving := d.strangers(then); len(leaving) > 0 {
-			if err := then.Removable(d.deployment(), values(leaving)); err != nil {
+			if err := then.removable(d.deployment(), leaving); err != nil {
 				refusals.add("Pod "+p.Name+": Place", then.Place.String(), err.Error())
 			}
 		}
 	}
-	d.fits(then, strict, refusals)
+	d.fits(then, volumes, refusals)
 }
 
 // renderable tries the new declaration on every node that has a place.

@@ -282,3 +282,55 @@ func TestRollsBackThoughAVolumeHasGrown(t *testing.T) {
 	assert.Contains(t, sizes, offers.Amount(1500_000))
 	assert.Empty(t, w.removed)
 }
+
+// withLog makes a service of how large a second volume is, in MiB; none: 0.
+func withLog(options json.RawMessage) (*Service, error) {
+	var o struct{ Log, Version int }
+	if err := json.Unmarshal(options, &o); err != nil {
+		return nil, err
+	}
+	s := versionedService(1)
+	version(fmt.Sprint(o.Version))(&s.Pods[0])
+	if o.Log > 0 {
+		s.Pods[0].Volumes = append(s.Pods[0].Volumes, Volume{Name: "log", Path: "log", Size: offers.Amount(o.Log) * 1000})
+	}
+	s.Options, s.Revise = options, withLog
+	return s, nil
+}
+
+// A rollback over an update that added a volume keeps the volume, with what is in
+// it, beside those that are declared; nothing else leaves a volume out.
+func TestRollsBackOverAVolumeThatWasAdded(t *testing.T) {
+	t.Parallel()
+	s, err := withLog(json.RawMessage(`{"Log": 0, "Version": 1}`))
+	require.NoError(t, err)
+	w := newWorld(t, s, 2, agentResources)
+	w.behave = failsOn("7")
+	w.until(time.Minute, "ready", w.allReady(1))
+	w.do(Update{Options: json.RawMessage(`{"Log": 500, "Version": 7}`)})
+	w.until(time.Hour, "one has it, and fails", func() bool { return len(w.status().Nodes[0].Place.volumes()) == 2 && w.status().Nodes[0].Failures > 1 })
+	_, err = w.command(Update{Options: json.RawMessage(`{"Log": 0}`)})
+	require.ErrorContains(t, err, "Volume log: 500: it holds data, and cannot be left out; only a rollback to options without it keeps it in its place, unused")
+	w.do(Rollback{})
+	w.until(10*time.Minute, "it is as it was", w.updated(1))
+	assert.Equal(t, "data:1000 log:500", volumesOf(w.status().Nodes[0]))
+	assert.Equal(t, []string{"log"}, w.status().Nodes[0].Place.Retired)
+
+	// So it stays, over a restart of the program and a failure of the node.
+	w.crash()
+	w.do(RestartNode{Node: "node-0"})
+	w.until(time.Hour, "it runs", w.updated(1))
+	w.pass(48 * time.Hour)
+	assert.Empty(t, w.status().Held)
+	assert.Empty(t, w.removed)
+	assert.Equal(t, "data:1000 log:500", volumesOf(w.status().Nodes[0]))
+
+	// It is taken again where the options have it again, and destroyed by a replace.
+	w.do(Update{Options: json.RawMessage(`{"Log": 500, "Version": 2}`)})
+	w.until(time.Hour, "it has it", func() bool {
+		return w.updated(1)() && volumesOf(w.status().Nodes[0]) == "data:1000 log:500"
+	})
+	assert.Empty(t, w.status().Nodes[0].Place.Retired)
+	assert.Len(t, w.made, 2)
+	assert.Empty(t, w.removed)
+}

@@ -40,6 +40,7 @@ func (d *decision) place() {
 	claims := d.claim(free, used)
 	d.deployed()
 	d.extend(claims, free, used)
+	d.room(free, used)
 	d.refit(claims, free, used)
 	d.trim(free, used)
 	d.launch(claims, used)
@@ -143,9 +144,7 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 			continue
 		}
 		n.Progress, n.Alive = "launched", true
-		if config, err := d.config(standing(), n, n.Place.Shape); err == nil {
-			n.Config, n.Wanted = config, config
-		}
+		d.configured(standing(), n)
 		now().Nodes[d.at[n.Name]] = *n
 		i, ok := byAgent[n.Place.Agent]
 		if !ok {
@@ -158,6 +157,22 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 	}
 	for _, a := range accepts {
 		d.accept(a, used)
+	}
+}
+
+// configured notes what a node is launched with. Where its agent had no room for
+// the shape that its pod wants, it is out of date from the beginning.
+func (d *decision) configured(standing Deployment, n *Node) {
+	config, err := d.config(standing, n, n.Place.Shape)
+	if err != nil {
+		return
+	}
+	n.Config, n.Wanted = config, config
+	if !d.cramped(n) {
+		return
+	}
+	if wanted, err := d.config(standing, n, d.shapeOf(n.Pod)); err == nil {
+		n.Wanted = wanted
 	}
 }
 
@@ -397,6 +412,7 @@ func (d *decision) want() {
 		wants = append(wants, want)
 	}
 	wants = append(wants, d.toExtend()...)
+	wants = append(wants, d.toGrow()...)
 	wants = append(wants, d.toRelease()...)
 	wants = append(wants, d.toSpread()...)
 	d.do(scheduler.Want{Role: d.role(), Offers: len(wants) > 0, Key: strings.Join(wants, ", ")})

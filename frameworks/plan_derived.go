@@ -292,7 +292,7 @@ func uninstallStep(n *Node) StepState {
 func (d *decision) givingBack() StageStatus {
 	stage := StageStatus{Name: "places"}
 	for _, gone := range d.discards {
-		step := StepStatus{Name: gone.ID, State: StepRunning, Waits: "agent " + gone.Agent + " to be offered", Since: gone.Sent}
+		step := StepStatus{Name: gone.ID, State: StepRunning, Waits: "agent " + LeftBehind{gone.ID, gone.Agent, gone.Hostname}.Where() + " to be offered", Since: gone.Sent}
 		if !gone.Sent.IsZero() {
 			step.State, step.Waits = StepComplete, ""
 		}

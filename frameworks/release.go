@@ -38,11 +38,12 @@ const (
 // given back whenever it is offered, and forgotten a day after that was last
 // done.
 type discard struct {
-	ID    string    `json:"id"` // resource id
-	Agent string    `json:"agent"`
-	Since time.Time `json:"since,omitzero"`
-	Sent  time.Time `json:"sent,omitzero"`
-	Times int       `json:"times,omitempty"` // sent
+	ID       string    `json:"id"` // resource id
+	Agent    string    `json:"agent"`
+	Hostname string    `json:"hostname,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Sent     time.Time `json:"sent,omitzero"`
+	Times    int       `json:"times,omitempty"` // sent
 }
 
 // pause is how long after it was sent an offer with it proves nothing, or, if
@@ -54,7 +55,7 @@ func (gone *discard) pause() time.Duration {
 // giveUp leaves a node without a place; whatever is reserved there goes back.
 func (d *decision) giveUp(n *Node) {
 	if n.Place != nil {
-		d.discards = append(d.discards, &discard{ID: d.resourceID(n), Agent: n.Place.Agent, Since: d.now})
+		d.discards = append(d.discards, &discard{ID: d.resourceID(n), Agent: n.Place.Agent, Hostname: n.Place.Hostname, Since: d.now})
 	}
 	n.found()
 	n.Place, n.Finished = nil, ""
@@ -112,7 +113,7 @@ func (d *decision) recognize(free iter.Seq[*mesos.Offer]) {
 		for _, r := range h.Resources {
 			labels := r.Reservations[len(r.Reservations)-1].GetLabels().GetLabels()
 			if d.discarded(labels) == nil {
-				d.discards = append(d.discards, &discard{ID: valueOf(labels, labelResource), Agent: h.Agent, Since: d.now})
+				d.discards = append(d.discards, &discard{ID: valueOf(labels, labelResource), Agent: h.Agent, Hostname: h.Hostname, Since: d.now})
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // Where it is not certain, it stays awake.
 func (d *decision) rests(n *Node) ease {
 	task, live := d.live(n)
-	if !live || task.Killing || d.timed[n.Name] || !n.contented() || d.lacks(n) != "" {
+	if !live || task.Killing || d.timed[n.Name] || !n.contented() || d.lacks(n) != "" || d.cramped(n) {
 		return none
 	}
 	if _, window := d.service.Windows[n.Place.Agent]; window || d.askedBack[n.Place.Agent] {
@@ -51,7 +51,7 @@ func (d *decision) restsRunning(n *Node, task scheduler.Task) ease {
 // contented says whether nothing is wanted of a node but that it runs, and
 // nothing is amiss with it.
 func (n *Node) contented() bool {
-	return n.Goal == GoalRun && n.Place != nil && n.Place.Reserved && n.Place.Before == nil && n.Place.Extra == nil &&
+	return n.Goal == GoalRun && n.Place != nil && n.Place.Reserved && n.Place.Before == nil && n.Place.Extra == nil && n.Place.Room == nil &&
 		!n.Restart && !n.Replace && !n.Fenced && !n.Withhold && !n.Releasing && !n.Forced && !n.Spared && !n.Departed && !n.Gone &&
 		(n.Arrived == 0 || n.arrived()) && n.Withheld.IsZero() && n.Lost.IsZero() && n.Out.IsZero() && len(n.Left) == 0
 }
@@ -100,7 +100,6 @@ func (n *Node) footprint() uint64 {
 			number(int(p.Ports[port]))
 		}
 		text = strconv.AppendBool(text, p.Used)
-		word(p.Unfit)
 		text = strconv.AppendBool(text, p.Extra != nil)
 	}
 	return sumOf(text)

@@ -15,6 +15,7 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 
+	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/scheduler"
 )
 
@@ -129,9 +130,6 @@ func (d *decision) compareNode(standing Deployment, n *Node) {
 		n = d.rouse(n)
 		n.Place.Shape = shape // an earlier Mesokit reserved it
 	}
-	if n.Place.Unfit == shape {
-		shape = n.Place.Shape // there is no room for more
-	}
 	if x := n.Place.Extra; x != nil {
 		shape += ";" + x.For
 	}
@@ -222,7 +220,7 @@ func (d *decision) updates(n *Node) bool {
 	if !d.view.Connected() || d.service.Comparison.Program {
 		return false // what it was found to differ from may be wanted no more
 	}
-	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil {
+	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil || d.cramped(n) {
 		return false
 	}
 	if slices.ContainsFunc(d.pod(n.Pod).After, func(pod string) bool { return d.unfinished(pod) != "" }) {
@@ -379,10 +377,9 @@ func (d *decision) config(standing Deployment, n *Node, shape string) (string, e
 		if err != nil {
 			return "", fmt.Errorf("task of %s: %w", n.Name, err)
 		}
-		if pod.Essence != nil {
-			task = pod.Essence(task)
+		if counts, err = pod.essence(task); err != nil {
+			return "", fmt.Errorf("essence of %s: %w", n.Name, err)
 		}
-		counts = task
 	}
 	text, err := json.Marshal(counts)
 	if err != nil {
@@ -394,6 +391,14 @@ func (d *decision) config(standing Deployment, n *Node, shape string) (string, e
 	}
 	sum := sha256.Sum256(slices.Concat(text, []byte(shape), []byte(around)))
 	return hex.EncodeToString(sum[:8]), nil
+}
+
+// essence is what counts of a task.
+func (p *Pod) essence(task executor.Task) (executor.Task, error) {
+	if p.Essence == nil {
+		return task, nil
+	}
+	return guarded(func() (executor.Task, error) { return p.Essence(task), nil })
 }
 
 // resumeRollouts lets rollouts go on that are paused.

@@ -94,7 +94,15 @@ func (r RoutineOf[M, V]) Routine() Routine {
 					return nil, nil, fmt.Errorf("what the look saw: %w", err)
 				}
 			}
-			m, orders := r.Decide(now, d, m, typed)
+			var orders []Order
+			m, err = guarded(func() (M, error) {
+				next, wanted := r.Decide(now, d, m, typed)
+				orders = wanted
+				return next, nil
+			})
+			if err != nil {
+				return nil, nil, err
+			}
 			memory, err = json.Marshal(m)
 			return memory, orders, err
 		},

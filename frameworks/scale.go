@@ -26,8 +26,8 @@ func (d *decision) scale(c ScalePod) error {
 	case c.Count < record.Count:
 		return d.dismiss(d.dispensable(c.Pod, record.Count-c.Count), c.Force)
 	}
-	if pod := d.pod(c.Pod); pod.Addable != nil && c.Count > record.Count && !c.Force {
-		if err := pod.Addable(d.deployment(), c.Count-record.Count); err != nil {
+	if c.Count > record.Count && !c.Force {
+		if err := d.pod(c.Pod).addable(d.deployment(), c.Count-record.Count); err != nil {
 			return fmt.Errorf("scale pod %s to %d: %w: %w; force it if that is meant", c.Pod, c.Count, ErrRefused, err)
 		}
 	}
@@ -56,8 +56,8 @@ func (d *decision) remove(c RemoveNode) error {
 // without them.
 func (d *decision) dismiss(nodes []*Node, force bool) error {
 	pod := d.pod(nodes[0].Pod)
-	if pod.Removable != nil && !force {
-		if err := pod.Removable(d.deployment(), values(nodes)); err != nil {
+	if !force {
+		if err := pod.removable(d.deployment(), nodes); err != nil {
 			return fmt.Errorf("remove %s: %w: %w; force it if that is meant", nodeNames(nodes), ErrRefused, err)
 		}
 	}
@@ -67,6 +67,22 @@ func (d *decision) dismiss(nodes []*Node, force bool) error {
 	}
 	d.exclude(pod)
 	return nil
+}
+
+// removable says why the pod cannot do without nodes.
+func (p *Pod) removable(d Deployment, nodes []*Node) error {
+	if p.Removable == nil {
+		return nil
+	}
+	return allowed(func() error { return p.Removable(d, values(nodes)) })
+}
+
+// addable says why there cannot be so many nodes more.
+func (p *Pod) addable(d Deployment, more int) error {
+	if p.Addable == nil {
+		return nil
+	}
+	return allowed(func() error { return p.Addable(d, more) })
 }
 
 // exclude takes back what a pod's Join has allowed, or is about to: it did not know

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
@@ -109,6 +110,8 @@ func (s operated) mend(status frameworks.Status, w *mesostest.World) []any {
 			out = append(out, frameworks.StartNode{Node: n.Name})
 		case n.Place != nil && !n.Replace && n.Goal == frameworks.GoalRun && !w.HasAgent(n.Place.Agent):
 			out = append(out, frameworks.ReplaceNode{Node: n.Name, Force: true})
+		case strings.Contains(n.Waits, "to have room for"):
+			out = append(out, s.smaller(status, n))
 		}
 	}
 	for _, p := range status.Plans {
@@ -120,6 +123,15 @@ func (s operated) mend(status frameworks.Status, w *mesostest.World) []any {
 		out = append(out, frameworks.Uninstall{})
 	}
 	return out
+}
+
+// smaller is what an operator does about a node whose agent has no room for what the
+// options want of it.
+func (s operated) smaller(status frameworks.Status, n frameworks.NodeStatus) any {
+	if o := status.Options; o != nil && len(o.Good) > 0 && string(o.Good) != string(o.Target) {
+		return frameworks.Rollback{}
+	}
+	return frameworks.ReplaceNode{Node: n.Name, Force: true}
 }
 
 // rules beside those of the simulator, and of simtest.

@@ -251,8 +251,15 @@ func (d *decision) ordered(p *Pod, nodes []*Node) []*Node {
 		return nodes
 	}
 	in := values(nodes)
+	order, err := guarded(func() ([]Node, error) { return p.Rollout.Order(d.deployment(), slices.Clone(in)), nil })
+	if err != nil {
+		r := &d.pods[p.Name].Rollout
+		r.Paused = "Rollout.Order: " + err.Error()
+		d.announce("rollout paused", p, slog.String("why", r.Paused))
+		return nil // nobody knows who goes first
+	}
 	rank := map[string]int{}
-	for i, n := range p.Rollout.Order(d.deployment(), in) {
+	for i, n := range order {
 		rank[n.Name] = i + 1
 	}
 	at := func(n *Node) int {

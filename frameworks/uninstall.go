@@ -30,11 +30,30 @@ type Uninstalling struct {
 	Left []LeftBehind `json:"left,omitempty"`
 }
 
+// Until is when an uninstall ends although agents are away; zero: its nodes have
+// not all ended yet.
+func (u Uninstalling) Until() time.Time {
+	if u.Empty.IsZero() {
+		return time.Time{}
+	}
+	return u.Empty.Add(uninstallPatience)
+}
+
 // LeftBehind is a place whose agent was not offered any more: its reservations
-// and volumes carry ID as a label.
+// and volumes carry ID as a label. Hostname is empty where an earlier Mesokit gave
+// the place up.
 type LeftBehind struct {
-	ID    string `json:"id"`
-	Agent string `json:"agent"`
+	ID       string `json:"id"`
+	Agent    string `json:"agent"`
+	Hostname string `json:"hostname,omitempty"`
+}
+
+// Where names the agent for people.
+func (l LeftBehind) Where() string {
+	if l.Hostname == "" {
+		return l.Agent
+	}
+	return l.Hostname + " (" + l.Agent + ")"
 }
 
 func (d *decision) uninstall() error {
@@ -78,11 +97,11 @@ func (d *decision) outlived(n *Node) bool {
 // back, and agents that are away may as well.
 func (d *decision) frees(u *Uninstalling) bool {
 	u.Left = nil
-	patience, waits := u.Empty.Add(uninstallPatience), false
+	patience, waits := u.Until(), false
 	for _, gone := range d.discards {
 		switch {
 		case gone.Sent.IsZero():
-			u.Left = append(u.Left, LeftBehind{gone.ID, gone.Agent})
+			u.Left = append(u.Left, LeftBehind{gone.ID, gone.Agent, gone.Hostname})
 			d.wakeAt(patience)
 			waits = waits || d.now.Before(patience)
 		case d.within(2*settleTime, gone.Sent):
@@ -109,7 +128,7 @@ func (d *decision) finish() {
 		}
 		u.Ended = d.now
 		for _, left := range u.Left {
-			d.do(scheduler.Note{Text: "could not be given back", Attrs: []slog.Attr{slog.String("place", left.ID), slog.String("agent", left.Agent)}})
+			d.do(scheduler.Note{Text: "could not be given back", Attrs: []slog.Attr{slog.String("place", left.ID), slog.String("agent", left.Where())}})
 		}
 		d.do(scheduler.Note{Text: "uninstalled"})
 	}

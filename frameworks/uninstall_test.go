@@ -50,7 +50,10 @@ func TestUninstallEndsThoughAnAgentIsGone(t *testing.T) {
 	require.NoError(t, err)
 	w.until(time.Minute, "the others have gone", func() bool { return len(w.removed) == 2 })
 	assert.False(t, over(), "it waits for the agent")
-	assert.Equal(t, gone.Place.Agent, w.status().Uninstall.Left[0].Agent)
+	left := w.status().Uninstall.Left[0]
+	assert.Equal(t, "agent-1 ("+gone.Place.Agent+")", left.Where())
+	assert.Equal(t, w.status().Uninstall.Empty.Add(10*time.Minute), w.status().Uninstall.Until())
+	assert.Contains(t, fmt.Sprint(w.status().Plans), "agent agent-1 ("+gone.Place.Agent+") to be offered")
 	w.until(20*time.Minute, "torn down", over)
 	assert.Contains(t, strings.Join(w.notes, "\n"), "could not be given back place=db.node-1.1")
 }

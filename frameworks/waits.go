@@ -130,8 +130,6 @@ func (d *decision) stays(n *Node) string {
 		return d.blocked(n)
 	case n.Outdated() && n.Goal == GoalRun:
 		return "to be updated: " + d.staysOutdated(n)
-	case n.Place.Unfit != "" && n.Place.Unfit == d.pod(n.Pod).shape():
-		return "its agent has no room for " + n.Place.Unfit + ": it is tried again when it is next down; replace gives it a new place"
 	}
 	return n.Waits
 }
@@ -165,6 +163,8 @@ func (d *decision) staysOutdated(n *Node) string {
 		return "its rollout is paused: " + r.Paused
 	case d.lacking(n) != nil:
 		return d.waitsForExtra(n)
+	case d.cramped(n):
+		return d.waitsForRoom(n)
 	case r.Wave > 0 && !d.inWave(n):
 		return d.pod(n.Pod).wave(&r) + ", which goes first"
 	}

@@ -61,10 +61,13 @@ func (d *decision) nextWave(p *Pod, awake []*Node) {
 		p.Rollout.By != "" && slices.ContainsFunc(left, d.inWave):
 		return
 	}
-	r.Wave++
 	if p.Rollout.By != "" {
-		r.Value = d.ordered(p, left)[0].Place.Attribute(p.Rollout.By)
+		if left = d.ordered(p, left); len(left) == 0 {
+			return
+		}
+		r.Value = left[0].Place.Attribute(p.Rollout.By)
 	}
+	r.Wave++
 	d.announce("wave", p, slog.String("which", p.wave(r)))
 	if p.Rollout.Pause && r.Wave > 1 {
 		r.Paused = fmt.Sprintf("wave %d is updated and ready; next is %s: resume it", r.Wave-1, p.wave(r))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -152,6 +153,9 @@ func overruled(asked, now *frameworks.OptionsStatus) error {
 	return fmt.Errorf("other options are in force: %s", cmp.Or(now.Trouble, "somebody has changed them since"))
 }
 
+// uninstallWithin is how long uninstall --wait waits unless it is told.
+const uninstallWithin = 20 * time.Minute
+
 func (a App) uninstallCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "uninstall service",
@@ -163,6 +167,9 @@ because an agent is away, is listed by status.`,
 		Args: Args(cobra.ExactArgs(1)),
 	}
 	o := a.newOperator(c)
+	if f := c.Flags().Lookup("timeout"); f != nil { // longer than the engine waits for agents that are away
+		f.DefValue, o.timeout = uninstallWithin.String(), uninstallWithin
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		status, err := o.client.Status(c.Context())
 		if err != nil {
@@ -191,7 +198,10 @@ func remains(s frameworks.Status) []string {
 	lacks := []string{"places are to be given back"}
 	if s.Uninstall != nil && len(s.Uninstall.Left) > 0 {
 		first := s.Uninstall.Left[0]
-		lacks = []string{fmt.Sprintf("%d places are to be given back, such as %s, when agent %s is there", len(s.Uninstall.Left), first.ID, first.Agent)}
+		lacks = []string{fmt.Sprintf("%d places are to be given back, such as %s, when agent %s is there", len(s.Uninstall.Left), first.ID, first.Where())}
+		if until := s.Uninstall.Until(); !until.IsZero() {
+			lacks[0] += "; the uninstall ends without it at " + until.UTC().Format(time.RFC3339)
+		}
 	}
 	return append(lacks, together(s.Nodes)...)
 }

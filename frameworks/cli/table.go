@@ -49,7 +49,7 @@ func (t table) status(w io.Writer, s frameworks.Status) error {
 	}
 	if s.Uninstall != nil {
 		for _, left := range s.Uninstall.Left {
-			fmt.Fprintf(w, "\nnot given back: %s on agent %s\n", left.ID, left.Agent)
+			fmt.Fprintf(w, "\nnot given back: %s on agent %s\n", left.ID, left.Where())
 		}
 	}
 	return nil
