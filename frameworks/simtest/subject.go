@@ -34,13 +34,17 @@ type subject struct {
 
 func (s subject) framework() mesostest.SimFramework {
 	return mesostest.SimFramework{
-		Name: s.name, Handler: s.handler, Decision: s.decision, Node: node, Task: task, Work: s.work,
+		Name: s.name, Handler: s.handler, Decision: s.decision, Node: s.node, Task: task, Work: s.work,
 		Operator: s.operator, Goal: s.goal, Settle: s.settle,
 	}
 }
 
-// node is what a task is an incarnation of: "db.node-0" of "db.node-0.3".
-func node(task mesos.TaskInfo) string {
+// node is what a task is an incarnation of: "node-0" of "db.node-0.3", or, where
+// there are several services, "db.node-0".
+func (s subject) node(task mesos.TaskInfo) string {
+	if !s.several {
+		return task.Name
+	}
 	return task.TaskID.Value[:strings.LastIndexByte(task.TaskID.Value, '.')]
 }
 
