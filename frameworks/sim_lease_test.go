@@ -2,14 +2,12 @@ package frameworks_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/executor"
@@ -95,16 +93,7 @@ func (f forgetful) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Acti
 // Leases that are not awaited are found.
 func TestSimulatedLeaseIsNotAwaited(t *testing.T) {
 	t.Parallel()
-	for seed := uint64(1); seed < 100; seed++ {
-		c := leasedConfig(forgetful{leasedService().Service})
-		c.Shrink = -1
-		var found *mesostest.Finding
-		if err := mesostest.NewSim(seed, c).Run(); errors.As(err, &found) {
-			assert.Equal(t, "one server acts", found.Rule, found.Detail)
-			return
-		} else {
-			require.NoError(t, err)
-		}
-	}
-	t.Error("it is not found")
+	mesostest.MustFind(t, 1, 500_000, func(uint64) mesostest.SimConfig {
+		return leasedConfig(forgetful{leasedService().Service})
+	}, "one server acts")
 }

@@ -2,14 +2,13 @@ package frameworks_test
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+	"time"
 
 	"github.com/mesokit/mesokit/frameworks"
+	"github.com/mesokit/mesokit/frameworks/simtest"
+	"github.com/mesokit/mesokit/offers"
 	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
@@ -55,24 +54,50 @@ func TestSimulatedFindsWhatIsTakenBack(t *testing.T) {
 			t.Parallel()
 			rates := mesostest.DefaultRates().Times(0.3)
 			rates[mesostest.Operator], rates[mesostest.JobLate] = 1500, 1500
-			var steps uint64
-			for seed := bug.seed; ; seed++ {
+			mesostest.MustFind(t, bug.seed, 200_000, func(seed uint64) mesostest.SimConfig {
 				s := operate("db", seed%operatedNumbers, 0)
-				f := s.simulated()
 				bug.Service = s.Service
+				f := s.simulated()
 				f.Handler = bug
-				sim := mesostest.NewSim(seed, mesostest.SimConfig{Frameworks: []mesostest.SimFramework{f}, Rates: rates, Shrink: -1})
-				err := sim.Run()
-				steps += sim.Coverage().Steps
-				var found *mesostest.Finding
-				if errors.As(err, &found) {
-					assert.Equal(t, "decisions take nothing back", found.Rule, found.Detail)
-					t.Logf("found with seed %d after %d steps: %s", seed, steps, found.Detail)
-					return
-				}
-				require.NoError(t, err)
-				require.Less(t, steps, uint64(200_000), "it is found")
-			}
+				return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{f}, Rates: rates}
+			}, "decisions take nothing back")
 		})
 	}
+}
+
+// forgetting is a service that forgets which task it has left behind on an agent
+// that is out of reach.
+type forgetting struct{ *frameworks.Service }
+
+func (f forgetting) Handle(v scheduler.View, ev scheduler.Event) []scheduler.Action {
+	actions := f.Service.Handle(v, ev)
+	for i, a := range actions {
+		if r, ok := a.(scheduler.Remember); ok {
+			r.Value = bytes.Replace(r.Value, []byte(`"left":["`), []byte(`"forgotten":["`), 1)
+			actions[i] = r
+		}
+	}
+	return actions
+}
+
+// A node that does not wait for what it has left behind, and which came back, is
+// found.
+func TestSimulatedFindsWhoDoesNotWait(t *testing.T) {
+	t.Parallel()
+	mesostest.MustFind(t, 1, 300_000, func(uint64) mesostest.SimConfig {
+		s := leavingService()
+		c := simtest.Config(s)
+		c.Frameworks[0].Handler = forgetting{s}
+		c.Rates = mesostest.DefaultRates().Times(0.3)
+		c.Rates[mesostest.AgentCut], c.Rates[mesostest.AgentHealed], c.Rates[mesostest.TaskHangs] = 240, 60, 120
+		return c
+	}, "no node runs twice")
+}
+
+// leavingService replaces nodes whose agents are out of reach.
+func leavingService() *frameworks.Service {
+	return &frameworks.Service{Name: "db", Pods: []frameworks.Pod{{
+		Name: "node", Count: 3, Command: "serve", Needs: offers.MustParse("cpus:1;mem:512"),
+		Recovery: frameworks.Recovery{After: 20 * time.Second, Most: 3, Gap: time.Second},
+	}}}
 }

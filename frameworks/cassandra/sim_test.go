@@ -2,7 +2,6 @@ package cassandra
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/simtest"
@@ -142,24 +139,11 @@ func TestSimulatedFindsWhoJoinsUnasked(t *testing.T) {
 			return mayFound(d, n)
 		}
 	})
-	c.Shrink, c.Rates = -1, mesostest.Rates{mesostest.Operator: 120}
+	c.Rates = mesostest.Rates{mesostest.Operator: 120}
 	f := &c.Frameworks[0]
 	f.Goal = nil // what does no harm is not looked for
 	f.Operator = func(pick uint16) any {
 		return frameworks.ScalePod{Pod: pod, Count: 3 + int(pick%2), Force: true}
 	}
-	var steps uint64
-	for seed := uint64(1); steps < 100_000; seed++ {
-		s := mesostest.NewSim(seed, c)
-		err := s.Run()
-		steps += s.Coverage().Steps
-		var found *mesostest.Finding
-		if errors.As(err, &found) {
-			assert.Equal(t, "the ring is one", found.Rule, found.Detail)
-			t.Logf("found with seed %d after %d steps: %s", seed, steps, found.Detail)
-			return
-		}
-		require.NoError(t, err)
-	}
-	t.Error("it is not found")
+	mesostest.MustFind(t, 1, 100_000, func(uint64) mesostest.SimConfig { return c }, "the ring is one")
 }

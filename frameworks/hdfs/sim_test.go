@@ -2,7 +2,6 @@ package hdfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/simtest"
@@ -85,20 +82,14 @@ func TestSimulatedFindsLostBlocks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := uint64(1); ; seed++ {
-				require.Less(t, seed, uint64(50), "it is found")
+			mesostest.MustFind(t, 1, 200_000, func(uint64) mesostest.SimConfig {
 				s := declared()
 				bug(&s.Pods[slices.IndexFunc(s.Pods, func(p frameworks.Pod) bool { return p.Name == dataPod })])
 				c := simulatedOf(s)
-				c.Shrink, c.Rates = -1, mesostest.DefaultRates().Times(0.3)
+				c.Rates = mesostest.DefaultRates().Times(0.3)
 				c.Rates[mesostest.Operator] = 900
-				var found *mesostest.Finding
-				if errors.As(mesostest.NewSim(seed, c).Run(), &found) {
-					assert.Equal(t, "no block is lost", found.Rule, found.Detail)
-					t.Logf("found with seed %d: %s", seed, found.Detail)
-					return
-				}
-			}
+				return c
+			}, "no block is lost")
 		})
 	}
 }

@@ -23,6 +23,7 @@ type replicas struct {
 	servers map[string]*served // by task, while they run
 	acked   []write            // that clients were told are safe
 	lost    string             // what was found missing
+	lags    uint64             // in how many ticks of eight a replica hears nothing: the network is slow
 	// What happened, so that a green run says what it saw.
 	promotions, waits int
 }
@@ -70,7 +71,7 @@ type served struct {
 const tick = 250 * time.Millisecond
 
 func newReplicas(w *mesostest.World, flavor string) *replicas {
-	m := &replicas{w: w, maria: flavor == "mariadb", disks: map[string]*disk{}, servers: map[string]*served{}}
+	m := &replicas{w: w, maria: flavor == "mariadb", lags: 1, disks: map[string]*disk{}, servers: map[string]*served{}}
 	w.After(tick, m.tick)
 	return m
 }
@@ -190,7 +191,7 @@ func (m *replicas) tick() {
 		if s.frozen {
 			continue
 		}
-		if m.luck(8, "lag", name) != 0 { // the network is slow now and then
+		if m.luck(8, "lag", name) >= m.lags {
 			m.copy(s, m.luck(16, "unheard", name) != 0)
 		}
 		// A replica in four applies slowly.

@@ -11,7 +11,6 @@ import (
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/frameworks/simtest"
@@ -175,25 +174,23 @@ func TestSimulatedForLong(t *testing.T) {
 }
 
 // The rules find what they are for: an election that takes the shortest history.
-// It is the same for both flavors.
+// It does harm only where a primary is lost while a replica lags, as they do here
+// most of the time.
 func TestSimulatedFindsABadElection(t *testing.T) {
 	t.Parallel()
-	c := simulated("mysql", func(s *set) { s.elect = shortest })
-	c.Shrink = -1
-	var steps uint64
-	for seed := uint64(1); steps < 500_000; seed++ {
-		s := mesostest.NewSim(seed, c)
-		err := s.Run()
-		steps += s.Coverage().Steps
-		var found *mesostest.Finding
-		if errors.As(err, &found) {
-			assert.Equal(t, "nothing that was acknowledged is lost", found.Rule, found.Detail)
-			t.Logf("found with seed %d after %d steps: %s", seed, steps, found.Detail)
-			return
-		}
-		require.NoError(t, err)
+	for _, flavor := range flavored {
+		t.Run(flavor, func(t *testing.T) {
+			t.Parallel()
+			c := simulated(flavor, func(s *set) { s.elect = shortest })
+			c.Frameworks[0].Goal = nil // what does no harm is not looked for
+			c.Model = func(w *mesostest.World) mesostest.SimModel {
+				m := newReplicas(w, flavor)
+				m.lags = 6
+				return m
+			}
+			mesostest.MustFind(t, 1, 500_000, func(uint64) mesostest.SimConfig { return c }, "nothing that was acknowledged is lost")
+		})
 	}
-	t.Error("it is not found")
 }
 
 func shortest(candidates []candidate) (string, error) {

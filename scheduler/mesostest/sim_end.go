@@ -61,30 +61,41 @@ func (w *World) settle() {
 func (w *World) finish() {
 	w.done = true
 	w.checkBooks()
-	alive := map[*simFramework]map[string]bool{}
-	for _, a := range w.agents {
-		for _, e := range a.list() {
-			for _, t := range e.tasks {
-				if e.owner == nil || !t.runs || t.ending {
-					continue
-				}
-				if alive[e.owner] == nil {
-					alive[e.owner] = map[string]bool{}
-				}
-				alive[e.owner][t.info.TaskID.Value] = true
-			}
-		}
-	}
 	for _, f := range w.frameworks {
-		for _, id := range sortedKeysOf(alive[f]) {
-			if !f.finished && !f.facts.known[id] {
+		if f.finished {
+			continue
+		}
+		alive, nodes := w.alive(f), map[string]string{}
+		for _, id := range sortedKeysOf(alive) {
+			node := alive[id]
+			switch other := nodes[node]; {
+			case !f.facts.known[id]:
 				w.fail("every task that runs is known", "%s: %s runs, and the scheduler does not know", f.Name, id)
+			case node != "" && other != "":
+				w.fail("no task is left behind", "%s of %s: %s and %s run", node, f.Name, other, id)
 			}
+			nodes[node] = id
 		}
 		for _, id := range sortedKeysOf(f.facts.known) {
-			if !f.finished && !alive[f][id] {
+			if _, runs := alive[id]; !runs {
 				w.fail("every task taken for running runs", "%s: %s does not run, and the scheduler thinks so", f.Name, id)
 			}
 		}
 	}
+}
+
+// alive are the tasks of a framework that run and are not about to end, with
+// their nodes.
+func (w *World) alive(f *simFramework) map[string]string {
+	out := map[string]string{}
+	for _, a := range w.agents {
+		for _, e := range a.list() {
+			for _, t := range e.tasks {
+				if e.owner == f && t.runs && !t.ending {
+					out[t.info.TaskID.Value] = t.node
+				}
+			}
+		}
+	}
+	return out
 }

@@ -79,6 +79,10 @@ const (
 	RivalTakes     // another framework takes much of what is free, and gives it back
 	RivalFragments // another framework leaves an agent in small pieces that become free one by one
 
+	// Added later, so that seeds keep their meaning.
+
+	RegistryForgets // a master is elected whose registry knows nothing any more of agents out of reach, as after weeks
+
 	faultKinds int = iota
 )
 
@@ -91,6 +95,7 @@ var faultNames = [faultKinds]string{
 	"crash", "save-slow", "save-fails", "standby", "clock-step", "job-fails", "job-hangs", "job-late", "job-untold", "operator",
 	"task-dies", "task-dies-at-once", "task-late", "task-hangs", "executor-dies",
 	"rival-takes", "rival-fragments",
+	"registry-forgets",
 }
 
 // String is the kind's name in scripts.
@@ -150,7 +155,7 @@ func DefaultRates() Rates {
 		Operator, TaskDies, TaskDiesAtOnce, TaskLate, ExecutorDies, RivalTakes, RivalFragments, AgentDeactivated,
 	}, []FaultKind{
 		AgentCut, AgentRestarted, AgentRebooted, AgentWiped, AgentDrained, AgentMaintained, StreamSilent,
-		MasterFailover, RegistryUnwritten, RegistryUntold, Standby, ClockStep, JobHangs, TaskHangs,
+		MasterFailover, RegistryUnwritten, RegistryUntold, RegistryForgets, Standby, ClockStep, JobHangs, TaskHangs,
 	}
 	r := Rates{AgentGone: 6}
 	for _, k := range often {

@@ -1,6 +1,7 @@
 package mesostest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,6 +48,8 @@ var planted = []struct {
 	{"kills once", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killOnce() }, Rates{
 		Operator: 900, LinkBroken: 900, AgentCut: 100,
 	}},
+	{"does not kill what strayed", []string{"every task that runs is known", "no task is left behind", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killKnown }, leaves},
+	{"revives what ended", []string{"the first end of a task stands"}, func(_ *ring, f *SimFramework) { f.tamper = revive }, leaves},
 	{"refuses offers for ever", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = refuseForEver }, nil},
 	{"gives no offer back", []string{"no offer is held for long"}, func(_ *ring, f *SimFramework) {
 		f.tamper = dropCalls(sched.Call_DECLINE)
@@ -84,6 +87,9 @@ var planted = []struct {
 		})
 	}, nil},
 }
+
+// leaves are faults after which tasks come back that had been called unknown.
+var leaves = Rates{AgentCut: 300, AgentHealed: 100, RegistryForgets: 300}
 
 // plantedSteps bounds the search for a planted bug.
 const plantedSteps = 300_000
@@ -199,6 +205,44 @@ func killOnce() func(*World, *scheduler.Effects) {
 			return again
 		})
 	}
+}
+
+// killKnown kills only tasks of which the scheduler has a record that they run.
+func killKnown(w *World, e *scheduler.Effects) {
+	e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool {
+		return c.Type == sched.Call_KILL && scheduler.Terminal(recorded(w, c.Kill.TaskID.Value))
+	})
+}
+
+// recorded is the state of a task as the store has it; TASK_UNKNOWN: it is not there.
+func recorded(w *World, task string) mesos.TaskState {
+	for _, f := range w.frameworks {
+		for _, p := range f.processes {
+			if p.store.has("status/" + task) {
+				return p.store.taskState(task)
+			}
+		}
+	}
+	return mesos.TASK_UNKNOWN
+}
+
+// revive takes the word of who says that a task runs which has ended, and does not
+// kill it.
+func revive(w *World, e *scheduler.Effects) {
+	e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool {
+		if c.Type != sched.Call_KILL {
+			return false
+		}
+		if state := recorded(w, c.Kill.TaskID.Value); state == mesos.TASK_UNKNOWN || !scheduler.Terminal(state) {
+			return false
+		}
+		status, err := (&mesos.TaskStatus{TaskID: c.Kill.TaskID, State: mesos.TASK_RUNNING.Enum()}).Marshal()
+		value, err2 := json.Marshal(map[string][]byte{"status": status})
+		if err == nil && err2 == nil {
+			e.Save = append(e.Save, state.Record{Key: "status/" + c.Kill.TaskID.Value, Value: value})
+		}
+		return true
+	})
 }
 
 func refuseForEver(_ *World, e *scheduler.Effects) {

@@ -54,7 +54,8 @@ func (r ring) Framework() mesos.FrameworkInfo {
 
 const (
 	ringPatience = 5 * time.Minute
-	ringPlace    = "place" // the label of reservations
+	ringForgets  = 5 * time.Minute // what is known of a task that ended
+	ringPlace    = "place"         // the label of reservations
 )
 
 // ringDecision is one decision of a ring.
@@ -139,8 +140,10 @@ func (d *ringDecision) tend(i int) {
 	switch s := task.Status.GetState(); {
 	case !known:
 	case scheduler.Terminal(s):
-		d.do(scheduler.Forget{Task: d.task(i)})
-		n.Idle = d.v.Now()
+		if d.v.Now().Sub(task.Since) > ringForgets {
+			d.do(scheduler.Forget{Task: d.task(i)})
+		}
+		n.Idle = task.Since
 	case s == mesos.TASK_UNREACHABLE:
 		if d.v.Now().Sub(task.Since) > ringPatience && n.Agent != "" {
 			d.do(scheduler.Kill{Task: d.task(i), Reason: "its agent stays away"})
@@ -254,6 +257,9 @@ func (d *ringDecision) first(i int) {
 
 func (d *ringDecision) launch(i int) mesos.Offer_Operation {
 	n := &d.nodes[i]
+	if _, known := d.v.Task(d.task(i)); known && !d.reuses {
+		d.do(scheduler.Forget{Task: d.task(i)})
+	}
 	n.Launched++
 	n.Idle = d.v.Now()
 	return offers.Launch(n.Agent, mesos.TaskInfo{

@@ -2,12 +2,14 @@ package mesostest
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	sched "github.com/mesos/mesos-go/api/v1/lib/scheduler"
 
 	"github.com/mesokit/mesokit/scheduler"
+	"github.com/mesokit/mesokit/scheduler/state"
 )
 
 // The rules, in words. Each is checked where it could be broken, so that a
@@ -20,6 +22,7 @@ import (
 //     scheduler has heard that it was taken back.
 //   - A status is acknowledged only after it is saved, unless it said nothing
 //     new of the task or the task is not known.
+//   - The first end of a task stands: what ended is not saved as if it ran.
 //   - No node runs twice: while a task of it runs, another does not, but for a
 //     task on an agent that Mesos had called unreachable, lost or gone before
 //     the other one was launched.
@@ -33,7 +36,8 @@ import (
 //   - A decision takes nothing back, as the framework means it
 //     (SimFramework.Decision).
 //   - In the end every goal is reached, every task that runs is known to its
-//     scheduler, and every task that the scheduler takes for running runs.
+//     scheduler, every task that the scheduler takes for running runs, and of no
+//     node an earlier task is left behind.
 
 // offerSlack is how much longer than scheduler.MaxHold an offer may be held: a
 // save may take a minute, and an alarm waits for it.
@@ -295,6 +299,19 @@ func tellsNews(record kept, s mesos.TaskStatus) bool {
 	before := status.GetState()
 	return !scheduler.Terminal(before) && string(status.UUID) != string(s.UUID) &&
 		(before == mesos.TASK_UNREACHABLE || rank(s.GetState()) >= rank(before))
+}
+
+// saves checks records that are about to be.
+func (*ruleBook) saves(w *World, p *simProcess, batch []state.Record) {
+	for _, record := range batch {
+		id, ok := strings.CutPrefix(record.Key, "status/")
+		if !ok || record.Value == nil || !p.store.has(record.Key) || !scheduler.Terminal(p.store.taskState(id)) {
+			continue
+		}
+		if status, ok := (kept{Record: record}).taskStatus(); ok && !scheduler.Terminal(status.GetState()) {
+			w.fail("the first end of a task stands", "%s saves that %s is %s, which has ended", p, id, status.GetState())
+		}
+	}
 }
 
 // Tasks and volumes.

@@ -341,6 +341,7 @@ func (p *simProcess) save(e scheduler.Effects) {
 		}
 		return
 	}
+	w.rules.saves(w, p, e.Save)
 	var err error
 	if pick, ok := w.take(SaveFails); ok {
 		if pick%2 == 0 {

@@ -31,6 +31,8 @@ func (w *World) fault(f Fault) {
 		if struck = w.master != nil; struck {
 			w.failover(w.master.Registry(), time.Duration(pick%20_000)*time.Millisecond)
 		}
+	case RegistryForgets:
+		struck = w.registryForgets(time.Duration(pick%20_000) * time.Millisecond)
 	case RegistryUnwritten, RegistryUntold:
 		w.arm(f)
 		w.armed.registry = true
@@ -69,6 +71,21 @@ func (w *World) registryFault(before model.Registry) bool {
 	}
 	w.armed.registry = len(w.armed.next[RegistryUnwritten])+len(w.armed.next[RegistryUntold]) > 0
 	w.failover(registry, time.Duration(pick%20_000)*time.Millisecond)
+	return true
+}
+
+// registryForgets drops who is out of reach from the registry. Who asks for a task
+// there is told that nobody knows it, and then the agent comes back, and it runs.
+func (w *World) registryForgets(pause time.Duration) bool {
+	if w.master == nil {
+		return false
+	}
+	registry := w.master.Registry()
+	if len(registry.Unreachable) == 0 {
+		return false
+	}
+	clear(registry.Unreachable)
+	w.failover(registry, pause)
 	return true
 }
 
