@@ -115,6 +115,12 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 
 var _ io.Writer = (*limitedBuffer)(nil)
 
+// ErrHopeless is what a function of a [Probe] returns, wrapped, when asking again is
+// of no use: the server lives, and will never get ready or well by itself. It is
+// ended at once, by Task.Ready too, which waits for a server otherwise, and the task
+// fails.
+var ErrHopeless = errors.New("only a new start helps")
+
 // verdict is what a probe has come to.
 type verdict struct {
 	ok  bool
@@ -124,7 +130,8 @@ type verdict struct {
 // watch tries check again and again until ctx ends, and tells each change: the
 // first pass, then failure once p.Failures attempts in a row have failed, then
 // the next pass. When fromStart is set, it is taken to have passed before it
-// began, so that failures are told even when it never passes.
+// began, so that failures are told even when it never passes. ErrHopeless is told as
+// it is, and last.
 func watch(ctx context.Context, p Probe, c check, fromStart bool, tell func(verdict)) {
 	p = p.withDefaults()
 	passing, failures := fromStart, 0
@@ -147,6 +154,10 @@ func watch(ctx context.Context, p Probe, c check, fromStart bool, tell func(verd
 				tell(verdict{ok: true})
 			}
 			continue
+		}
+		if errors.Is(err, ErrHopeless) {
+			tell(verdict{why: err})
+			return
 		}
 		failures++
 		if passing && failures >= p.Failures {

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"syscall"
@@ -213,6 +214,8 @@ func (r *programRun) judge(ctx context.Context, v probed) {
 	case r.phase != running || v.live && v.ok:
 	case v.live:
 		r.fail(ctx, fmt.Sprintf("no longer alive: %v", v.why))
+	case errors.Is(v.why, ErrHopeless):
+		r.fail(ctx, fmt.Sprintf("never ready: %v", v.why))
 	case v.ok:
 		r.health(true, "ready", mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED.Enum())
 		r.becomeReady(ctx)

@@ -91,7 +91,10 @@ func TestMain(m *testing.M) {
 		"run": func(ctx context.Context, s executor.Sandbox) error {
 			return s.Run(ctx, "sh", "-c", "echo run in $MESOS_SANDBOX; exit 4")
 		},
-		"fail":  func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
+		"fail": func(context.Context, executor.Sandbox) error { return errors.New("no luck") },
+		"hopeless": func(context.Context, executor.Sandbox) error {
+			return fmt.Errorf("half a ring: %w", executor.ErrHopeless)
+		},
 		"hang":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return ctx.Err() },
 		"wait":  func(ctx context.Context, _ executor.Sandbox) error { <-ctx.Done(); return errors.New("waits for n2") },
 		"panic": func(context.Context, executor.Sandbox) error { panic("index out of range") },
@@ -270,6 +273,10 @@ func TestTaskEnds(t *testing.T) {
 			"FAILED: step format: not done within 100ms: waits for n2"},
 		{"never ready", executor.Task{Command: []string{"sleep", "100"}, Ready: &executor.Probe{TCP: "127.0.0.1:1", Within: 200 * time.Millisecond}},
 			"FAILED: not ready within 200ms; server was ended by SIGTERM"},
+		{"function says that it never gets ready", executor.Task{Command: []string{"sleep", "100"}, Ready: &executor.Probe{Func: "hopeless"}},
+			"FAILED: never ready: half a ring: only a new start helps; server was ended by SIGTERM"},
+		{"function says that it never gets well", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Func: "hopeless", Interval: time.Hour, Failures: 3}},
+			"FAILED: no longer alive: half a ring: only a new start helps; server was ended by SIGTERM"},
 		{"not alive", executor.Task{Command: []string{"sleep", "100"}, Live: &executor.Probe{Command: shell("echo wedged; exit 1"), Interval: 10 * time.Millisecond, Failures: 2}},
 			"FAILED: no longer alive: exit status 1: wedged"},
 		{"too many files", executor.Task{Command: []string{"true"}, Limits: executor.Limits{OpenFiles: 1 << 40}},

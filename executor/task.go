@@ -121,7 +121,8 @@ type Probe struct {
 	// its output tells why it does not. An attempt costs the start of two processes,
 	// since the program runs under a guard as the server does.
 	Command []string `json:"command,omitempty"`
-	// Func is the name of a function in Config.Steps that must return nil.
+	// Func is the name of a function in Config.Steps that must return nil; see
+	// [ErrHopeless].
 	Func string `json:"func,omitempty"`
 	// Log is a regular expression; the probe passes for good once a line of the
 	// server's output matches.
