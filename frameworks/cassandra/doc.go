@@ -43,7 +43,9 @@
 // part of the data, and is a member when it serves, all members who serve see it
 // alive, with its tokens, and it sees them so. Before it starts, every member was
 // asked: all have to serve, to agree about the ring and its schema, and nobody may be
-// joining, leaving or moving. What a node waits for is in the status.
+// joining, leaving or moving. What a node waits for is in the status. One whose joining
+// fails, because a member dies meanwhile, is started again when that one is back, or
+// replaced, and streams what it lacks.
 //
 // A seed is only where others begin. When it is lost, the next member takes its
 // part; when it was replaced, it gets it back.

@@ -20,6 +20,7 @@ const (
 	prepareStep = "cassandra-prepare"
 	refuseStep  = "cassandra-refuse-clients"
 	drainStep   = "cassandra-drain"
+	readyStep   = "cassandra-ready"
 	liveStep    = "cassandra-live"
 )
 
@@ -45,8 +46,25 @@ func Steps() map[string]executor.StepFunc {
 			return local(s).exec(ctx, "stopNativeTransport(boolean)", true)
 		},
 		drainStep: func(ctx context.Context, s executor.Sandbox) error { return local(s).exec(ctx, "drain()") },
+		readyStep: takesClients,
 		liveStep:  live,
 	}
+}
+
+// takesClients waits for a node to open its CQL port. One that lost a peer that it
+// was streaming from never does, and stays as it is for ever; meanwhile its peers let
+// nobody join, nor that peer be replaced. Started again it streams what it lacks.
+func takesClients(ctx context.Context, s executor.Sandbox) error {
+	v, err := local(s).look(ctx)
+	switch {
+	case err != nil:
+		return err
+	case v.Mode == failedToJoin:
+		return fmt.Errorf("is %s: %w", v.Mode, executor.ErrHopeless)
+	case !v.Clients:
+		return fmt.Errorf("is %s, and takes no clients yet", v.Mode)
+	}
+	return nil
 }
 
 // live says when a node is in a mode that only a new start ends: somebody drained

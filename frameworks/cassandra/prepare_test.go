@@ -1,12 +1,19 @@
 package cassandra
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mesokit/mesokit/executor"
 )
 
 // TestEnter: a node that is no member yet comes back to the ring in which it began,
@@ -63,6 +70,41 @@ func TestEnter(t *testing.T) {
 			told, err = os.ReadFile(filepath.Join(dir, joiningFile))
 			require.NoError(t, err)
 			assert.Empty(t, told, "a member is told nothing")
+		})
+	}
+}
+
+// TestTakesClients: a node is waited for as long as it gets ready by itself.
+func TestTakesClients(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		mode     string
+		clients  bool
+		want     string
+		hopeless bool
+	}{
+		{"NORMAL", true, "", false},
+		{"NORMAL", false, "is NORMAL, and takes no clients yet", false},
+		{"JOINING", false, "is JOINING, and takes no clients yet", false},
+		{"JOINING_FAILED", false, "is JOINING_FAILED: only a new start helps", true},
+	} {
+		t.Run(test.mode, func(t *testing.T) {
+			t.Parallel()
+			node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, `[{"status": 200, "value": {"OperationMode": %q, "NativeTransportRunning": %t}}, {"status": 200, "value": 1}]`, test.mode, test.clients)
+			}))
+			defer node.Close()
+			host, port, _ := strings.Cut(strings.TrimPrefix(node.URL, "http://"), ":")
+			dir := t.TempDir()
+			require.NoError(t, os.Mkdir(filepath.Join(dir, filepath.Dir(secretFile)), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, secretFile), []byte("secret"), 0o600))
+			err := takesClients(t.Context(), executor.Sandbox{Dir: dir, Env: []string{"HOST=" + host, "PORT_ADMIN=" + port}})
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, test.want)
+			assert.Equal(t, test.hopeless, errors.Is(err, executor.ErrHopeless))
 		})
 	}
 }

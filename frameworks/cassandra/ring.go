@@ -11,6 +11,7 @@ import (
 // The modes of a node, as it calls them.
 const (
 	normal         = "NORMAL"
+	failedToJoin   = "JOINING_FAILED"
 	leaving        = "LEAVING"
 	decommissioned = "DECOMMISSIONED"
 	failedToLeave  = "DECOMMISSION_FAILED"

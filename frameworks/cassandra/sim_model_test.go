@@ -132,8 +132,7 @@ func (m *model) later(w *mesostest.World, h *host, most uint64, do func(*mesoste
 	})
 }
 
-// joins is a node that begins to join. One that cannot yet would end and be
-// started again, which is left out here.
+// joins is a node that begins to join. One that cannot ends.
 func (m *model) joins(w *mesostest.World, h *host) {
 	seeds := m.serving(w, h.seeds)
 	part, known := "", true
@@ -144,14 +143,15 @@ func (m *model) joins(w *mesostest.World, h *host) {
 		}
 		known = ring != nil
 	}
-	up := m.up(w, seeds)
 	switch {
-	case !known, part != h.endpoint && slices.Contains(up, part):
+	case !known, part != h.endpoint && slices.Contains(m.up(w, seeds), part):
+		m.ends(w, h, "cannot replace a live node")
 	case slices.Contains(h.seeds, h.endpoint):
 		m.founds(w, h)
-		return
 	case seeds == "":
-	case part == "" && slices.ContainsFunc(m.owners(seeds), func(o string) bool { return !slices.Contains(up, o) }):
+		m.ends(w, h, "unable to contact any seeds")
+	case part == "" && m.lacks(w, seeds):
+		m.ends(w, h, "necessary replicas were removed by source filters")
 	default:
 		for _, other := range m.sorted() {
 			if other != h && other.ring == seeds && (other.joining || other.mode == leaving) && m.reachable(w, other) && m.reachable(w, h) {
@@ -159,10 +159,27 @@ func (m *model) joins(w *mesostest.World, h *host) {
 			}
 		}
 		h.joining, h.ring = true, seeds
-		m.later(w, h, 60, func(_ *mesostest.World, h *host) { m.joined(h, part) })
-		return
+		m.later(w, h, 60, func(w *mesostest.World, h *host) {
+			if part == "" && m.lacks(w, seeds) { // as by the ready probe
+				m.ends(w, h, "is JOINING_FAILED")
+				return
+			}
+			m.joined(h, part)
+		})
 	}
-	m.later(w, h, 20, m.joins)
+}
+
+// lacks says whether an owner of tokens of a ring is down.
+func (m *model) lacks(w *mesostest.World, ring string) bool {
+	up := m.up(w, ring)
+	return slices.ContainsFunc(m.owners(ring), func(o string) bool { return !slices.Contains(up, o) })
+}
+
+// ends is a node that ends by itself.
+func (m *model) ends(w *mesostest.World, h *host, why string) {
+	if task, ok := m.running(w, h); ok {
+		w.EndTask(task, why)
+	}
 }
 
 // serving is the ring of the first of these that serves.
@@ -346,7 +363,7 @@ func (f fake) decommission(ctx context.Context, force bool) error {
 	}
 	h.mode = leaving
 	m.later(w, h, 40, func(w *mesostest.World, h *host) {
-		if up := m.up(w, h.ring); slices.ContainsFunc(m.owners(h.ring), func(o string) bool { return !slices.Contains(up, o) }) {
+		if m.lacks(w, h.ring) {
 			h.mode = failedToLeave
 			m.later(w, h, 60, func(_ *mesostest.World, h *host) { h.mode = "" }) // as by the live probe
 			return
@@ -391,7 +408,7 @@ func (f fake) repair(ctx context.Context, _ string) error {
 	if err != nil {
 		return err
 	}
-	if up := m.up(w, h.ring); slices.ContainsFunc(m.owners(h.ring), func(o string) bool { return !slices.Contains(up, o) }) {
+	if m.lacks(w, h.ring) {
 		return errors.New("endpoint not alive")
 	}
 	return nil

@@ -31,8 +31,6 @@ func planted(fault func(*frameworks.Pod)) mesostest.SimConfig {
 	fault(&s.Pods[0])
 	c := simtest.Config(s)
 	c.Model = newModel
-	// Here operators remove nodes as well.
-	c.Rules = slices.DeleteFunc(c.Rules, func(r mesostest.Rule) bool { return r.Name == "volumes are destroyed by wish only" })
 	c.Rules = append(c.Rules, mesostest.Rule{Name: "the ring is one", Check: func(w *mesostest.World) error { return w.Model().(*model).broken }})
 	f := &c.Frameworks[0]
 	f.Task = func(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {

@@ -93,7 +93,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 		},
 		Command: []string{literal(c.Distribution.Java), "@" + argumentsFile, "@" + joiningFile, "org.apache.cassandra.service.CassandraDaemon"},
 		// That the ring counts on the node is for the gate to say.
-		Ready: &executor.Probe{TCP: n.Address(cqlPort), Interval: probeInterval},
+		Ready: &executor.Probe{Func: readyStep, Interval: probeInterval},
 		Live:  &executor.Probe{Func: liveStep, Interval: liveInterval},
 		Stop: executor.Stop{
 			Before: []executor.Step{

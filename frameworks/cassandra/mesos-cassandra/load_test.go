@@ -74,19 +74,22 @@ func (l *load) ObserveQuery(_ context.Context, q gocql.ObservedQuery) {
 
 const writers = 2
 
-// newLoad makes a table with three replicas, and begins.
-func newLoad(t *testing.T, st frameworks.Status) *load {
+// newLoad makes a table with three replicas, and begins. It ends with the whole test,
+// of which t is a step.
+func newLoad(t, whole *testing.T, st frameworks.Status) *load {
 	t.Helper()
 	session, err := connect(st)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{session: session, stop: stop}
-	t.Cleanup(l.end)
+	whole.Cleanup(l.end)
 	for _, statement := range []string{
 		"CREATE KEYSPACE IF NOT EXISTS saga WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
 		"CREATE TABLE IF NOT EXISTS saga.numbers (n int PRIMARY KEY, text text)",
 	} {
-		require.NoError(t, session.Query(statement).ExecContext(ctx))
+		require.EventuallyWithT(t, func(t *assert.CollectT) { // where the machine is busy it takes longer than the driver waits
+			assert.NoError(t, session.Query(statement).ExecContext(ctx))
+		}, clitest.Patience, time.Second, statement)
 	}
 	for w := range writers {
 		l.wait.Go(func() { l.run(ctx, w) })
@@ -145,9 +148,11 @@ func (l *load) quit() {
 	l.wait.Wait()
 }
 
+// end leaves nothing behind. The driver's Close waits for a connection that it makes
+// anew, where the test has failed and all nodes are gone: nobody waits for it.
 func (l *load) end() {
 	l.quit()
-	l.session.Close()
+	go l.session.Close()
 }
 
 // during lets something happen, and has none of the operations meanwhile fail.

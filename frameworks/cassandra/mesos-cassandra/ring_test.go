@@ -35,6 +35,7 @@ func TestRing(t *testing.T) {
 		{"a node is killed", killed},
 		{"a node joins", joined},
 		{"a node leaves", left},
+		{"a member dies while a node joins", joinsAndOneDies},
 		{"the configuration is rolled", rolled},
 		{"a seed is emptied, and replaced", replaced},
 		{"the power fails", powerFails},
@@ -93,7 +94,7 @@ func deployed(t *testing.T, s *saga) {
 		assert.Equal(t, 1, n.Incarnation, "%s was started more than once", n.Name)
 	}
 	assert.Regexp(t, `(?m)^node-1  ready  127\.0\.\d+\.\d+ +127\.0\.\d+\.\d+:31001 +cassandra\.node-1\.1 +\S+ +0$`, s.Operate("status"))
-	s.load = newLoad(s.whole, status)
+	s.load = newLoad(t, s.whole, status)
 	s.load.during(t, func() {})
 }
 
@@ -131,7 +132,9 @@ func joined(t *testing.T, s *saga) {
 	s.load.during(t, func() {
 		s.Operate("node", "add", strconv.Itoa(grown()-3))
 		for i := range grown() { // one joins after the other
+			began := time.Now()
 			s.await(fmt.Sprint("node-", i), "ready", func(n frameworks.NodeStatus) bool { return n.Ready })
+			t.Logf("node-%d is there after %v", i, time.Since(began).Round(100*time.Millisecond))
 		}
 	})
 }
@@ -141,7 +144,9 @@ func left(t *testing.T, s *saga) {
 	before := s.AwaitReady(grown()).Nodes[3:]
 	s.load.during(t, func() {
 		for _, n := range slices.Backward(before) {
+			began := time.Now()
 			s.Operate("node", "remove", n.Name, "--wait")
+			t.Logf("%s left within %v", n.Name, time.Since(began).Round(100*time.Millisecond))
 		}
 		s.AwaitReady(3)
 	})
@@ -152,6 +157,26 @@ func left(t *testing.T, s *saga) {
 	_, complaint, status := clitest.Run(t, "node", "remove", "1", "--api", s.URL)
 	assert.Equal(t, 1, status)
 	assert.Contains(t, complaint, "2 nodes would remain")
+}
+
+// joinsAndOneDies kills a member of which a node is about to take over data. The node
+// stays half joined, for which nobody else may join, and must be started again.
+func joinsAndOneDies(t *testing.T, s *saga) {
+	if grown() < 5 {
+		t.Skip("it takes minutes: see make soak")
+	}
+	before := s.AwaitReady(3).Nodes[1]
+	s.load.during(t, func() {
+		s.Operate("node", "add", "1")
+		joiner := s.await("node-3", "launched", func(n frameworks.NodeStatus) bool { return n.Task != "" })
+		require.Eventually(t, func() bool { return strings.Contains(s.stdout(t, joiner), "for pending range setup") }, patience, 100*time.Millisecond)
+		s.signal(t, before, syscall.SIGKILL)
+		s.await(before.Name, "is back", func(n frameworks.NodeStatus) bool { return n.Ready && n.Incarnation > before.Incarnation })
+		failed := s.await("node-3", "failed", func(n frameworks.NodeStatus) bool { return n.LastFailure != "" })
+		t.Logf("it failed: %s", failed.LastFailure)
+		s.await("node-3", "ready", func(n frameworks.NodeStatus) bool { return n.Ready })
+		s.Operate("node", "remove", "3", "--wait")
+	})
 }
 
 // stdout is what the server of a node has written.
@@ -203,10 +228,12 @@ func replaced(t *testing.T, s *saga) {
 		})
 	})
 	s.load.apart(t, func() {
+		began := time.Now()
 		s.Operate("node", "replace", "0")
 		is := s.await("node-0", "ready in a new place", func(n frameworks.NodeStatus) bool {
 			return n.Ready && n.Generation == was.Generation+1
 		})
+		t.Logf("it was replaced within %v", time.Since(began).Round(100*time.Millisecond))
 		assert.NotEqual(t, clitest.Residence(was), clitest.Residence(is))
 		s.AwaitReady(3)
 		s.repair()
