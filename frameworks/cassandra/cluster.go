@@ -212,7 +212,7 @@ func (c Cluster) Service() *frameworks.Service {
 	invalid = errors.Join(invalid, err)
 	c = c.withDefaults()
 	needs, err := offers.Parse(fmt.Sprintf("cpus:%g;mem:%d", c.CPUs, c.Mem))
-	r := ring{reach: c.reach, port: c.StoragePort, settle: hintsSettle}
+	r := ring{reach: c.reach, port: c.StoragePort, settle: hintsSettle, rack: c.rack}
 	return &frameworks.Service{
 		Name:      c.Name,
 		Role:      c.Role,

@@ -15,6 +15,9 @@
 // after Cluster.ReplaceAfter; it then begins with an empty volume, and takes over
 // the tokens of its former self.
 //
+// Clients begin with any node that "mesos-cassandra endpoints" lists, and learn of the
+// others from it.
+//
 // The scheduler is the process that decides all this. Nodes do not need it to
 // run: it may be stopped, killed and started again at any time.
 //
@@ -46,6 +49,12 @@
 // joining, leaving or moving. What a node waits for is in the status. One whose joining
 // fails, because a member dies meanwhile, is started again when that one is back, or
 // replaced, and streams what it lacks.
+//
+// A node that was replaced takes over the tokens of its former self where it has come to
+// be in the same rack. In another it joins as any new node does, after its peers have
+// taken its former self out of the ring: replicas that are spread over racks would
+// otherwise be looked for on nodes that have nothing of them. To replace nodes within
+// their racks, spread them evenly ("rack:GROUP_BY:3") and have an agent to spare in each.
 //
 // A seed is only where others begin. When it is lost, the next member takes its
 // part; when it was replaced, it gets it back.
@@ -124,8 +133,14 @@
 // # What it does not do
 //
 // After a node was added the others keep what they no longer own until somebody
-// runs cleanup. There are no backups. Nodes and clients talk in plain text unless
-// the options say otherwise. A ring has one datacenter.
+// runs cleanup (nodetool cleanup, on each of them). There are no backups. Another release
+// of Cassandra can be declared, and is rolled node by node, but nobody rewrites the tables
+// after it (nodetool upgradesstables). A ring has one datacenter.
+//
+// It makes no certificates and distributes none. Nodes and clients talk in plain text,
+// unless the options client_encryption_options and server_encryption_options say
+// otherwise, with keys that are on every agent already. This framework manages nodes in
+// plain text in any case, password included: keep the admin ports from others.
 //
 // # Repair
 //

@@ -18,6 +18,7 @@ type ring struct {
 	reach  func(d frameworks.Deployment, n frameworks.Node) server
 	port   uint64        // of the ring
 	settle time.Duration // as hintsSettle
+	rack   func(frameworks.Node) (string, error)
 }
 
 // look asks nodes how they are, all at once. The first error in the order of
@@ -111,12 +112,22 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 	if err != nil {
 		return err
 	}
-	self := endpointOf(n)
+	rack, err := r.rack(n)
+	if err != nil {
+		return err
+	}
+	self, was := endpointOf(n), former(d, n, r.port)
 	if err := all.agree(self); err != nil { // except for what an attempt of its own left behind
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		part := all[name].part(self, former(d, n, r.port))
+		for _, endpoint := range []string{self, was} {
+			if all[name].elsewhere(endpoint, rack) && slices.Contains(all[name].Owners, endpoint) {
+				return fmt.Errorf("its agent is in rack %s, and %s, whose part it would take, was in %s: that is to be taken out of the ring first",
+					rack, endpoint, all[name].Racks[endpoint])
+			}
+		}
+		part := all[name].part(self, was, rack)
 		if part != "" && part != self && slices.Contains(all[name].Live, part) {
 			return fmt.Errorf("%s still sees %s alive, whose part it is to take", name, part)
 		}

@@ -52,6 +52,7 @@ type view struct {
 	Moving   []string
 	Owners   []string          // of tokens
 	HostIDs  map[string]string // by endpoint
+	Racks    map[string]string // of the owners that are not alive
 }
 
 // self is the node's own endpoint; empty while it has none.
@@ -183,7 +184,39 @@ func (j *jolokia) look(ctx context.Context) (view, error) {
 	}
 	slices.Sort(v.Owners)
 	v.Owners = slices.Compact(v.Owners)
-	return v, nil
+	v.Racks, err = j.racks(ctx, slices.DeleteFunc(slices.Clone(v.Owners), func(o string) bool { return slices.Contains(v.Live, o) }))
+	return v, err
+}
+
+// unknownRack is what the snitch calls the rack of an endpoint that it never heard of.
+const unknownRack = "UNKNOWN_RACK"
+
+// racks asks for those of some endpoints, as far as the node knows them.
+func (j *jolokia) racks(ctx context.Context, endpoints []string) (map[string]string, error) {
+	if len(endpoints) == 0 {
+		return nil, nil
+	}
+	var requests []request
+	for _, e := range endpoints {
+		requests = append(requests, request{
+			Type: "exec", MBean: "org.apache.cassandra.db:type=EndpointSnitchInfo", Operation: "getRack(java.lang.String)", Arguments: []any{e},
+		})
+	}
+	values, err := j.ask(ctx, requests...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for i, value := range values {
+		var rack string
+		if err := json.Unmarshal(value, &rack); err != nil {
+			return nil, fmt.Errorf("rack of %s: %w", endpoints[i], err)
+		}
+		if rack != unknownRack {
+			out[endpoints[i]] = rack
+		}
+	}
+	return out, nil
 }
 
 func (j *jolokia) replicas(ctx context.Context) (map[string][][]string, error) {

@@ -183,7 +183,7 @@ func enter(dir string, env map[string]string, began bool, ring *view) error {
 		var hosts []string
 		if ring != nil {
 			hosts = slices.Sorted(maps.Values(ring.HostIDs))
-			if p := ring.part(env[envSelf], env[envFormer]); p != "" {
+			if p := ring.part(env[envSelf], env[envFormer], env[envRack]); p != "" {
 				part = "-Dcassandra.replace_address_first_boot=" + p + "\n"
 			}
 		}

@@ -46,13 +46,14 @@ func TestEnter(t *testing.T) {
 		{"another, after it founded one", nil, ring("c"), "", "", refused},
 		{"its own", nil, nil, "", "", ""},
 		{"its own, in the place of one that is no more", ring("a"), nil, "", "", ""},
-		{"where it has a part", ring("a", "b"), ring("a", "b"), second, "-Dcassandra.replace_address_first_boot=" + second + "\n", ""},
+		{"where it had a part in another rack", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r2"} }), second, "", ""},
+		{"where it has a part", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r1"} }), second, "-Dcassandra.replace_address_first_boot=" + second + "\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			require.NoError(t, os.Mkdir(filepath.Join(dir, volume), 0o755))
-			env := map[string]string{envSelf: fourth, envFormer: test.former}
+			env := map[string]string{envSelf: fourth, envFormer: test.former, envRack: "r1"}
 			require.NoError(t, enter(dir, env, false, test.before))
 			err := enter(dir, env, true, test.now)
 			if test.refusing != "" {

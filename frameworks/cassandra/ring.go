@@ -55,14 +55,24 @@ func (v view) knows(peer string) error {
 }
 
 // part is whose part in the ring a node takes that is no member: of whoever was
-// at its own address, of its former self, or, empty, nobody's.
-func (v view) part(self, former string) string {
+// at its own address, of its former self, or, empty, nobody's. It does not take its
+// former self's if that was in another rack.
+func (v view) part(self, former, rack string) string {
 	for _, endpoint := range []string{self, former} {
-		if slices.Contains(v.Owners, endpoint) && !slices.Contains(v.Joining, endpoint) {
+		if slices.Contains(v.Owners, endpoint) && !slices.Contains(v.Joining, endpoint) && (endpoint == self || !v.elsewhere(endpoint, rack)) {
 			return endpoint
 		}
 	}
 	return ""
+}
+
+// elsewhere says whether a dead endpoint was in another rack. Its tokens must not be
+// taken over from there: NetworkTopologyStrategy would count other nodes, of both
+// racks, as replicas of ranges of which they have nothing, and a quorum of them miss
+// what was acknowledged.
+func (v view) elsewhere(endpoint, rack string) bool {
+	was, known := v.Racks[endpoint]
+	return known && was != rack
 }
 
 // has says whether the ring is the one in which there is, or was, a node at this

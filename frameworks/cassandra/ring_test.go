@@ -91,7 +91,8 @@ func newLab(d frameworks.Deployment) (*lab, ring) {
 		twice := slices.Concat(all, all)
 		l.ranges["orders"] = append(l.ranges["orders"], twice[i:i+min(3, len(all))])
 	}
-	return l, ring{port: 7000, settle: time.Millisecond, reach: func(_ frameworks.Deployment, n frameworks.Node) server { return labNode{l, n.Name} }}
+	racks := func(n frameworks.Node) (string, error) { return n.Place.Attribute("rack"), nil }
+	return l, ring{port: 7000, settle: time.Millisecond, rack: racks, reach: func(_ frameworks.Deployment, n frameworks.Node) server { return labNode{l, n.Name} }}
 }
 
 // see changes what a node sees.
@@ -226,6 +227,20 @@ func TestJoin(t *testing.T) {
 			dead(l, "10.0.0.9:7000")
 			dead(l, "10.9.9.9:7000") // is not in the way
 		}, ""},
+		{"in the part of its former self, of the same rack", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former = "10.0.0.9"
+			dead(l, "10.0.0.9:7000")
+			l.see("node-2", func(v *view) { v.Racks = map[string]string{"10.0.0.9:7000": "r1"} })
+		}, ""},
+		{"in another rack than its former self", func(l *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former = "10.0.0.9"
+			dead(l, "10.0.0.9:7000")
+			l.see("node-2", func(v *view) { v.Racks = map[string]string{"10.0.0.9:7000": "r7"} })
+		}, "its agent is in rack r1, and 10.0.0.9:7000, whose part it would take, was in r7: that is to be taken out of the ring first"},
+		{"at the address of somebody dead who was in another rack", func(l *lab, _ frameworks.Deployment) {
+			dead(l, fourth)
+			l.see("node-2", func(v *view) { v.Racks = map[string]string{fourth: "r7"} })
+		}, "its agent is in rack r1, and 10.0.0.4:7000, whose part it would take, was in r7: that is to be taken out of the ring first"},
 		{"while its former self lives", func(l *lab, d frameworks.Deployment) {
 			d.Nodes[3].Former = "10.0.0.9"
 			dead(l, "10.0.0.9:7000")
@@ -270,11 +285,12 @@ func TestJoin(t *testing.T) {
 
 func TestPart(t *testing.T) {
 	t.Parallel()
-	v := view{Owners: []string{first, second, third}, Joining: []string{third}}
-	assert.Equal(t, first, v.part(first, second), "its own address comes first")
-	assert.Equal(t, second, v.part(fourth, second))
-	assert.Empty(t, v.part(third, ""), "an attempt of its own is no part")
-	assert.Empty(t, v.part(fourth, "10.9.9.9:7000"))
+	v := view{Owners: []string{first, second, third}, Joining: []string{third}, Racks: map[string]string{second: "r1"}}
+	assert.Equal(t, first, v.part(first, second, "r1"), "its own address comes first")
+	assert.Equal(t, second, v.part(fourth, second, "r1"))
+	assert.Empty(t, v.part(fourth, second, "r2"), "none from another rack")
+	assert.Empty(t, v.part(third, "", "r1"), "an attempt of its own is no part")
+	assert.Empty(t, v.part(fourth, "10.9.9.9:7000", "r1"))
 }
 
 func TestSpare(t *testing.T) {

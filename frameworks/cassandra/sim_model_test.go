@@ -38,6 +38,7 @@ type host struct {
 	left     bool     // by itself: it would not start again
 	joining  bool     // as its peers see it, also after it has died over it
 	mode     string   // unless normal or joining
+	rack     string
 	seeds    []string
 	env      map[string]string
 }
@@ -66,6 +67,7 @@ func (m *model) Started(w *mesostest.World, task mesostest.SimTask) {
 		m.hosts[disk] = h
 	}
 	h.task, h.env, h.mode, h.endpoint = task.Info.TaskID.Value, t.Env, "", t.Env[envSelf]
+	h.rack = t.Env[envRack]
 	h.begun++
 	for _, f := range t.Files {
 		if _, after, ok := strings.Cut(string(f.Content), `seeds: "`); ok && f.Path == yamlFile {
@@ -139,7 +141,7 @@ func (m *model) joins(w *mesostest.World, h *host) {
 	if h.env[envPeers] != "" {
 		var ring *view
 		if ring, _ = m.asked(w, h); ring != nil {
-			part = ring.part(h.env[envSelf], h.env[envFormer])
+			part = ring.part(h.env[envSelf], h.env[envFormer], h.rack)
 		}
 		known = ring != nil
 	}
@@ -224,6 +226,9 @@ func (m *model) joined(h *host, part string) {
 			continue
 		}
 		if other.endpoint == part && other.owns {
+			if other.rack != h.rack {
+				m.breaks("%s of rack %s takes the part of %s, which was in %s", h.id, h.rack, other.id, other.rack)
+			}
 			other.owns, other.taken = false, true
 		}
 		if other.endpoint == h.endpoint {
@@ -279,7 +284,7 @@ func (m *model) up(w *mesostest.World, ring string) (out []string) {
 
 // view is how a node describes itself and the ring.
 func (m *model) view(w *mesostest.World, h *host) view {
-	v := view{Mode: cmp.Or(h.mode, normal), Clients: true, HostID: h.id, Schema: "one", Received: 1, Live: m.up(w, h.ring), Owners: m.owners(h.ring), HostIDs: map[string]string{}}
+	v := view{Mode: cmp.Or(h.mode, normal), Clients: true, HostID: h.id, Schema: "one", Received: 1, Live: m.up(w, h.ring), Owners: m.owners(h.ring), HostIDs: map[string]string{}, Racks: map[string]string{}}
 	if !h.owns && h.mode == "" {
 		v.Mode = "JOINING"
 	}
@@ -289,6 +294,9 @@ func (m *model) view(w *mesostest.World, h *host) view {
 		}
 		if other.owns || other.joining {
 			v.HostIDs[other.endpoint] = other.id
+		}
+		if other.owns && !slices.Contains(v.Live, other.endpoint) {
+			v.Racks[other.endpoint] = other.rack
 		}
 		if other.joining {
 			v.Joining = append(v.Joining, other.endpoint)

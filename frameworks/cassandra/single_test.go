@@ -58,6 +58,9 @@ func checkView(t *testing.T, s *single) view {
 	assert.NotEmpty(t, v.Schema)
 	require.NoError(t, views{"node-0": v}.agree())
 	assert.Empty(t, views{"node-0": v}.strangers())
+	racks, err := s.server().racks(t.Context(), []string{self, "127.0.9.9:7000"})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{self: "rack1"}, racks, "of whom it never heard it knows none")
 	return v
 }
 

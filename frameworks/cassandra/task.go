@@ -41,6 +41,7 @@ const (
 	envSelf      = "CASSANDRA_SELF"   // its endpoint
 	envFormer    = "CASSANDRA_FORMER" // the endpoint of its former self; empty: it had none
 	envPeers     = "CASSANDRA_PEERS"  // where members are managed
+	envRack      = "CASSANDRA_RACK"
 )
 
 const (
@@ -90,6 +91,7 @@ func (c Cluster) task(d frameworks.Deployment, n frameworks.Node) (executor.Task
 			envSelf:      endpointOf(n),
 			envFormer:    former(d, n, c.StoragePort),
 			envPeers:     strings.Join(peers(d, n), " "),
+			envRack:      rack,
 		},
 		Command: []string{literal(c.Distribution.Java), "@" + argumentsFile, "@" + joiningFile, "org.apache.cassandra.service.CassandraDaemon"},
 		// That the ring counts on the node is for the gate to say.
@@ -270,6 +272,7 @@ func essence(t executor.Task) executor.Task {
 	t.Env = maps.Clone(t.Env)
 	delete(t.Env, envFormer)
 	delete(t.Env, envPeers)
+	delete(t.Env, envRack)
 	return t
 }
 

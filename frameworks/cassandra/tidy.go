@@ -58,13 +58,19 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 		had = past{}
 	}
 	now, down := map[string]bool{}, map[string]bool{}
+	racks := map[string]string{} // from where a part is to be taken
 	for _, n := range d.Nodes {
-		if former := former(d, n, r.port); former != "" {
-			now[former] = true
+		was := former(d, n, r.port)
+		if was != "" {
+			now[was] = true
 		}
 		if n.Place != nil && n.Incarnation > 0 {
-			now[endpointOf(n)], had[endpointOf(n)] = true, true
-			down[endpointOf(n)] = !member(n) && !n.Alive
+			at := endpointOf(n)
+			now[at], had[at] = true, true
+			down[at] = !member(n) && !n.Alive
+			if rack, err := r.rack(n); err == nil && down[at] {
+				racks[at], racks[was] = rack, rack
+			}
 		}
 	}
 	if news.View == nil || len(*news.View) == 0 {
@@ -78,14 +84,19 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(had)) {
 		work := all.ghost(endpoint)
+		rack, waits := racks[endpoint]
+		switch {
+		case work == "":
+			continue
 		// A node that died as it joined may wait for another to take a part, who
 		// waits for nobody to be joining.
-		if now[endpoint] && !(down[endpoint] && work == assassinateWork) {
+		case now[endpoint] && work == assassinateWork && !down[endpoint]:
+			continue
+		// Nobody takes a part from another rack.
+		case now[endpoint] && work == removeWork && !(waits && all.elsewhere(endpoint, rack)):
 			continue
 		}
-		if work != "" {
-			return had, []frameworks.Order{frameworks.Do{Name: work, Input: endpoint}}
-		}
+		return had, []frameworks.Order{frameworks.Do{Name: work, Input: endpoint}}
 	}
 	return had, nil
 }
@@ -94,6 +105,16 @@ func (r ring) decide(_ time.Time, d frameworks.Deployment, had past, news framew
 func (all views) mention(endpoint string) bool {
 	for _, v := range all {
 		if slices.Contains(v.Owners, endpoint) || slices.Contains(v.Joining, endpoint) || slices.Contains(v.Live, endpoint) {
+			return true
+		}
+	}
+	return false
+}
+
+// elsewhere says whether any node knows that a dead endpoint was in another rack.
+func (all views) elsewhere(endpoint, rack string) bool {
+	for _, v := range all {
+		if v.elsewhere(endpoint, rack) {
 			return true
 		}
 	}

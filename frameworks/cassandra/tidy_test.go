@@ -17,6 +17,9 @@ func TestTidying(t *testing.T) {
 	const ghost = "10.0.0.9:7000"
 	owns := func(v *view) { v.Owners = append(v.Owners, ghost) }
 	joins := func(v *view) { v.Joining = []string{ghost} }
+	inRack := func(rack string) func(*view) {
+		return func(v *view) { v.Owners, v.Racks = append(v.Owners, ghost), map[string]string{ghost: rack} }
+	}
 	for _, test := range []struct {
 		name   string
 		had    past
@@ -45,6 +48,15 @@ func TestTidying(t *testing.T) {
 		{"somebody is to take its part", past{ghost: true}, owns, func(_ *lab, d frameworks.Deployment) {
 			d.Nodes[3].Former, d.Nodes[3].Place = "10.0.0.9", nil
 		}, ""},
+		{"somebody is to take its part, and is in its rack", past{ghost: true}, inRack("r1"), func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former, d.Nodes[3].Incarnation = "10.0.0.9", 1
+		}, ""},
+		{"somebody was to take its part, and is in another rack", past{ghost: true}, inRack("r7"), func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Former, d.Nodes[3].Incarnation = "10.0.0.9", 1
+		}, removeWork},
+		{"somebody has come to its address, which is in another rack now", past{}, inRack("r7"), func(_ *lab, d frameworks.Deployment) {
+			d.Nodes[3].Place.Address, d.Nodes[3].Incarnation = "10.0.0.9", 1
+		}, removeWork},
 		{"another is joining", past{ghost: true}, owns, func(l *lab, _ frameworks.Deployment) { l.see("node-2", func(v *view) { v.Joining = []string{fourth} }) }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

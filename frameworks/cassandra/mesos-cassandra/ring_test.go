@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,8 +26,9 @@ import (
 // other, because nodes are dear.
 func TestRing(t *testing.T) {
 	server := disttest.Cassandra(t)
-	c := mesostest.New(t, clitest.QuickAgents(5, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
-	s := &saga{Scheduler: clitest.New(t, c, onCassandra(t, server)...), whole: t}
+	c := mesostest.New(t, clitest.QuickAgents(6, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"), inRacks)
+	flags := append(onCassandra(t, server), "--rack-attribute", "rack", "--constraint", "hostname:UNIQUE", "--constraint", "rack:GROUP_BY:3")
+	s := &saga{Scheduler: clitest.New(t, c, flags...), whole: t}
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *saga)
@@ -38,6 +40,7 @@ func TestRing(t *testing.T) {
 		{"a member dies while a node joins", joinsAndOneDies},
 		{"the configuration is rolled", rolled},
 		{"a seed is emptied, and replaced", replaced},
+		{"a node is replaced in another rack", replacedElsewhere},
 		{"the power fails", powerFails},
 		{"nothing was lost", func(t *testing.T, s *saga) {
 			s.load.quit()
@@ -57,12 +60,21 @@ func TestRing(t *testing.T) {
 	}
 }
 
+// inRacks puts two agents in each rack, so that who is replaced finds another.
+func inRacks(c *mesostest.Config) {
+	for i := range c.Agents {
+		c.Agents[i].Attributes = fmt.Sprintf("rack:r%d", i/2)
+	}
+}
+
 // saga is what the steps hand on.
 type saga struct {
 	*clitest.Scheduler
 	whole *testing.T // the test, and t its step
 	t     *testing.T
 	load  *load
+
+	framework string // its id
 }
 
 // patience is longer than that of other servers: a node that joins burns 20
@@ -94,8 +106,26 @@ func deployed(t *testing.T, s *saga) {
 		assert.Equal(t, 1, n.Incarnation, "%s was started more than once", n.Name)
 	}
 	assert.Regexp(t, `(?m)^node-1  ready  127\.0\.\d+\.\d+ +127\.0\.\d+\.\d+:31001 +cassandra\.node-1\.1 +\S+ +0$`, s.Operate("status"))
+	s.framework = status.FrameworkID
 	s.load = newLoad(t, s.whole, status)
 	s.load.during(t, func() {})
+	s.racks(t)
+}
+
+// racks holds what Cassandra takes for the racks of its nodes to those of their agents.
+func (s *saga) racks(t *testing.T) {
+	t.Helper()
+	want, got := map[string]string{}, map[string]string{}
+	for _, n := range s.AwaitReady(3).Nodes {
+		want[n.Place.Address] = n.Place.Attribute("rack")
+	}
+	rows, address, rack := s.load.session.Query("SELECT address, rack FROM system_views.gossip_info").Iter(), "", ""
+	for rows.Scan(&address, &rack) {
+		got[address] = rack
+	}
+	require.NoError(t, rows.Close())
+	assert.Len(t, slices.Compact(slices.Sorted(maps.Values(got))), 3)
+	assert.Equal(t, want, got)
 }
 
 // killed kills a node with SIGKILL; it comes back in its place.
@@ -169,7 +199,10 @@ func joinsAndOneDies(t *testing.T, s *saga) {
 	s.load.during(t, func() {
 		s.Operate("node", "add", "1")
 		joiner := s.await("node-3", "launched", func(n frameworks.NodeStatus) bool { return n.Task != "" })
-		require.Eventually(t, func() bool { return strings.Contains(s.stdout(t, joiner), "for pending range setup") }, patience, 100*time.Millisecond)
+		require.Eventually(t, func() bool {
+			text, _ := os.ReadFile(s.log(joiner)) // which is not there yet
+			return strings.Contains(string(text), "for pending range setup")
+		}, patience, 100*time.Millisecond)
 		s.signal(t, before, syscall.SIGKILL)
 		s.await(before.Name, "is back", func(n frameworks.NodeStatus) bool { return n.Ready && n.Incarnation > before.Incarnation })
 		failed := s.await("node-3", "failed", func(n frameworks.NodeStatus) bool { return n.LastFailure != "" })
@@ -182,11 +215,13 @@ func joinsAndOneDies(t *testing.T, s *saga) {
 // stdout is what the server of a node has written.
 func (s *saga) stdout(t *testing.T, n frameworks.NodeStatus) string {
 	t.Helper()
-	status, err := s.Status(t.Context())
-	require.NoError(t, err)
-	text, err := os.ReadFile(filepath.Join(s.Agent(n).Sandbox(status.FrameworkID, n.Task), "stdout"))
+	text, err := os.ReadFile(s.log(n))
 	require.NoError(t, err)
 	return string(text)
+}
+
+func (s *saga) log(n frameworks.NodeStatus) string {
+	return filepath.Join(s.Agent(n).Sandbox(s.framework, n.Task), "stdout")
 }
 
 // rolled changes an option of all nodes.
@@ -205,8 +240,8 @@ func rolled(t *testing.T, s *saga) {
 	for i, n := range s.AwaitReady(3).Nodes {
 		assert.Equal(t, clitest.Residence(before.Nodes[i]), clitest.Residence(n))
 		assert.Equal(t, before.Nodes[i].Incarnation+1, n.Incarnation, "%s was restarted once", n.Name)
-		log := s.stdout(t, n)
-		assert.Contains(t, log, "concurrent_reads=17")
+		assert.Contains(t, s.stdout(t, n), "concurrent_reads=17")
+		assert.Regexp(t, `(?s)Stop listening for CQL clients.* - DRAINED\n`, s.stdout(t, before.Nodes[i]))
 	}
 }
 
@@ -235,11 +270,39 @@ func replaced(t *testing.T, s *saga) {
 		})
 		t.Logf("it was replaced within %v", time.Since(began).Round(100*time.Millisecond))
 		assert.NotEqual(t, clitest.Residence(was), clitest.Residence(is))
+		assert.Equal(t, was.Place.Attribute("rack"), is.Place.Attribute("rack"))
+		assert.Contains(t, s.stdout(t, is), "-Dcassandra.replace_address_first_boot="+was.Address("storage"))
 		s.AwaitReady(3)
 		s.repair()
 	})
 	s.load.during(t, func() { assert.Empty(t, s.load.lost(t)) })
 	s.Await("the old volume destroyed", func(frameworks.Status) bool { return len(s.Volumes("cassandra")) == 3 })
+}
+
+// replacedElsewhere replaces a node for which there is no other agent in its rack. It
+// does not take over its tokens: they are taken out of the ring, and it joins anew.
+func replacedElsewhere(t *testing.T, s *saga) {
+	if grown() < 5 {
+		t.Skip("it takes minutes: see make soak")
+	}
+	was := s.AwaitReady(3).Nodes[1]
+	anywhere := filepath.Join(t.TempDir(), "options.json")
+	require.NoError(t, os.WriteFile(anywhere, []byte(`{"constraints": "hostname:UNIQUE"}`), 0o600))
+	s.Operate("update", anywhere)
+	for i, a := range s.Mesos.Agents() {
+		if fmt.Sprint("r", i/2) == was.Place.Attribute("rack") && a.Hostname() != was.Place.Hostname {
+			a.Stop()
+		}
+	}
+	s.load.during(t, func() {
+		began := time.Now()
+		s.Operate("node", "replace", was.Name)
+		is := s.await(was.Name, "ready in another rack", func(n frameworks.NodeStatus) bool { return n.Ready && n.Generation == was.Generation+1 })
+		t.Logf("it was replaced within %v", time.Since(began).Round(100*time.Millisecond))
+		assert.NotEqual(t, was.Place.Attribute("rack"), is.Place.Attribute("rack"))
+		assert.NotContains(t, s.stdout(t, is), "replace_address")
+		assert.Empty(t, s.load.lost(t))
+	})
 }
 
 // repair repairs what the load writes.
