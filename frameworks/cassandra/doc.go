@@ -48,7 +48,7 @@
 // asked: all have to serve, to agree about the ring and its schema, and nobody may be
 // joining, leaving or moving. What a node waits for is in the status. One whose joining
 // fails, because a member dies meanwhile, is started again when that one is back, or
-// replaced, and streams what it lacks.
+// replaced, and begins to stream anew.
 //
 // A node that was replaced takes over the tokens of its former self where it has come to
 // be in the same rack. In another it joins as any new node does, after its peers have

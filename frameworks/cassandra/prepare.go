@@ -53,7 +53,7 @@ func Steps() map[string]executor.StepFunc {
 
 // takesClients waits for a node to open its CQL port. One that lost a peer that it
 // was streaming from never does, and stays as it is for ever; meanwhile its peers let
-// nobody join, nor that peer be replaced. Started again it streams what it lacks.
+// nobody join, nor that peer be replaced. Started again it joins afresh.
 func takesClients(ctx context.Context, s executor.Sandbox) error {
 	v, err := local(s).look(ctx)
 	switch {
@@ -165,13 +165,18 @@ func askRing(ctx context.Context, env map[string]string, password string) (*view
 	return nil, fmt.Errorf("nobody of the ring says which part in it is to be taken: %w", errs)
 }
 
+// afresh has a node that failed to join stream everything again. Otherwise Cassandra
+// refuses to start on what it took over before ("Discovered existing bootstrap data"),
+// and what is written meanwhile would be lacking from that.
+const afresh = "-Dcassandra.reset_bootstrap_progress=true\n"
+
 // enter writes the argument file of the JVM for a node that joins; a member is told
 // nothing, nor is who founds the ring. It refuses a node that began in another ring:
 // that it founded, or whose members were all replaced, before it arrived. With the
 // data of that one it would serve in this one without anything that was ever
 // written there.
 func enter(dir string, env map[string]string, began bool, ring *view) error {
-	part := ""
+	arguments := ""
 	if env[envMember] != "true" {
 		was, err := os.ReadFile(filepath.Join(dir, ringFile))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -183,15 +188,16 @@ func enter(dir string, env map[string]string, began bool, ring *view) error {
 		var hosts []string
 		if ring != nil {
 			hosts = slices.Sorted(maps.Values(ring.HostIDs))
+			arguments = afresh
 			if p := ring.part(env[envSelf], env[envFormer], env[envRack]); p != "" {
-				part = "-Dcassandra.replace_address_first_boot=" + p + "\n"
+				arguments += "-Dcassandra.replace_address_first_boot=" + p + "\n"
 			}
 		}
 		if err := write(filepath.Join(dir, ringFile), strings.Join(hosts, "\n")); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, joiningFile), []byte(part), 0o644)
+	return os.WriteFile(filepath.Join(dir, joiningFile), []byte(arguments), 0o644)
 }
 
 // write makes a file that is there whole or not at all, also after a power cut.

@@ -38,16 +38,16 @@ func TestEnter(t *testing.T) {
 		want     string // for the JVM
 		refusing string
 	}{
-		{"the same", ring("a", "b"), ring("a", "b"), "", "", ""},
-		{"the same, of which one remains", ring("a", "b"), ring("b", "c"), "", "", ""},
-		{"of which none remains, and which counts on it", ring("a"), in(ring("c"), func(v *view) { v.Owners = append(v.Owners, fourth) }), "", "-Dcassandra.replace_address_first_boot=" + fourth + "\n", ""},
-		{"of which none remains, and which sees it join", ring("a"), in(ring("c"), func(v *view) { v.Joining = []string{fourth} }), "", "", ""},
+		{"the same", ring("a", "b"), ring("a", "b"), "", afresh, ""},
+		{"the same, of which one remains", ring("a", "b"), ring("b", "c"), "", afresh, ""},
+		{"of which none remains, and which counts on it", ring("a"), in(ring("c"), func(v *view) { v.Owners = append(v.Owners, fourth) }), "", afresh + "-Dcassandra.replace_address_first_boot=" + fourth + "\n", ""},
+		{"of which none remains, and which sees it join", ring("a"), in(ring("c"), func(v *view) { v.Joining = []string{fourth} }), "", afresh, ""},
 		{"another", ring("a", "b"), ring("c"), "", "", refused},
 		{"another, after it founded one", nil, ring("c"), "", "", refused},
 		{"its own", nil, nil, "", "", ""},
 		{"its own, in the place of one that is no more", ring("a"), nil, "", "", ""},
-		{"where it had a part in another rack", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r2"} }), second, "", ""},
-		{"where it has a part", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r1"} }), second, "-Dcassandra.replace_address_first_boot=" + second + "\n", ""},
+		{"where it had a part in another rack", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r2"} }), second, afresh, ""},
+		{"where it has a part", ring("a", "b"), in(ring("a", "b"), func(v *view) { v.Racks = map[string]string{second: "r1"} }), second, afresh + "-Dcassandra.replace_address_first_boot=" + second + "\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
