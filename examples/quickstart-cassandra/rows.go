@@ -41,7 +41,7 @@ func newRows(ctx context.Context, nodes []frameworks.NodeStatus) (*rows, error) 
 	}
 	cluster.Logger = gocql.NewLogger(gocql.LogLevelNone)
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
-	// Every statement here may be carried out twice; a driver tries only such again.
+	// Every row may be written twice; a driver tries only such statements again.
 	cluster.DefaultIdempotence = true
 	cluster.RetryPolicy = &gocql.ExponentialBackoffRetryPolicy{NumRetries: 5, Min: 50 * time.Millisecond, Max: time.Second}
 	cluster.ReconnectInterval = time.Second
@@ -51,11 +51,13 @@ func newRows(ctx context.Context, nodes []frameworks.NodeStatus) (*rows, error) 
 	if r.session, err = cluster.CreateSession(); err != nil {
 		return nil, err
 	}
+	// A table that two nodes make at once is made twice, and what was written to one of
+	// them is lost.
 	for _, statement := range []string{
 		"CREATE KEYSPACE quickstart WITH replication = {'class': 'NetworkTopologyStrategy', '" + datacenter + "': 3}",
 		"CREATE TABLE quickstart.numbers (n int PRIMARY KEY)",
 	} {
-		if err := r.session.Query(statement).ExecContext(ctx); err != nil {
+		if err := r.session.Query(statement).Idempotent(false).ExecContext(ctx); err != nil {
 			r.session.Close()
 			return nil, fmt.Errorf("%s: %w", statement, err)
 		}

@@ -31,8 +31,8 @@ func (p *patient) GetRetryType(err error) gocql.RetryType {
 	return gocql.RetryNextHost
 }
 
-// connect opens a session with the nodes that are ready.
-func connect(st frameworks.Status) (*gocql.Session, error) {
+// ready is how the nodes that are ready are connected to.
+func ready(st frameworks.Status) *gocql.ClusterConfig {
 	cluster := gocql.NewCluster()
 	for _, n := range st.Nodes {
 		if n.Ready {
@@ -47,7 +47,22 @@ func connect(st frameworks.Status) (*gocql.Session, error) {
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
 	cluster.DefaultIdempotence = true
 	cluster.Logger = gocql.NewLogger(gocql.LogLevelNone)
-	return cluster.CreateSession()
+	return cluster
+}
+
+// define changes the schema. No statement is tried again, however long it takes: two
+// nodes that make the same table at once make two, and lose what was written to one.
+func define(t *testing.T, st frameworks.Status, statements ...string) {
+	t.Helper()
+	cluster := ready(st)
+	cluster.RetryPolicy, cluster.DefaultIdempotence = nil, false
+	cluster.Timeout, cluster.MaxWaitSchemaAgreement = clitest.Patience, clitest.Patience
+	session, err := cluster.CreateSession()
+	require.NoError(t, err)
+	defer session.Close()
+	for _, statement := range statements {
+		require.NoError(t, session.Query(statement).ExecContext(t.Context()))
+	}
 }
 
 // load writes rows and reads them back at QUORUM without a pause, until it ends.
@@ -78,19 +93,14 @@ const writers = 2
 // of which t is a step.
 func newLoad(t, whole *testing.T, st frameworks.Status) *load {
 	t.Helper()
-	session, err := connect(st)
+	define(t, st,
+		"CREATE KEYSPACE saga WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
+		"CREATE TABLE saga.numbers (n int PRIMARY KEY, text text)")
+	session, err := ready(st).CreateSession()
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{session: session, stop: stop}
 	whole.Cleanup(l.end)
-	for _, statement := range []string{
-		"CREATE KEYSPACE IF NOT EXISTS saga WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
-		"CREATE TABLE IF NOT EXISTS saga.numbers (n int PRIMARY KEY, text text)",
-	} {
-		require.EventuallyWithT(t, func(t *assert.CollectT) { // where the machine is busy it takes longer than the driver waits
-			assert.NoError(t, session.Query(statement).ExecContext(ctx))
-		}, clitest.Patience, time.Second, statement)
-	}
 	for w := range writers {
 		l.wait.Go(func() { l.run(ctx, w) })
 	}
