@@ -49,11 +49,12 @@ test: tools compiler ## Run every test, with the race detector, in a new order e
 STEPS ?= 1000000
 SEED ?= $(shell date +%s)
 
-soak: ## Simulate under faults on all cores, then lose what of HDFS can be lost, and grow a ring to five: make soak STEPS=10000000.
+soak: ## Simulate under faults on all cores, then lose what of HDFS and MySQL can be lost, and grow a ring to five: make soak STEPS=10000000.
 	@GOGC=400 MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -v -run='^TestSim.*ForLong$$' ./scheduler/mesostest ./frameworks/... ./examples/...
 	@MESOKIT_SOAK=$(STEPS) MESOKIT_SEED=$(SEED) $(GO) test -count=1 -timeout=0 -run='AtEveryPoint$$|UnderFaults$$|ThenQuiet$$|ThousandNodes$$|Compete$$' ./frameworks
 	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestLosses$$' ./frameworks/hdfs/mesos-hdfs
 	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestRing$$' ./frameworks/cassandra/mesos-cassandra
+	@MESOKIT_SOAK=$(STEPS) $(GO) test -count=1 -timeout=0 -v -run='^TestLosses$$' ./frameworks/mysql/mesos-mysql
 
 lint: ## Check formatting, vet and static analysis; show outdated idioms.
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && if [ -n "$$unformatted" ]; then printf 'not formatted (gofmt -w):\n%s\n' "$$unformatted"; exit 1; fi

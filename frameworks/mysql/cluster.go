@@ -242,7 +242,7 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 		Name: c.Name, Role: c.Role, Principal: c.Principal, User: c.User, Binary: c.Binary,
 		Invalid:  errors.Join(invalid, err),
 		Routines: []frameworks.Routine{s.failover().Routine()},
-		Plans:    []frameworks.Plan{s.switchover().Plan()},
+		Plans:    []frameworks.Plan{s.switchover().Plan(), s.acceptance().Plan()},
 		Pods: []frameworks.Pod{{
 			Name:        pod,
 			Count:       c.Members,
@@ -268,7 +268,9 @@ func (c Cluster) service(change func(*set)) *frameworks.Service {
 type set struct {
 	Cluster
 	flavor flavor
-	// What tests put in the place of dial and of elect; nil: these.
+	// What tests put in the place of dial, of elect and of Deployment.Under; nil:
+	// these.
 	dial  func(ctx context.Context, address, password string) (*session, error)
 	elect func([]candidate) (string, error)
+	under func(plan string) []frameworks.Step
 }

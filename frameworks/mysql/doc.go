@@ -50,6 +50,15 @@
 //  4. It applies all that it received, however long that takes, then waits for
 //     acknowledgements of its own, and takes writes. The others follow it.
 //
+// Where those that are missing are gone for good, nobody is promoted for ever.
+// "mesos-mysql promote" then says what it would cost to go on without them: who is
+// missing, what the survivors have, and what none of them can know. With
+// --accept-loss the survivor that has most is promoted, after the same fence, and
+// all others become copies of it: what was on their volumes is destroyed, also
+// where they come back later. To look at such a volume first, stop that member's
+// agent. A survivor that is alone takes writes when the first copy of it is there,
+// for until then none could be acknowledged.
+//
 // The former primary comes back as a replica if it has nothing that the new one
 // lacks. If it does (it wrote that, and never acknowledged it), it is made anew
 // on an empty volume, because MySQL would keep the difference for ever.

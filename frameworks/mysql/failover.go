@@ -24,6 +24,8 @@ const (
 	yielding  stage = "yielding"  // until the primary takes none, and the next has all that it wrote
 )
 
+const failoverName = "failover"
+
 // The works of the failover.
 const (
 	seal    = "seal"
@@ -82,6 +84,15 @@ type memory struct {
 	Retry  time.Time `json:"retry,omitzero"` // no work before
 	// Rebuilt is when a member was last made anew.
 	Rebuilt time.Time `json:"rebuilt,omitzero"`
+	// Impasse is why nobody can be elected, as long as that is so. Forsaken are those
+	// without whom an operator had somebody promoted, with their generations: they are
+	// made anew.
+	Impasse  *Impasse       `json:"impasse,omitempty"`
+	Forsaken map[string]int `json:"forsaken,omitempty"`
+	// Alone: nobody else answers, so that the primary is promoted only when another
+	// member is there: until then nothing could be acknowledged, and of a primary whose
+	// clients wait no copy can be made.
+	Alone bool `json:"alone,omitempty"`
 	// Admin tells of the administrator's account which hash it has; see mark.
 	Admin string `json:"admin,omitempty"`
 	// Why it goes on no further.
@@ -124,7 +135,7 @@ func (v view) of(node string) (member, bool) {
 // all others follow it.
 func (s set) failover() frameworks.RoutineOf[memory, view] {
 	return frameworks.RoutineOf[memory, view]{
-		Name: "failover", Every: time.Second, Look: s.look, Decide: s.decide, Work: s.work,
+		Name: failoverName, Every: time.Second, Look: s.look, Decide: s.decide, Work: s.work,
 	}
 }
 
@@ -152,10 +163,16 @@ func (s set) decide(now time.Time, d frameworks.Deployment, m memory, news frame
 	case promoting:
 		c.expect()
 	}
+	if c.Stage == promoting && c.Alone {
+		c.accompany(news.View)
+	}
 	switch c.Stage { // which may be another by now
 	case sealing:
 		c.work(frameworks.Do{Name: seal})
 	case promoting:
+		if c.Alone {
+			break
+		}
 		c.work(frameworks.Do{Name: promote, Node: c.Primary, Timeout: 90 * time.Second})
 	case yielding:
 		c.work(frameworks.Do{Name: yield, Node: c.Primary})
@@ -265,6 +282,7 @@ func (c *decision) depose(why string) {
 	}
 	c.Epoch++
 	c.Stage, c.Silent, c.Failed, c.Retry, c.Next, c.Why = fencing, time.Time{}, 0, time.Time{}, "", why
+	c.Impasse = nil
 	c.order(frameworks.Note{Node: c.Primary, Text: "failover: " + why})
 	if n, ok := c.d.Node(c.Primary); ok {
 		c.order(frameworks.Name{Node: n.Name})
@@ -336,16 +354,27 @@ func (c *decision) done(done frameworks.Done) {
 // choose elects among those that a seal has heard.
 func (c *decision) choose(result string) {
 	var heard view
-	err := json.Unmarshal([]byte(result), &heard)
-	var winner string
-	if err == nil {
-		winner, err = c.elect(heard)
-	}
-	if err != nil {
+	if err := json.Unmarshal([]byte(result), &heard); err != nil {
 		c.Why, c.Retry = err.Error(), c.now.Add(pause)
 		return
 	}
-	c.crown(winner)
+	winner, err := c.elect(heard)
+	if err == nil {
+		c.crown(winner)
+		return
+	}
+	c.Why, c.Retry, c.Impasse = err.Error(), c.now.Add(pause), c.impasse(heard, err)
+	i := *c.Impasse
+	if i.Best() != "" {
+		c.Why += "; if they are gone for good, \"promote\" tells what it would cost to go on without them"
+	}
+	if winner = c.concede(); winner == "" {
+		return
+	}
+	if c.crown(winner); c.Stage == promoting {
+		c.Retry = time.Time{}
+		c.forsake(i, heard)
+	}
 }
 
 // elect is the election among what a seal has heard: only of members that have
@@ -399,19 +428,7 @@ func (c *decision) missing(there map[string]bool, heard view) string {
 		if there[name] || name == c.Primary {
 			continue
 		}
-		why := "is not there"
-		for _, m := range heard.Members {
-			switch {
-			case m.Node != name:
-			case m.Err != "":
-				why = m.Err
-			case m.Generation != c.Members[name]:
-				why = "was replaced"
-			case m.Unsure:
-				why = "cannot tell what it received before it was started anew"
-			}
-		}
-		parts = append(parts, name+" "+why)
+		parts = append(parts, name+" "+c.absence(name, heard))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -421,6 +438,23 @@ func (c *decision) missing(there map[string]bool, heard view) string {
 		text += fmt.Sprintf("; nor is the last primary, %s, there: what was acknowledged could be on one of these alone, so nobody is promoted", c.Primary)
 	}
 	return text
+}
+
+// absence says what is the matter with a member that does not count.
+func (c *decision) absence(name string, heard view) string {
+	why := "is not there"
+	for _, m := range heard.Members {
+		switch {
+		case m.Node != name:
+		case m.Err != "":
+			why = m.Err
+		case m.Generation != c.Members[name]:
+			why = "was replaced"
+		case m.Unsure:
+			why = "cannot tell what it received before it was started anew"
+		}
+	}
+	return why
 }
 
 // crown makes a member the primary, whose promotion is then ordered.
@@ -440,6 +474,6 @@ func (c *decision) crown(winner string) {
 	c.Primary, c.Generation, c.Incarnation = n.Name, n.Generation, n.Incarnation
 	c.Members = maps.Clone(c.Members)
 	delete(c.Members, winner)
-	c.Told = nil
+	c.Told, c.Impasse = nil, nil
 	c.order(frameworks.Note{Node: winner, Text: fmt.Sprintf("elected primary of epoch %d, after %q", c.Epoch, was)})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,8 +33,9 @@ type world struct {
 	acked   gtids
 	log     []string
 	// promotions counts them; waits counts those that were refused for want of
-	// members.
-	promotions, waits int
+	// members, and losses those that were made nevertheless.
+	promotions, waits, losses int
+	accepted                  *frameworks.Step // what an operator accepts
 }
 
 // server is the process of a node's last task, and its volume.
@@ -151,6 +153,13 @@ func (w *world) obey(o frameworks.Order) {
 	case frameworks.Renew:
 		n := &w.nodes[w.node(o.Node)]
 		n.Withhold, n.Withheld = false, time.Time{}
+	case frameworks.Note:
+		if strings.HasPrefix(o.Text, "an operator has accepted a loss") {
+			s := w.servers[w.node(o.Node)]
+			w.losses++
+			w.accepted = nil
+			w.acked = w.acked.minus(w.acked.minus(s.executed.union(s.received)))
+		}
 	case frameworks.Fence:
 		w.nodes[w.node(o.Node)].Fenced = true
 	case frameworks.Allow:
@@ -411,4 +420,59 @@ func TestFailoverUnderFaults(t *testing.T) {
 	t.Logf("%d promotions, %d times nobody could be promoted", promotions, waits)
 	assert.Greater(t, promotions, 80)
 	assert.NotZero(t, waits)
+}
+
+// lose takes a member's machine away for good; its place is another.
+func (w *world) lose(i int) {
+	w.say("the machine of %s is lost for good", w.nodes[i].Name)
+	w.obey(frameworks.Rebuild{Node: w.nodes[i].Name})
+	w.nodes[i].Fenced, w.nodes[i].Withhold, w.nodes[i].Withheld = false, false, time.Time{}
+}
+
+// accept is an operator who accepts what some survivor's promotion costs, at any
+// time: perhaps of an impasse that is over.
+func (w *world) accept() {
+	if i := w.mind.Impasse; i != nil && len(i.Survivors) > 0 {
+		s := i.Survivors[w.r.IntN(len(i.Survivors))]
+		w.accepted = &frameworks.Step{Name: s.Node, Input: strconv.Itoa(i.Epoch - w.r.IntN(2))}
+	}
+}
+
+// Two of three machines are lost, again and again, and an operator accepts that:
+// still no two take writes, what the survivor has is kept, and all heals.
+func TestLossesThatAreAccepted(t *testing.T) {
+	t.Parallel()
+	losses := 0
+	for seed := range uint64(30) {
+		w := newWorld(t, seed)
+		w.set.under = func(plan string) []frameworks.Step {
+			if plan != AcceptLossPlan || w.accepted == nil {
+				return nil
+			}
+			return []frameworks.Step{*w.accepted}
+		}
+		for range 400 {
+			if w.r.IntN(60) == 0 {
+				i := w.r.IntN(len(w.nodes))
+				w.lose(i)
+				w.lose((i + 1) % len(w.nodes))
+			}
+			if w.r.IntN(20) == 0 {
+				w.accept()
+			}
+			w.step(true)
+		}
+		healthy := func() bool {
+			p := w.node(w.mind.Primary)
+			return w.mind.Stage == steady && p >= 0 && w.see(p).Writable && w.see(p).Replicas == 2 && w.servers[p].executed.contains(w.acked)
+		}
+		for steps := 0; !healthy(); steps++ {
+			require.Less(t, steps, 3000, "seed %d: it does not heal: %+v\n%s", seed, w.mind, w.told())
+			w.accept()
+			w.step(false)
+		}
+		losses += w.losses
+	}
+	t.Logf("%d losses were accepted", losses)
+	assert.Greater(t, losses, 30)
 }

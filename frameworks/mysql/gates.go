@@ -12,6 +12,8 @@ import (
 const (
 	primaryRole = "primary"
 	replicaRole = "replica"
+	// electedRole is that of a primary to be, until it is not alone any more.
+	electedRole = "elected"
 )
 
 // ready lets a member pass that does its part: a primary that takes writes and

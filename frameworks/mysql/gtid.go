@@ -104,6 +104,37 @@ func (s gtids) union(other gtids) gtids {
 	return out
 }
 
+// minus is what is in s and not in other.
+func (s gtids) minus(other gtids) gtids {
+	out := gtids{}
+	for source, ranges := range s {
+		for _, n := range ranges {
+			for _, rest := range n.minus(other[source]) {
+				out.add(source, rest)
+			}
+		}
+	}
+	return out
+}
+
+// minus is what is left of a range without others, which are in order.
+func (n numbers) minus(others []numbers) []numbers {
+	var out []numbers
+	for _, o := range others {
+		if o.last < n.first || o.first > n.last {
+			continue
+		}
+		if o.first > n.first {
+			out = append(out, numbers{n.first, o.first - 1})
+		}
+		if o.last >= n.last {
+			return out
+		}
+		n.first = o.last + 1
+	}
+	return append(out, n)
+}
+
 // contains says whether all of other is in s.
 func (s gtids) contains(other gtids) bool {
 	for source, ranges := range other {

@@ -25,7 +25,8 @@ type donor struct {
 func donors(d frameworks.Deployment, n frameworks.Node) (list []donor, founded bool) {
 	for _, m := range d.Pod(pod) {
 		founded = founded || m.Arrived > 0
-		if m.Name == n.Name || m.Replace || m.Role != primaryRole && (m.Role != replicaRole || !m.Ready) {
+		serves := m.Role == primaryRole || m.Role == electedRole || m.Role == replicaRole && m.Ready
+		if m.Name == n.Name || m.Replace || !serves {
 			continue
 		}
 		list = append(list, donor{m.Name, m.Address(port), m.Address(copiesPort), m.Role == primaryRole})

@@ -178,6 +178,7 @@ func endPrimary(ctx context.Context, s executor.Sandbox) error {
 		if err == nil || followed && patience.Err() != nil {
 			return nil
 		}
+		// (A primary that nobody follows has nobody to hand over to.)
 		if !followed && !errors.Is(err, errWritable) || patience.Err() != nil {
 			return killServer(s)
 		}
@@ -188,7 +189,10 @@ func endPrimary(ctx context.Context, s executor.Sandbox) error {
 	}
 }
 
-var errFollowed = errors.New("is followed by replicas")
+var (
+	errFollowed = errors.New("is followed by replicas")
+	errAlone    = errors.New("takes writes, and is followed by nobody")
+)
 
 // unneeded is an error where a server takes writes, or has replicas.
 func unneeded(ctx context.Context, server *session, f flavor) error {
@@ -196,6 +200,8 @@ func unneeded(ctx context.Context, server *session, f flavor) error {
 	switch {
 	case err != nil:
 		return err
+	case m.Writable && m.Replicas == 0:
+		return errAlone
 	case m.Writable:
 		return errWritable
 	case m.Replicas > 0:

@@ -92,7 +92,7 @@ func (s set) awaitPrimary(ctx context.Context, d frameworks.Deployment, node str
 // heir is who is to take over from the primary as things stand: whom a
 // switchover names, or any where the primary is wanted to stop. False: nobody.
 func (c *decision) heir(primary frameworks.Node) (node string, wanted bool) {
-	for _, step := range c.d.Under(SwitchoverPlan) {
+	for _, step := range c.under(SwitchoverPlan) {
 		return step.Name, step.Name != primary.Name
 	}
 	return "", unwanted(c.d, primary)

@@ -20,7 +20,7 @@ const rebuildPause = 30 * time.Second
 func (c *decision) tend(v view, primary member) {
 	node, _ := c.d.Node(c.Primary)
 	source := node.Address(port)
-	members, told := map[string]int{}, map[string]time.Time{}
+	members, told, forsaken := map[string]int{}, map[string]time.Time{}, map[string]int{}
 	c.Why = ""
 	for _, n := range c.d.Pod(pod) {
 		if n.Name == c.Primary {
@@ -35,6 +35,10 @@ func (c *decision) tend(v view, primary member) {
 			told[taskName(n)] = at
 		}
 		switch {
+		case !ok && c.Forsaken[n.Name] == n.Generation:
+			forsaken[n.Name] = n.Generation
+			c.name(n, "")
+			c.rebuild(n, lossAccepted)
 		case !ok:
 			c.name(n, "")
 		case m.follows(source) && !m.Semisync:
@@ -42,7 +46,7 @@ func (c *decision) tend(v view, primary member) {
 			c.name(n, replicaRole)
 		case m.Source == source && m.Diverged:
 			c.name(n, "")
-			c.rebuild(n)
+			c.rebuild(n, c.parted())
 		default:
 			c.name(n, "")
 			switch {
@@ -56,7 +60,7 @@ func (c *decision) tend(v view, primary member) {
 			c.follow(n, m.Source == source || c.Settled)
 		}
 	}
-	c.Told = told
+	c.Told, c.Forsaken = told, forsaken
 	c.drop(members)
 	c.settle(v, primary, source)
 	if primary.Replicas == 0 {
@@ -128,19 +132,22 @@ func (c *decision) name(n frameworks.Node, role string) {
 	}
 }
 
-// rebuild empties a member that has what the primary does not have, or lacks
-// what the primary does not have any more: one at a time, and not again and
-// again.
-func (c *decision) rebuild(n frameworks.Node) {
+// parted is why a member is made anew that has what the primary does not have, or
+// lacks what the primary does not have any more.
+func (c *decision) parted() string { return "its history is not that of " + c.Primary }
+
+// rebuild empties a member: one at a time, and not again and again.
+func (c *decision) rebuild(n frameworks.Node, why string) {
 	busy := func(other frameworks.Node) bool {
 		return other.Replace || other.Arrived != other.Generation && other.Name != n.Name
 	}
-	if slices.ContainsFunc(c.d.Nodes, busy) || c.now.Before(c.Rebuilt.Add(rebuildPause)) {
-		c.Why = n.Name + " is to be made anew: its history is not that of " + c.Primary
+	often := c.now.Before(c.Rebuilt.Add(rebuildPause)) && c.Forsaken[n.Name] != n.Generation // these are made anew once
+	if slices.ContainsFunc(c.d.Nodes, busy) || often {
+		c.Why = n.Name + " is to be made anew: " + why
 		return
 	}
 	c.Rebuilt = c.now
-	c.order(frameworks.Note{Node: n.Name, Text: "is made anew: its history is not that of " + c.Primary})
+	c.order(frameworks.Note{Node: n.Name, Text: "is made anew: " + why})
 	c.order(frameworks.Rebuild{Node: n.Name})
 }
 
@@ -160,7 +167,7 @@ func (c *decision) followed(node string, done frameworks.Done) {
 		told[taskName(n)] = c.now
 		c.Told = told
 	case c.Stage == steady:
-		c.rebuild(n)
+		c.rebuild(n, c.parted())
 	}
 }
 

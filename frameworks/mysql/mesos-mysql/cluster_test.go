@@ -33,7 +33,8 @@ func TestClusterOfMariaDB(t *testing.T) {
 	take(t, onMariaDB(t, disttest.MariaDB(t)))
 }
 
-func take(t *testing.T, flags []string) {
+// begin starts a set, and writes to it.
+func begin(t *testing.T, flags []string) *saga {
 	c := mesostest.New(t, clitest.QuickAgents(4, "cpus:1;mem:512;disk:1024;ports:[31000-31009]"))
 	state := t.TempDir()
 	s := &saga{Scheduler: clitest.New(t, c, append(flags, "--state", state)...), state: state}
@@ -41,6 +42,11 @@ func take(t *testing.T, flags []string) {
 	s.AwaitReady(3)
 	s.writer = newWriter(t, s.Client)
 	s.more(t, 50)
+	return s
+}
+
+func take(t *testing.T, flags []string) {
+	s := begin(t, flags)
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *saga)

@@ -8,6 +8,7 @@
 //	mesos-mysql member restart 1 --wait
 //	mesos-mysql endpoints primary
 //	mesos-mysql switchover 2
+//	mesos-mysql promote --accept-loss
 //
 // Package cli says what the commands and exit statuses are; here is what only
 // MySQL has.
@@ -38,7 +39,9 @@ func main() {
 			"Cluster.AdminHash":        "admin-password-file",
 			"Cluster.Options":          "option",
 		},
-		Commands: func(api *frameworks.Client) []*cobra.Command { return []*cobra.Command{switchover(api)} },
+		Commands: func(api *frameworks.Client) []*cobra.Command {
+			return []*cobra.Command{switchover(api), promote(api)}
+		},
 		Pods: []cli.Pod{{
 			Name:    "member",
 			Port:    "mysql",

@@ -28,16 +28,13 @@ old primary goes on. It is the plan "` + mysql.SwitchoverPlan + `".`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var p mysql.Switchover
 			if len(args) > 0 {
-				p.To = args[0]
-				if _, err := strconv.ParseUint(p.To, 10, 32); err == nil {
-					p.To = "member-" + p.To
-				}
+				p.To = named(args[0])
 			}
 			started, err := api.StartPlan(c.Context(), mysql.SwitchoverPlan, p)
 			if err != nil {
 				return fmt.Errorf("switchover: %w", err)
 			}
-			if err := ended(c.Context(), api, started.Run); err != nil {
+			if err := ended(c.Context(), api, mysql.SwitchoverPlan, started.Run); err != nil {
 				return fmt.Errorf("switchover: %w", err)
 			}
 			fmt.Fprintln(c.OutOrStdout(), started.Stages[0].Steps[0].Name+" is the primary")
@@ -46,15 +43,23 @@ old primary goes on. It is the plan "` + mysql.SwitchoverPlan + `".`,
 	}
 }
 
-// ended waits for the end of a run, and cancels one that failed, so that another
-// can begin.
-func ended(ctx context.Context, api *frameworks.Client, number int) error {
+// named is a member that is named by its number or in full.
+func named(member string) string {
+	if _, err := strconv.ParseUint(member, 10, 32); err == nil {
+		return "member-" + member
+	}
+	return member
+}
+
+// ended waits for the end of a run of a plan, and cancels one that failed, so that
+// another can begin.
+func ended(ctx context.Context, api *frameworks.Client, plan string, number int) error {
 	again := time.NewTicker(250 * time.Millisecond)
 	defer again.Stop()
 	for {
 		status, err := api.Status(ctx)
 		for _, p := range status.Plans {
-			if err != nil || p.Name != mysql.SwitchoverPlan {
+			if err != nil || p.Name != plan {
 				continue
 			}
 			if i := slices.IndexFunc(p.History, func(h frameworks.PlanSummary) bool { return h.Run == number }); i >= 0 {
