@@ -45,7 +45,7 @@ func run(t *testing.T, steps []step) {
 	server := disttest.HDFS(t)
 	z := disttest.ZooKeeper(t, "maxSessionTimeout=20000")
 	c := mesostest.New(t, agents(5))
-	s := &saga{Scheduler: clitest.New(t, c, onHDFS(t, server, z)...), nodes: 8}
+	s := &saga{Scheduler: clitest.New(t, c, onHDFS(t, server, z)...), zookeeper: z, nodes: 8}
 	t.Cleanup(func() {
 		if s.writer != nil {
 			s.halt()
@@ -62,8 +62,9 @@ func run(t *testing.T, steps []step) {
 type saga struct {
 	*clitest.Scheduler
 	*writer
-	nodes    int
-	identity string // of the namespace
+	zookeeper *disttest.ZooKeeperServer
+	nodes     int
+	identity  string // of the namespace
 }
 
 // role waits for a name node that is the active one, or a standby, and ready.

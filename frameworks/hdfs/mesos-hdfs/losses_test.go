@@ -16,7 +16,10 @@ import (
 )
 
 // TestLosses are the losses, alone and in pairs, for which TestCluster has no
-// time: it is part of make soak.
+// time: it is part of make soak. Each step leaves a cluster that is whole, so that
+// one can be run alone, after the first:
+//
+//	MESOKIT_SOAK=1 go test -v -run '^TestLosses$/^(deployed|all_journals_are_lost|nothing_was_lost)$' ./frameworks/hdfs/mesos-hdfs
 func TestLosses(t *testing.T) {
 	if os.Getenv("MESOKIT_SOAK") == "" {
 		t.Skip("runs in make soak")
@@ -25,11 +28,15 @@ func TestLosses(t *testing.T) {
 		{"deployed", deployed},
 		{"the standby is killed", standbyKilled},
 		{"a journal is emptied", journalEmptied},
+		{"a name directory is emptied", nameEmptied},
+		{"ZooKeeper is away", zooKeeperAway},
 		{"two journal nodes are lost, one after the other", twoJournals},
 		{"two journals are lost at once", journalsAtOnce},
 		{"all journals are lost", allJournals},
 		{"a journal node and the active name node are lost", journalAndName},
 		{"the active name node and a data node are lost", nameAndData},
+		{"a journal node and a data node are lost", journalAndData},
+		{"two data nodes are lost, one after the other", twoData},
 		{"both name nodes are lost", bothNames},
 		{"a machine comes back at another address", machineMoves},
 		{"a third name node joins", nameAdded},
@@ -60,6 +67,29 @@ func journalEmptied(t *testing.T, s *saga) {
 	s.AwaitReady(8)
 	assert.Equal(t, s.identity, s.namespace(t, volume(was), "journal", "hdfs"))
 	s.more(t, 10)
+}
+
+// nameEmptied takes what is on a standby's volume, which stays where it is: it is
+// copied from the other, and nothing is formatted.
+func nameEmptied(t *testing.T, s *saga) {
+	was := s.role("standby")
+	s.Operate("name", "stop", was.Name, "--wait")
+	require.NoError(t, os.RemoveAll(filepath.Join(s.Volumes("hdfs")[volume(was)], "name")))
+	s.Operate("name", "start", was.Name)
+	s.AwaitReady(s.nodes)
+	assert.Equal(t, s.identity, s.namespace(t, volume(was), "name"))
+	s.more(t, 10)
+}
+
+// zooKeeperAway: the active name node goes on, and can be succeeded again afterwards.
+func zooKeeperAway(t *testing.T, s *saga) {
+	was := s.role("active")
+	s.zookeeper.Stop(t)
+	s.more(t, 20)
+	assert.Equal(t, was.Name, s.role("active").Name)
+	s.zookeeper.Start(t)
+	s.more(t, 10)
+	activeKilled(t, s)
 }
 
 // twoJournals replaces one, and the other as soon as that is granted.
@@ -151,6 +181,35 @@ func nameAndData(t *testing.T, s *saga) {
 	s.signal(t, name, syscall.SIGKILL)
 	s.Operate("data", "replace", "2", "--force")
 	s.replaced(data)
+	s.settled()
+	s.replicated(t, s.role("active"))
+	s.more(t, 10)
+}
+
+func journalAndData(t *testing.T, s *saga) {
+	journal, data := s.Node("journal-1"), s.Node("data-0")
+	s.Operate("journal", "replace", "1", "--force")
+	s.Operate("data", "replace", "0", "--force")
+	s.replaced(journal)
+	s.replaced(data)
+	s.settled()
+	s.replicated(t, s.role("active"))
+	s.more(t, 10)
+}
+
+// twoData replaces one, and the other as soon as that is granted: what both hold could
+// be nowhere else.
+func twoData(t *testing.T, s *saga) {
+	s.replicated(t, s.role("active"))
+	first, second := s.Node("data-1"), s.Node("data-2")
+	s.Operate("data", "replace", "1")
+	_, complaint, status := clitest.Run(t, "data", "replace", "2", "--api", s.URL)
+	assert.Equal(t, 1, status, "both would be empty at once")
+	assert.Contains(t, complaint, "data-1 is not ready")
+	s.replaced(first)
+	s.settled()
+	s.Operate("data", "replace", "2")
+	s.replaced(second)
 	s.settled()
 	s.replicated(t, s.role("active"))
 	s.more(t, 10)
