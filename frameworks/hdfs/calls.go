@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/mesokit/mesokit/frameworks"
 )
 
 // calls are what the scheduler asks by other means than HTTP. Simulations have
@@ -13,6 +15,9 @@ type calls interface {
 	// what one of them does.
 	history(ctx context.Context, l layout) history
 	journal(ctx context.Context, p peer, service string) (journal, error)
+	// ghosts are data nodes that a name node calls dead, and on whose blocks it still
+	// counts.
+	ghosts(ctx context.Context, name frameworks.Node) ([]string, error)
 	// readExclude and writeExclude are for the list of the data nodes that leave.
 	readExclude(ctx context.Context, servers, service string) (string, error)
 	writeExclude(ctx context.Context, servers, service, list string) error
@@ -25,6 +30,14 @@ func (network) history(ctx context.Context, l layout) history { return l.readHis
 
 func (network) journal(ctx context.Context, p peer, service string) (journal, error) {
 	return readJournal(ctx, p, service)
+}
+
+func (network) ghosts(ctx context.Context, name frameworks.Node) ([]string, error) {
+	who, err := askUser(ctx, name.Address(httpPort))
+	if err != nil {
+		return nil, err
+	}
+	return ghosts(ctx, name.Address(rpcPort), who)
 }
 
 func (network) readExclude(ctx context.Context, servers, service string) (list string, err error) {

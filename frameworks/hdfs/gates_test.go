@@ -1,6 +1,7 @@
 package hdfs
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -130,8 +131,18 @@ func TestJournalGates(t *testing.T) {
 	assert.ErrorContains(t, journalReplaceable(d, named(t, d, "journal-0")), "journal-2 is not ready")
 }
 
+// haunted is a network where the name node counts on data nodes that it calls dead.
+type haunted struct {
+	network
+	dead []string
+}
+
+func (h *haunted) ghosts(context.Context, frameworks.Node) ([]string, error) { return h.dead, nil }
+
 func TestDataGates(t *testing.T) {
 	c, d := valid().withDefaults(), deployment()
+	asked := &haunted{}
+	c.calls = asked
 	ctx := t.Context()
 	active := nameBeans(d, "active", "", bothLive)
 	serve(t, d, "name-0", active)
@@ -147,6 +158,9 @@ func TestDataGates(t *testing.T) {
 	active[namesystem]["PendingReplicationBlocks"] = 3
 	assert.ErrorContains(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "3 blocks are being copied")
 	active[namesystem]["PendingReplicationBlocks"] = 0
+	asked.dead = []string{"10.0.0.9:4000"}
+	assert.EqualError(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "name-0 still counts on what 10.0.0.9:4000 held, which it calls dead")
+	asked.dead = nil
 	former := `,"10.0.0.8:4000":{"adminState":"Decommissioned"},"10.0.0.9:4000":{"adminState":"In Service"}}`
 	active["Hadoop:service=NameNode,name=NameNodeInfo"]["LiveNodes"] = strings.TrimSuffix(bothLive, "}") + former
 	assert.EqualError(t, c.dataSpare(ctx, d, []frameworks.Node{first}), "name-0 still counts on 10.0.0.9:4000, which no data node is any more")
@@ -178,6 +192,7 @@ func TestDataGates(t *testing.T) {
 // has too few replicas, and does not know yet.
 func TestCountsAreWaitedFor(t *testing.T) {
 	c, d := valid().withDefaults(), deployment()
+	c.calls = &haunted{}
 	gone := named(t, d, "data-1")
 	gone.Place = &frameworks.Place{Address: "10.0.0.9", Ports: gone.Place.Ports}
 	for _, test := range []struct {
@@ -263,6 +278,8 @@ func TestKeep(t *testing.T) {
 // node has given it up, and misses no block.
 func TestLostDisksAreWaitedFor(t *testing.T) {
 	c, d := valid().withDefaults(), deployment()
+	asked := &haunted{}
+	c.calls = asked
 	serve(t, d, "name-1", nameBeans(d, "standby", "", bothLive))
 	b := nameBeans(d, "active", "", bothLive)
 	info := b["Hadoop:service=NameNode,name=NameNodeInfo"]
@@ -280,6 +297,9 @@ func TestLostDisksAreWaitedFor(t *testing.T) {
 	}
 	assert.Empty(t, looked(), "the name node counts on it")
 	info["LiveNodes"] = "{}"
+	asked.dead = []string{"10.0.0.1:4000"}
+	assert.Empty(t, looked(), "the name node calls it dead, and counts on it still")
+	asked.dead = nil
 	assert.Equal(t, []string{"data-1"}, looked())
 	b[replicated]["MissingReplicatedBlocks"] = 1
 	assert.Empty(t, looked(), "it may hold that block")

@@ -173,6 +173,21 @@ func counted(ctx context.Context, http string) error {
 	return nil
 }
 
+// askUser says as whom a server runs, which is who may ask a name node everything.
+func askUser(ctx context.Context, http string) (string, error) {
+	b, err := bean(ctx, http, "java.lang:type=Runtime")
+	if err != nil {
+		return "", err
+	}
+	properties, _ := b["SystemProperties"].([]any)
+	for _, p := range properties {
+		if p, _ := p.(map[string]any); text(p, "key") == "user.name" {
+			return text(p, "value"), nil
+		}
+	}
+	return "", fmt.Errorf("%s does not tell as whom it runs", http)
+}
+
 // askLeaving says how many blocks of a data node are to be copied before it may
 // leave, and how many of them are in files that somebody still writes, or that
 // nobody closed (until dfs.namenode.lease-hard-limit-sec).

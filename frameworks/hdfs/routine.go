@@ -77,7 +77,7 @@ func (c Cluster) look(ctx context.Context, d frameworks.Deployment, memory kept)
 		if err != nil {
 			return v, err
 		}
-		v.Missing, v.Copied = b.missing, copied(ctx, d, n, s)
+		v.Missing, v.Copied = b.missing, c.copied(ctx, d, n, s)
 	}
 	if memory.Quiet && !slices.ContainsFunc(d.Nodes, leaves) {
 		return v, nil
@@ -88,7 +88,7 @@ func (c Cluster) look(ctx context.Context, d frameworks.Deployment, memory kept)
 }
 
 // copied are the lost data nodes without which the active name node misses no block.
-func copied(ctx context.Context, d frameworks.Deployment, writer frameworks.Node, s nameState) (names []string) {
+func (c Cluster) copied(ctx context.Context, d frameworks.Deployment, writer frameworks.Node, s nameState) (names []string) {
 	for _, n := range d.Pod(dataPod) {
 		if _, live := s.Live[dataKey(n)]; !n.Lost.IsZero() && !live {
 			names = append(names, n.Name)
@@ -97,7 +97,7 @@ func copied(ctx context.Context, d frameworks.Deployment, writer frameworks.Node
 	if len(names) == 0 {
 		return nil
 	}
-	if b, err := settledBlocks(ctx, writer, s); err != nil || b.missing+b.corrupt > 0 {
+	if b, err := c.settledBlocks(ctx, writer, s); err != nil || b.missing+b.corrupt > 0 {
 		return nil // it does not know, or somebody holds the last replica of a block
 	}
 	return names

@@ -26,10 +26,18 @@ const (
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 16 << 20
 
-// call calls a method of a Hadoop server, with its request and its answer as
-// protocol buffers, by version 9 of Hadoop's own protocol, without authentication:
-// as the user of this process.
+// call calls a method of a Hadoop server as the user of this process.
 func call(ctx context.Context, address, protocol, method string, request []byte) ([]byte, error) {
+	me, err := user.Current()
+	if err != nil {
+		return nil, err
+	}
+	return callAs(ctx, me.Username, address, protocol, method, request)
+}
+
+// callAs calls a method of a Hadoop server, with its request and its answer as
+// protocol buffers, by version 9 of Hadoop's own protocol, without authentication.
+func callAs(ctx context.Context, who, address, protocol, method string, request []byte) ([]byte, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -37,14 +45,10 @@ func call(ctx context.Context, address, protocol, method string, request []byte)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	me, err := user.Current()
-	if err != nil {
-		return nil, err
-	}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // it never fails
 	out := []byte{'h', 'r', 'p', 'c', 9, 0, 0}
-	out = frame(out, rpcHeader(-3, id), connection(me.Username, protocol))
+	out = frame(out, rpcHeader(-3, id), connection(who, protocol))
 	out = frame(out, rpcHeader(0, id), methodHeader(method, protocol), request)
 	if _, err := conn.Write(out); err != nil {
 		return nil, err
@@ -177,6 +181,41 @@ func (m message) text(n protowire.Number) string {
 func refreshNodes(ctx context.Context, name string) error {
 	_, err := call(ctx, name, clientProtocol, "refreshNodes", nil)
 	return err
+}
+
+// deadNodes is the type of the report that lists data nodes that are silent.
+const deadNodes = 3
+
+// ghosts asks a name node, as the user that it runs as, for data nodes that it calls
+// dead while it still counts what they held as replicas: dead is who has been silent
+// for long enough, and its blocks are taken off when the name node's monitor comes
+// round to it, up to dfs.namenode.stale.datanode.interval (30 s) later.
+func ghosts(ctx context.Context, name, who string) (out []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	request := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), deadNodes)
+	answer, err := callAs(ctx, who, name, clientProtocol, "getDatanodeReport", request)
+	if err != nil {
+		return nil, err
+	}
+	report, err := fields(answer)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range report[1] {
+		info, err := fields(f.bytes) // DatanodeInfoProto
+		if err != nil {
+			return nil, err
+		}
+		id, err := fields([]byte(info.text(1)))
+		if err != nil {
+			return nil, err
+		}
+		if blocks := info.number(17); blocks > 0 {
+			out = append(out, fmt.Sprintf("%s:%d", id.text(2), id.number(4)))
+		}
+	}
+	return out, nil
 }
 
 // failOver has a failover controller make its name node the active one.

@@ -116,6 +116,28 @@ func TestSegments(t *testing.T) {
 	assert.Equal(t, []segment{{1, 10}, {11, 14}}, got)
 }
 
+// TestGhosts: of the dead, those whose blocks are counted.
+func TestGhosts(t *testing.T) {
+	node := func(host string, blocks uint64) []byte {
+		id := number32(bytes32(bytes32(nil, 1, []byte("127.0.0.1")), 2, []byte(host)), 4, 4000)
+		return number32(bytes32(nil, 1, id), 17, blocks)
+	}
+	report := bytes32(bytes32(nil, 1, node("10.0.0.8", 0)), 1, node("10.0.0.9", 12))
+	d := deployment()
+	runtime := map[string]any{"SystemProperties": []map[string]string{{"key": "java.home", "value": "/"}, {"key": "user.name", "value": "hadoop"}}}
+	serve(t, d, "name-0", beans{"java.lang:type=Runtime": runtime})
+	at, asked := listen(t, frame(nil, number32(number32(nil, 1, 0), 2, 0), report))
+	_, port, err := net.SplitHostPort(at)
+	require.NoError(t, err)
+	name := named(t, d, "name-0")
+	name.Place.Ports[rpcPort], err = strconv.ParseUint(port, 10, 16)
+	require.NoError(t, err)
+	got, err := network{}.ghosts(t.Context(), name)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"10.0.0.9:4000"}, got)
+	assert.Equal(t, "getDatanodeReport of "+clientProtocol, <-asked)
+}
+
 func FuzzFields(f *testing.F) {
 	f.Add([]byte{8, 1, 18, 2, 'a', 'b'})
 	f.Fuzz(func(_ *testing.T, data []byte) {

@@ -70,6 +70,7 @@ const (
 	copies    = 2 // dfs.replication
 	scanned   = 15 * time.Second
 	dead      = 30 * time.Second
+	round     = 20 * time.Second // of the monitor that takes the blocks of the dead off
 	mostFiles = 40
 )
 
@@ -273,11 +274,14 @@ func (m *files) looking() bool { return m.safe || m.w.Now().Sub(m.since) < scann
 // live says whether the active name node believes that a data node lives.
 func (m *files) live(b belief) bool { return m.w.Now().Sub(b.heard) < dead }
 
+// counts says whether the active name node still counts on what a data node held.
+func (m *files) counts(b belief) bool { return m.w.Now().Sub(b.heard) < dead+round }
+
 // known are the replicas of which the active name node knows: on data nodes that
 // stay, and on all.
 func (m *files) known(i int) (stay, all int) {
 	for _, b := range m.active.believes {
-		if m.live(b) && b.blocks[i] {
+		if m.counts(b) && b.blocks[i] {
 			all++
 			if b.state == inService {
 				stay++

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 
+	"github.com/mesokit/mesokit/frameworks"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
@@ -139,6 +140,27 @@ type pretended struct{}
 func (pretended) history(context.Context, layout) history { return history{} }
 
 func (pretended) journal(context.Context, peer, string) (journal, error) { return journal{}, nil }
+
+func (pretended) ghosts(ctx context.Context, name frameworks.Node) (out []string, err error) {
+	m := worldOf(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refresh()
+	if m.active == nil || m.active.rpc != name.Address(rpcPort) {
+		return nil, errors.New("connection refused")
+	}
+	for _, key := range sorted(m.active.believes) {
+		if b := m.active.believes[key]; !m.live(b) && m.counts(b) && len(b.blocks) > 0 {
+			out = append(out, key)
+		}
+	}
+	return out, nil
+}
+
+// trusting takes for given up whom the name node calls dead.
+type trusting struct{ pretended }
+
+func (trusting) ghosts(context.Context, frameworks.Node) ([]string, error) { return nil, nil }
 
 func (pretended) readExclude(ctx context.Context, _, _ string) (string, error) {
 	m := worldOf(ctx)

@@ -19,9 +19,11 @@ import (
 func simulated() mesostest.SimConfig { return simulatedOf(declared()) }
 
 // declared is a cluster of which the servers are the model's.
-func declared() *frameworks.Service {
+func declared() *frameworks.Service { return declaredBy(pretended{}) }
+
+func declaredBy(asked calls) *frameworks.Service {
 	c := valid()
-	c.Name, c.Binary, c.calls = "files", frameworks.Binary{Path: "/opt/mesos-hdfs"}, pretended{}
+	c.Name, c.Binary, c.calls = "files", frameworks.Binary{Path: "/opt/mesos-hdfs"}, asked
 	c.Options = map[string]string{"dfs.replication": strconv.Itoa(copies)}
 	c.LostAfter = 2 * time.Minute
 	return c.Service()
@@ -79,6 +81,9 @@ func TestSimulatedFindsLostBlocks(t *testing.T) {
 		"any disk may be given up":     func(p *frameworks.Pod) { p.Spare, p.Replaceable = spare, nil },
 		"data nodes leave with blocks": func(p *frameworks.Pod) { p.Leave = leave },
 		"the name node is not asked":   func(p *frameworks.Pod) { p.Spare = spare },
+		"dead is taken for given up": func(p *frameworks.Pod) {
+			*p = declaredBy(trusting{}).Pods[1]
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

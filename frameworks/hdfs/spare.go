@@ -93,7 +93,7 @@ func (c Cluster) dataSpare(ctx context.Context, d frameworks.Deployment, nodes [
 	if err != nil {
 		return err
 	}
-	b, err := settledBlocks(ctx, writer, s)
+	b, err := c.settledBlocks(ctx, writer, s)
 	if err != nil {
 		return err
 	}
@@ -123,15 +123,23 @@ func (c Cluster) dataSpare(ctx context.Context, d frameworks.Deployment, nodes [
 }
 
 // settledBlocks asks the active name node how well blocks are replicated, once it
-// knows: in safe mode, and until it has looked at all of them, it counts none. It
-// is asked again at the end whether it is active, because one that has stopped to
-// be counts none either.
-func settledBlocks(ctx context.Context, writer frameworks.Node, s nameState) (blocks, error) {
+// knows: in safe mode, and until it has looked at all of them, it counts none; and
+// what a dead data node held is short only once it is taken off. The name node is
+// asked again at the end whether it is active, because one that has stopped to be
+// counts none either.
+func (c Cluster) settledBlocks(ctx context.Context, writer frameworks.Node, s nameState) (blocks, error) {
 	if s.SafeMode != "" {
 		return blocks{}, fmt.Errorf("%s is in safe mode", writer.Name)
 	}
 	if err := counted(ctx, writer.Address(httpPort)); err != nil {
 		return blocks{}, fmt.Errorf("%s %w", writer.Name, err)
+	}
+	// Before the blocks: who is dead in s, and no ghost now, is short then.
+	switch dead, err := c.calls.ghosts(ctx, writer); {
+	case err != nil:
+		return blocks{}, err
+	case len(dead) > 0:
+		return blocks{}, fmt.Errorf("%s still counts on what %s held, which it calls dead", writer.Name, strings.Join(dead, ", "))
 	}
 	b, err := askBlocks(ctx, writer.Address(httpPort))
 	if err != nil {
@@ -216,7 +224,7 @@ func (c Cluster) dataLeave(ctx context.Context, d frameworks.Deployment, n frame
 	case state.State == decommissioned:
 		return nil
 	case !live:
-		b, err := settledBlocks(ctx, writer, s)
+		b, err := c.settledBlocks(ctx, writer, s)
 		if err == nil && b.missing+b.short+b.pending > 0 {
 			err = fmt.Errorf("%s does not know it, and %d blocks are missing, %d have too few replicas", writer.Name, b.missing, b.short+b.pending)
 		}
