@@ -102,13 +102,18 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
-// replicated waits until every block has as many replicas as it is to have.
+// replicated waits until every block has as many replicas as it is to have. A name
+// node that has just become active says so before it has looked at them, for which it
+// has a thread.
 func (s *saga) replicated(t *testing.T, active frameworks.NodeStatus) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		var answer struct {
 			Beans []struct{ MissingBlocks, CorruptBlocks, UnderReplicatedBlocks int }
 		}
+		threads := get(t, "http://"+active.Address("http")+"/stacks")
+		assert.Contains(c, threads, "NameNodeEditLogRoller")
+		assert.NotContains(c, threads, "Reconstruction Queue Initializer")
 		text := get(t, "http://"+active.Address("http")+"/jmx?qry=Hadoop:service=NameNode,name=FSNamesystem")
 		if !assert.NoError(c, json.Unmarshal([]byte(text), &answer)) || !assert.Len(c, answer.Beans, 1) {
 			return
