@@ -63,15 +63,14 @@
 // # What is lost, and what happens
 //
 // The tests are those of mesos-hdfs; TestCluster is part of make test, and
-// TestLosses of make soak (it takes several minutes more).
-// Of TestLosses four steps are new, and were not seen to pass yet: several journals
-// at once, all journals, the machine at another address, and the uninstall.
+// TestLosses of make soak (it takes many minutes more).
 //
 //	lost                                what happens                               test
 //	active name node (kill -9)          a standby is active, the other comes back  TestCluster
 //	standby name node (kill -9)         comes back in its place                    TestLosses
 //	name node with its volume           replace: copied from the other; data nodes
 //	                                    and the other learn its new address        TestCluster
+//	name node's volume emptied          copied from the other                      TestLosses
 //	journal node with its volume        replace: filled from the others; name
 //	                                    nodes learn its new address                TestCluster
 //	journal node's volume emptied       filled from the others                     TestLosses
@@ -82,17 +81,25 @@
 //	a machine comes back at another     who has its address in its configuration
 //	  address                           is restarted, as after a replace           TestLosses
 //	every process at once (power)       all come back to their volumes, no format  TestCluster
+//	ZooKeeper                           the active name node goes on; no failover
+//	                                    and no start of a name node meanwhile      TestLosses
 //	two journal nodes, one after the    each filled from the others; the second
-//	  other                             replace waits for the first                TestLosses
+//	  other                             replace is refused until the first is      TestLosses
+//	two of three journals at once       waits: name the third in Cluster.Trust
+//	                                    (--trust), once it is known to be whole    TestLosses
+//	all journals                        waits for one to be brought back, see
+//	                                    below; nothing is formatted                TestLosses
 //	journal node and active name node   both as above                              TestLosses
+//	journal node and a data node        both as above                              TestLosses
 //	active name node and a data node    both as above                              TestLosses
 //	both name nodes with their volumes  replace both (--force): made of the
 //	                                    journal                                    TestLosses
-//	two of three journals at once       waits: name the third in Cluster.Trust
-//	                                    (--trust), once it is known to be whole    TestLosses
-//	all journals                        waits, see below; nothing is formatted     TestLosses
-//	ZooKeeper                           the active name node goes on; no failover
-//	                                    and no start of a name node meanwhile      not tested
+//	two data nodes, one after the       blocks are copied; the second replace is
+//	  other                             refused until the first is ready, and
+//	                                    waits until every block is copied          TestLosses
+//	as many data nodes at once as       blocks that were on them only are missing
+//	  blocks have replicas              until a machine is back; the status says
+//	                                    how many                                   not tested
 //
 // A replace while a machine cannot be reached is the operator's word that it is
 // gone: a journal node that writes on over there, with a name node that still knows
@@ -105,10 +112,37 @@
 //
 // # All journals are lost
 //
-// Only the name node that was active last holds the edits. Its journal nodes wait.
-// Stop the scheduler, run "hdfs namenode -initializeSharedEdits -nonInteractive"
-// with its configuration, from its sandbox, against journal nodes that are
-// formatted by hand; and start the scheduler again. This was not tried here.
+// Journal nodes wait, name nodes end again and again, and nothing is formatted. One
+// journal that is brought back is enough, if it has all edits: see Cluster.Trust.
+//
+// If none will be, the edits since the last image are with the name nodes, each of
+// which has those that it wrote while it was active. They become the journal by
+// hand. First the name nodes are stopped, for one that starts with an empty journal
+// begins where its image ends:
+//
+//	mesos-hdfs name stop 0 1 --wait
+//	mesos-hdfs journal stop 0 1 2 --wait
+//
+// On the volume of each journal node make the file journal/<service>/current/VERSION:
+// it is name/current/VERSION of a name node's volume, with JOURNAL_NODE for NAME_NODE,
+// and without the line blockpoolID. Then
+//
+//	mesos-hdfs journal start 0 1 2
+//
+// Find the name node that was active last: in name/current of its volume is the
+// edits_inprogress of the greatest number. Keep a copy of that folder, and add to it the
+// files edits_N-M that only other name nodes have. In the sandbox of its last run (with
+// the journal nodes' addresses mended in conf/hdfs-site.xml, if they have moved) run
+//
+//	java @tool.args org.apache.hadoop.hdfs.server.namenode.NameNode -D dfs.ha.namenode.id=name-0 \
+//	    -D dfs.namenode.name.dir=file://$PWD/volume/name -initializeSharedEdits -force
+//
+// as the user that it runs as; start it (name start 0), and when it is active, the
+// others. If it ends with "There appears to be a gap in the edit log", these edits are
+// nowhere any more: a name node that was killed while it was active need not have its
+// last ones. Stop it, run the same with -recover in place of -initializeSharedEdits,
+// which asks, and goes on without them; start it; replace the others; and see with
+// "hdfs fsck /" what is left.
 //
 // # Change
 //
@@ -152,7 +186,9 @@
 // Whether blocks have too few replicas, a name node knows only when it has gone
 // through all of them, after it has become active and after safe mode. Before that
 // it says that there are none; the framework sees, by the threads of the name node
-// (/stacks), that it still looks, and lets no data node stop or go.
+// (/stacks), that it still looks, and lets no data node stop or go. Nor does it while
+// the name node calls a data node dead and still counts on what that held, as it does
+// for up to half a minute.
 //
 // A data node that is to leave ("data remove 3") is decommissioned first: the
 // framework keeps the list of those that leave in ZooKeeper (/mesokit/hdfs/<name>),

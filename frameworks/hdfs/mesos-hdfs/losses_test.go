@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,6 +29,7 @@ func TestLosses(t *testing.T) {
 	run(t, []step{
 		{"deployed", deployed},
 		{"the standby is killed", standbyKilled},
+		{"all journals are lost for good", journalsMadeAnew},
 		{"a journal is emptied", journalEmptied},
 		{"a name directory is emptied", nameEmptied},
 		{"ZooKeeper is away", zooKeeperAway},
@@ -162,6 +165,44 @@ func allJournals(t *testing.T, s *saga) {
 	for _, i := range []string{"0", "1", "2"} {
 		s.Operate("journal", "start", i)
 	}
+	s.settled()
+	s.more(t, 10)
+}
+
+// journalsMadeAnew is what the package's documentation has an operator do by hand. The
+// name node that was active has been so from the beginning: it has every edit.
+func journalsMadeAnew(t *testing.T, s *saga) {
+	was, other := s.role("active"), s.role("standby")
+	s.lose(t, "0", "1", "2")
+	for _, i := range []string{"0", "1", "2"} {
+		s.explains(i, "All journals are lost")
+	}
+	s.Operate("name", "stop", "0", "1", "--wait")
+	s.Operate("journal", "stop", "0", "1", "2", "--wait")
+	volumes := s.Volumes("hdfs")
+	version, err := os.ReadFile(filepath.Join(volumes[volume(was)], "name", "current", "VERSION"))
+	require.NoError(t, err)
+	text := regexp.MustCompile("(?m)^blockpoolID=.*\n").ReplaceAllString(strings.Replace(string(version), "NAME_NODE", "JOURNAL_NODE", 1), "")
+	for _, i := range []string{"0", "1", "2"} {
+		dir := filepath.Join(volumes[volume(s.Node("journal-"+i))], "journal", "hdfs", "current")
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "VERSION"), []byte(text), 0o644))
+	}
+	s.Operate("journal", "start", "0", "1", "2")
+	for _, i := range []string{"0", "1", "2"} {
+		s.AwaitNode("journal-"+i, "ready", func(n frameworks.NodeStatus) bool { return n.Ready })
+	}
+	sandbox, err := filepath.Glob(filepath.Join(s.Agent(was).Dir(), "slaves/*/frameworks/*/executors", s.Node(was.Name).Task, "runs/latest"))
+	require.NoError(t, err)
+	require.Len(t, sandbox, 1)
+	tool := exec.Command("java", "@tool.args", "org.apache.hadoop.hdfs.server.namenode.NameNode", "-D", "dfs.ha.namenode.id="+was.Name,
+		"-D", "dfs.namenode.name.dir=file://"+sandbox[0]+"/volume/name", "-initializeSharedEdits", "-force")
+	tool.Dir = sandbox[0]
+	said, err := tool.CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	s.Operate("name", "start", was.Name)
+	assert.Equal(t, was.Name, s.role("active").Name)
+	s.Operate("name", "start", other.Name)
 	s.settled()
 	s.more(t, 10)
 }
