@@ -96,6 +96,9 @@ const (
 	volume = "volume"
 )
 
+// maxNames is how many name nodes Hadoop's own documentation would have at most.
+const maxNames = 5
+
 // What JVMs were seen to need, in MiB.
 const (
 	leastHeap      = 32
@@ -146,7 +149,7 @@ func (c Cluster) Validate() error {
 	if c.Journal.Count < 3 || c.Journal.Count%2 == 0 {
 		bad("Journal.Count", c.Journal.Count, "wants 3, 5, …: a majority has to remain when one is lost")
 	}
-	if c.Namenode.Count < 2 || c.Namenode.Count > 5 {
+	if c.Namenode.Count < 2 || c.Namenode.Count > maxNames {
 		bad("Namenode.Count", c.Namenode.Count, "wants 2 to 5: one is active, and another takes over")
 	}
 	if c.Data.Count < 1 {
@@ -214,14 +217,14 @@ func (c Cluster) declare() *frameworks.Service {
 	journal.Together = true
 	journal.Task, journal.Essence = c.journalTask, essence
 	journal.Ready, journal.Spare = c.journalReady, c.journalSpare
-	journal.Replaceable, journal.Removable = journalReplaceable, staying
+	journal.Replaceable, journal.Removable, journal.Addable = journalReplaceable, staying, journalAddable
 
 	name.Together, name.After = true, []string{journalPod}
 	name.Join = joinName
 	name.Task, name.Essence = c.nameTask, essence
 	name.Ready, name.Spare = c.nameReady, c.nameSpare
 	name.Rollout.Order = activeLast
-	name.Replaceable, name.Removable = nameReplaceable, staying
+	name.Replaceable, name.Removable, name.Addable = nameReplaceable, staying, nameAddable
 
 	data.After = []string{namePod}
 	data.Task, data.Essence = c.dataTask, essence

@@ -75,10 +75,8 @@ func change(d frameworks.Deployment, from, to settings) error {
 	bad := func(field string, value any, why string) {
 		errs = append(errs, fmt.Errorf("%s: %v: %s", field, value, why))
 	}
-	// Also one without a place counts, which is being replaced.
-	began := slices.ContainsFunc(d.Nodes, func(n frameworks.Node) bool { return n.Pod == journalPod && n.Arrived > 0 })
-	if was, is := was.withDefaults().Journal.Count, is.withDefaults().Journal.Count; began && was != is {
-		bad("journal.count", is, fmt.Sprintf("is %d for the life of the cluster: a majority of others could lack what a majority of these has promised to keep", was))
+	if was, is := was.withDefaults().Journal.Count, is.withDefaults().Journal.Count; began(d) && was != is {
+		bad("journal.count", is, fmt.Sprintf("is %d for the life of the cluster: %s", was, otherMajority))
 	}
 	if arrived(d) && !share(was.ZooKeeper, is.ZooKeeper) {
 		bad("zookeeper", is.ZooKeeper, fmt.Sprintf("has none of %s: while they are restarted, name nodes would be elected in two places; keep one of the servers", was.ZooKeeper))

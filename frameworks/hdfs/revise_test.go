@@ -130,13 +130,20 @@ func TestChangeBeforeTheNamespace(t *testing.T) {
 }
 
 // TestNodesStay: fewer journal and name nodes are refused by their pods, and so
-// are fewer data nodes than blocks have replicas.
+// are fewer data nodes than blocks have replicas; and more journal nodes, or more
+// name nodes than there may be.
 func TestNodesStay(t *testing.T) {
 	t.Parallel()
 	d := deployment()
-	for _, p := range valid().Service().Pods {
+	pods := valid().Service().Pods
+	for _, p := range pods {
 		assert.Error(t, p.Removable(d, d.Pod(p.Name)[:1]), p.Name)
 	}
+	journal, name := pods[0], pods[2]
+	assert.ErrorContains(t, journal.Addable(d, 2), "for the life of the cluster")
+	assert.NoError(t, journal.Addable(frameworks.Deployment{}, 2), "none was ever ready")
+	assert.NoError(t, name.Addable(d, 3))
+	assert.ErrorContains(t, name.Addable(d, 4), "there would be 6 name nodes")
 }
 
 // TestWhatAChangeRolls: only those who have what was changed are restarted.

@@ -258,6 +258,35 @@ func staying(_ frameworks.Deployment, nodes []frameworks.Node) error {
 	return fmt.Errorf("%s nodes stay: replace one that is lost", nodes[0].Pod)
 }
 
+// began says whether a journal node has ever been ready, also one that is being
+// replaced now and has no place.
+func began(d frameworks.Deployment) bool {
+	return slices.ContainsFunc(d.Nodes, func(n frameworks.Node) bool { return n.Pod == journalPod && n.Arrived > 0 })
+}
+
+// journalAddable refuses further journal nodes.
+func journalAddable(d frameworks.Deployment, _ int) error {
+	if began(d) {
+		return errors.New("journal nodes are as many for the life of the cluster: " + otherMajority)
+	}
+	return nil
+}
+
+const otherMajority = "a majority of others could lack what a majority of these has promised to keep"
+
+func nameAddable(d frameworks.Deployment, more int) error {
+	all := more
+	for _, n := range d.Nodes {
+		if n.Pod == namePod {
+			all++
+		}
+	}
+	if all > maxNames {
+		return fmt.Errorf("there would be %d name nodes: wants %d at most", all, maxNames)
+	}
+	return nil
+}
+
 // journalReplaceable refuses to empty a second journal: the third alone may lack
 // what both have promised to keep.
 func journalReplaceable(d frameworks.Deployment, n frameworks.Node) error {
