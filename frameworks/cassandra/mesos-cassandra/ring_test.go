@@ -264,8 +264,11 @@ func replaced(t *testing.T, s *saga) {
 	})
 	s.load.apart(t, func() {
 		began := time.Now()
-		s.Operate("node", "replace", "0")
 		is := s.await("node-0", "ready in a new place", func(n frameworks.NodeStatus) bool {
+			// The wish is dropped where one of its starts fails before it was weighed.
+			if n.Generation == was.Generation && !n.Replace {
+				clitest.Run(t, "node", "replace", "0", "--api", s.URL)
+			}
 			return n.Ready && n.Generation == was.Generation+1
 		})
 		t.Logf("it was replaced within %v", time.Since(began).Round(100*time.Millisecond))
