@@ -388,9 +388,11 @@ func (d *decision) settle() {
 	for _, n := range d.awake() {
 		d.looking = n.Name
 		n.Left = slices.DeleteFunc(n.Left, func(id string) bool { _, known := d.view.Task(id); return !known })
-		d.end(n)
+		stops := d.end(n)
 		d.lease(n)
-		d.check(n)
+		if !stops { // who gets well at this moment was out already
+			d.check(n)
+		}
 		d.hurry(n)
 		d.steady(n)
 	}
@@ -415,17 +417,20 @@ func (d *decision) steady(n *Node) {
 }
 
 // end kills the task of a node that is not to run it, and gives up the place
-// of a node that is to be replaced once nothing runs there.
-func (d *decision) end(n *Node) {
+// of a node that is to be replaced once nothing runs there. It reports whether the
+// task is told to end now.
+func (d *decision) end(n *Node) (stops bool) {
 	task, live := d.live(n)
 	if live && n.Fenced {
 		d.do(scheduler.Kill{Task: d.taskID(n), Grace: fenceGrace, Reason: "fence"})
+		stops = true
 	} else if reason := d.reason(n); live && reason != "" && !task.Killing && d.maystop(n) {
 		if n.Goal == GoalRun {
 			n.Out = d.now
 		}
 		d.do(scheduler.Kill{Task: d.taskID(n), Grace: d.grace(n), Reason: reason})
 		d.note(n, "stopping", slog.String("reason", reason))
+		stops = true
 	}
 	if !live {
 		n.Restart, n.Spared, n.Forced = false, false, n.Forced && n.Replace
@@ -446,6 +451,7 @@ func (d *decision) end(n *Node) {
 		n.Replace, n.Ready, n.Failures, n.Retry, n.Progress, n.Waits = false, false, 0, time.Time{}, "", ""
 		n.Alive, n.Releasing, n.Spared, n.Forced = false, false, false, false
 	}
+	return stops
 }
 
 // grace is how long a node may take to stop; zero: as long as its task says.
