@@ -87,6 +87,7 @@ func operatedOf(name string, number uint64, less int, o operatedOptions) (*frame
 		s.Pods = append(s.Pods, p)
 	}
 	special(s, number)
+	ruled(s, number)
 	if random.IntN(2) == 0 {
 		s.Routines = []frameworks.Routine{leaders(s.Pods[0].Name)}
 	}
@@ -116,6 +117,19 @@ func special(s *frameworks.Service, number uint64) {
 			p.Aim = []frameworks.Aim{frameworks.AimFinish, frameworks.AimOnce}[random.IntN(2)]
 			p.Ready, p.Leave, p.Spare = nil, nil, nil
 		}
+	}
+}
+
+// ruled gives the services of other numbers rules of where their nodes may be.
+func ruled(s *frameworks.Service, number uint64) {
+	if number%5 != 1 && number%5 != 3 {
+		return
+	}
+	random := rand.New(rand.NewPCG(number, 3))
+	for i := range s.Pods {
+		s.Pods[i].Place = constraints.MustParse([]string{
+			"rack:GROUP_BY:3", "rack:MAX_PER:2", "rack:CLUSTER", "hostname:LIKE:agent-[0-4]", "rack:IS_NOT:r0", "hostname:MAX_PER:1,rack:GROUP_BY:3",
+		}[random.IntN(6)])
 	}
 }
 
@@ -287,6 +301,9 @@ func is(task mesos.TaskInfo, bad string) bool {
 
 func (s operated) task(task mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
 	p := mesostest.TaskPlan{Start: time.Duration(luck%4000) * time.Millisecond, Stop: time.Duration(luck%900) * time.Millisecond}
+	if s.number%5 == 1 || s.number%5 == 3 {
+		p.Ready, p.Sick, p.Well = time.Second, time.Duration(10+luck%90)*time.Second, time.Duration(1+luck%40)*time.Second
+	}
 	switch {
 	case is(task, "dies"):
 		p.Run, p.End = time.Second, mesos.TASK_FAILED
@@ -313,7 +330,7 @@ func (s operated) work(w *mesostest.World, job scheduler.Job) ([]byte, error) {
 	kind, name, _ := strings.Cut(job.Name, "/")
 	if kind == "gate" {
 		i := slices.IndexFunc(w.Running(), func(t mesostest.SimTask) bool {
-			return t.Framework == s.framework && t.Info.TaskID.Value == name && !is(t.Info, "hangs")
+			return t.Framework == s.framework && t.Info.TaskID.Value == name && !t.Sick && !is(t.Info, "hangs")
 		})
 		if i < 0 {
 			return nil, fmt.Errorf("%s does not serve", name)

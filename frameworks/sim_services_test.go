@@ -166,17 +166,23 @@ func (s several) config() mesostest.SimConfig {
 	for _, one := range s.each[:2] {
 		c.Rules = append(c.Rules, one.rules()...)
 	}
-	everywhere := func(one operated) bool {
-		return slices.ContainsFunc(one.Pods, func(p frameworks.Pod) bool { return p.Everywhere })
+	crowded := func(one operated) bool {
+		return slices.ContainsFunc(one.Pods, func(p frameworks.Pod) bool { return p.Everywhere || strings.Contains(p.Place.String(), "rack:") })
 	}
-	for i := range 6 { // where every agent is wanted, none may be full of the others
-		if slices.ContainsFunc(s.each, everywhere) {
-			c.Agents = append(c.Agents, mesostest.AgentConfig{
-				Resources: "cpus:24;mem:32768;disk:100000;ports:[31000-31999]", Attributes: fmt.Sprintf("rack:r%d", i%3),
-			})
-		}
+	if slices.ContainsFunc(s.each, crowded) {
+		c.Agents = roomy() // none may be full of the others
 	}
 	return c
+}
+
+// roomy are six agents of which each has room for all nodes.
+func roomy() (out []mesostest.AgentConfig) {
+	for i := range 6 {
+		out = append(out, mesostest.AgentConfig{
+			Resources: "cpus:24;mem:32768;disk:100000;ports:[31000-31999]", Attributes: fmt.Sprintf("rack:r%d", i%3),
+		})
+	}
+	return out
 }
 
 const severalNumbers = 4

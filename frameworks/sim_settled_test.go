@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,7 +173,11 @@ func (s operated) leftBehind(w *mesostest.World) error {
 }
 
 func (s operated) config() mesostest.SimConfig {
-	return mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.simulated()}, Rules: s.rules()}
+	c := mesostest.SimConfig{Frameworks: []mesostest.SimFramework{s.simulated()}, Rules: s.rules()}
+	if slices.ContainsFunc(s.Pods, func(p frameworks.Pod) bool { return strings.Contains(p.Place.String(), "rack:") }) {
+		c.Agents = roomy() // for all that may be in one rack
+	}
+	return c
 }
 
 const operatedNumbers = 16

@@ -19,7 +19,8 @@ func Config(s *frameworks.Service) mesostest.SimConfig {
 }
 
 // Framework is a service in a simulation. Its servers take up to four seconds to
-// start, and answer to gates while they run. Operators restart, replace, stop
+// start, and answer to gates while they run and are well: one in four becomes sick
+// now and then. Operators restart, replace, stop
 // and start nodes. Its goal is that all nodes are ready and nothing is reserved
 // beside their places; once the faults have stopped, an operator starts what
 // was stopped and replaces what lived on machines that are gone.
@@ -28,9 +29,15 @@ func Framework(s *frameworks.Service) mesostest.SimFramework {
 }
 
 // Decision says what is wrong with a decision of a service: what it takes back,
-// and what it launches too early.
+// what it launches too early, places against the rules of its pod, stops though the
+// pod's Spare did not agree, or calls ready though its health check fails.
 func Decision(s *frameworks.Service, v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
-	return errors.Join(frameworks.CheckDecision(s.Name, v, ev, actions), inOrder(s, v, actions))
+	made, err := changes(s, v, actions)
+	if err != nil {
+		return err
+	}
+	return errors.Join(frameworks.CheckDecision(s.Name, v, ev, actions), inOrder(s, v, actions),
+		inPlace(s, v, actions, made), spared(s, v, ev, actions, made), well(s, v, made))
 }
 
 func command(s *frameworks.Service, pick int) any {

@@ -3,6 +3,7 @@ package simtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -52,6 +53,8 @@ func TestServices(t *testing.T) {
 	db, web := service(), service()
 	web.Name = "web"
 	c := simtest.ServicesConfig(&frameworks.Services{Declared: []*frameworks.Service{db, web}})
+	c.Rates = mesostest.DefaultRates()
+	c.Rates[mesostest.Operator] = 600 // so that there is one where it is calm, too
 	seen := mesostest.Simulate(t, 2_000, c)
 	assert.NotZero(t, seen.Faults[mesostest.Operator])
 
@@ -95,6 +98,44 @@ func TestOrderOfLaunches(t *testing.T) {
 			require.ErrorAs(t, mesostest.NewSim(1, c).Run(), &found)
 			assert.Contains(t, found.Detail, name)
 			require.NoError(t, mesostest.NewSim(1, simtest.Config(strict)).Run())
+		})
+	}
+}
+
+// So is one that does not ask whether it may stop a node, or places nodes as it
+// likes.
+func TestPlacesAndSpares(t *testing.T) {
+	t.Parallel()
+	for name, declare := range map[string]func(p *frameworks.Pod){
+		"Spare did not agree": func(p *frameworks.Pod) {
+			p.Spare = func(context.Context, frameworks.Deployment, []frameworks.Node) error { return nil }
+		},
+		"UNIQUE":   func(p *frameworks.Pod) { p.Place = constraints.MustParse("hostname:UNIQUE") },
+		"MAX_PER":  func(p *frameworks.Pod) { p.Place = constraints.MustParse("rack:MAX_PER:1") },
+		"GROUP_BY": func(p *frameworks.Pod) { p.Place = constraints.MustParse("rack:GROUP_BY:3") },
+		"LIKE":     func(p *frameworks.Pod) { p.Place = constraints.MustParse("rack:LIKE:r[12]") },
+		"CLUSTER":  func(p *frameworks.Pod) { p.Place = constraints.MustParse("rack:CLUSTER") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			simulation := func(planted bool) mesostest.SimConfig {
+				careless, strict := service(), service()
+				careless.Pods[0].Count, strict.Pods[0].Count = 3, 3
+				careless.Pods[0].Place, strict.Pods[0].Place = constraints.Rules{}, constraints.Rules{}
+				declare(&strict.Pods[0])
+				if !planted {
+					return simtest.Config(strict)
+				}
+				c := simtest.Config(careless)
+				c.Frameworks[0].Operator = func(pick uint16) any { return frameworks.RestartNode{Node: fmt.Sprint("node-", pick%3)} }
+				c.Frameworks[0].Decision = func(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
+					return simtest.Decision(strict, v, ev, actions)
+				}
+				return c
+			}
+			found := mesostest.MustFind(t, 1, 100_000, func(uint64) mesostest.SimConfig { return simulation(true) }, "decisions take nothing back")
+			assert.Contains(t, found.Detail, name)
+			require.NoError(t, mesostest.NewSim(1, simulation(false)).Run())
 		})
 	}
 }

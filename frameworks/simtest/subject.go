@@ -3,6 +3,7 @@ package simtest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,10 +49,15 @@ func (s subject) node(task mesos.TaskInfo) string {
 	return task.TaskID.Value[:strings.LastIndexByte(task.TaskID.Value, '.')]
 }
 
+// task is a server's plan. The probe of one in four fails now and then.
 func task(_ mesos.TaskInfo, luck uint64) mesostest.TaskPlan {
-	return mesostest.TaskPlan{
+	p := mesostest.TaskPlan{
 		Start: time.Duration(luck%4000) * time.Millisecond, Ready: time.Second, Stop: time.Duration(luck%900) * time.Millisecond,
 	}
+	if luck>>16%4 == 0 {
+		p.Sick, p.Well = time.Duration(10+luck>>20%90)*time.Second, time.Duration(1+luck>>20%40)*time.Second
+	}
+	return p
 }
 
 func (s subject) decision(v scheduler.View, ev scheduler.Event, actions []scheduler.Action) error {
@@ -62,11 +68,11 @@ func (s subject) decision(v scheduler.View, ev scheduler.Event, actions []schedu
 	return errors.Join(errs...)
 }
 
-// work lets a gate pass while the task that it asks runs.
+// work lets a gate pass while the task that it asks runs and is well.
 func (s subject) work(w *mesostest.World, job scheduler.Job) ([]byte, error) {
-	switch _, task, _ := strings.Cut(job.Name, "/"); {
-	case job.Kind != "gate" && job.Kind != "again":
-	case !w.Runs(s.name, task):
+	_, task, _ := strings.Cut(job.Name, "/")
+	serves := func(t mesostest.SimTask) bool { return t.Framework == s.name && t.Info.TaskID.Value == task && !t.Sick }
+	if (job.Kind == "gate" || job.Kind == "again") && !slices.ContainsFunc(w.Running(), serves) {
 		return nil, fmt.Errorf("%s does not serve", task)
 	}
 	return nil, nil

@@ -126,9 +126,12 @@ type TaskPlan struct {
 	Start time.Duration // from its launch until it runs
 	// Ready is how long after that a health check passes; 0: it has none.
 	Ready time.Duration
-	Run   time.Duration   // until it ends by itself; 0: it does not
-	End   mesos.TaskState // how; zero: TASK_FINISHED
-	Stop  time.Duration   // from a kill until it has ended
+	// Sick is how long after that the check fails, and Well how long after this it
+	// passes again, and so on while the storm lasts; 0: neither.
+	Sick, Well time.Duration
+	Run        time.Duration   // until it ends by itself; 0: it does not
+	End        mesos.TaskState // how; zero: TASK_FINISHED
+	Stop       time.Duration   // from a kill until it has ended
 }
 
 // Sim runs frameworks on a modelled Mesos in one goroutine and virtual time,

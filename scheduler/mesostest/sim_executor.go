@@ -43,6 +43,7 @@ type simTask struct {
 	state    mesos.TaskState
 	own      *supervision // nil: package executor has no part in it
 	runs     bool         // its server runs
+	sick     bool         // its health check fails
 	hangs    bool         // the server hears nothing
 	deaf     bool         // and neither does its executor, if it is none of Mesos's own
 	ending   bool         // it is told to end, or has ended
@@ -181,11 +182,7 @@ func (w *World) runs(t *simTask) {
 	w.rules.running(w, t)
 	w.update(t, mesos.TASK_RUNNING, "")
 	if d := t.plan.Ready; d > 0 {
-		w.after(d, func() {
-			if !t.ending && !t.hangs {
-				w.report(t, mesos.TaskStatus{State: mesos.TASK_RUNNING.Enum(), Healthy: new(true), Reason: mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED.Enum()})
-			}
-		})
+		w.after(d, func() { w.checked(t, true) })
 	}
 	if d := t.plan.Run; d > 0 {
 		w.after(d, func() {
@@ -198,6 +195,23 @@ func (w *World) runs(t *simTask) {
 			}
 			w.ends(t, end, "")
 		})
+	}
+}
+
+// checked is what a health check of a task says, until it says something else.
+func (w *World) checked(t *simTask, healthy bool) {
+	if t.ending || t.hangs || t.executor.over || !healthy && w.quiet {
+		return
+	}
+	t.sick = !healthy
+	w.changes++
+	w.report(t, mesos.TaskStatus{State: mesos.TASK_RUNNING.Enum(), Healthy: &healthy, Reason: mesos.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED.Enum()})
+	lasts := t.plan.Well
+	if healthy {
+		lasts = t.plan.Sick
+	}
+	if lasts > 0 {
+		w.after(lasts, func() { w.checked(t, !healthy) })
 	}
 }
 

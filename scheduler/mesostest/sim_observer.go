@@ -88,11 +88,13 @@ type SimTask struct {
 	Cut bool
 	// Hangs says that its server does nothing any more, and answers nobody.
 	Hangs bool
+	// Sick says that its health check fails (TaskPlan.Sick).
+	Sick bool
 }
 
 func (t *simTask) shown() SimTask {
 	a := t.executor.agent
-	return SimTask{t.executor.owner.Name, t.node, t.info, a.cfg, a.reachable(), t.excused, a.cut, t.hangs}
+	return SimTask{t.executor.owner.Name, t.node, t.info, a.cfg, a.reachable(), t.excused, a.cut, t.hangs, t.sick}
 }
 
 // Running are the tasks of all frameworks that run, in the order of agents. The
