@@ -81,7 +81,7 @@ const (
 
 	// Added later, so that seeds keep their meaning.
 
-	RegistryForgets // a master is elected whose registry knows nothing any more of agents out of reach, as after weeks
+	RegistryForgets // an agent is cut off, and comes back to a master whose registry knows nothing of it any more, as after weeks
 
 	faultKinds int = iota
 )

@@ -48,7 +48,7 @@ var planted = []struct {
 	{"kills once", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killOnce() }, Rates{
 		Operator: 900, LinkBroken: 900, AgentCut: 100,
 	}},
-	{"does not kill what strayed", []string{"every task that runs is known", "no task is left behind", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killKnown }, leaves},
+	{"does not kill what strayed", []string{"every task that runs is known", "no task is left behind", "no node runs twice", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = killKnown }, leaves},
 	{"revives what ended", []string{"the first end of a task stands"}, func(_ *ring, f *SimFramework) { f.tamper = revive }, leaves},
 	{"refuses offers for ever", []string{"every goal is reached"}, func(_ *ring, f *SimFramework) { f.tamper = refuseForEver }, nil},
 	{"gives no offer back", []string{"no offer is held for long"}, func(_ *ring, f *SimFramework) {
@@ -66,7 +66,7 @@ var planted = []struct {
 		f.tamper = func(_ *World, e *scheduler.Effects) { e.Start = append(e.Start, e.Start...) }
 	}, nil},
 	{"ignores the gate", []string{"nodes join one after the other"}, func(r *ring, _ *SimFramework) { r.ungated = true }, nil},
-	{"reuses a task id", []string{"a task id is launched once"}, func(r *ring, _ *SimFramework) { r.reuses = true }, nil},
+	{"reuses a task id", []string{"a task id is launched once", "the first end of a task stands"}, func(r *ring, _ *SimFramework) { r.reuses = true }, nil},
 	{"does not tell incarnations apart", []string{"no node runs twice", "one task uses a volume", "every goal is reached"}, func(_ *ring, f *SimFramework) { f.mishear = takeForLatest }, nil},
 	{"has a memory", []string{"equal views give equal decisions"}, func(_ *ring, f *SimFramework) {
 		asked := 0
@@ -89,7 +89,7 @@ var planted = []struct {
 }
 
 // leaves are faults after which tasks come back that had been called unknown.
-var leaves = Rates{AgentCut: 300, AgentHealed: 100, RegistryForgets: 300}
+var leaves = Rates{RegistryForgets: 60}
 
 // plantedSteps bounds the search for a planted bug.
 const plantedSteps = 300_000
@@ -210,20 +210,24 @@ func killOnce() func(*World, *scheduler.Effects) {
 // killKnown kills only tasks of which the scheduler has a record that they run.
 func killKnown(w *World, e *scheduler.Effects) {
 	e.Send = slices.DeleteFunc(e.Send, func(c *sched.Call) bool {
-		return c.Type == sched.Call_KILL && scheduler.Terminal(recorded(w, c.Kill.TaskID.Value))
+		if c.Type != sched.Call_KILL {
+			return false
+		}
+		state, known := recorded(w, c.Kill.TaskID.Value)
+		return !known || scheduler.Terminal(state)
 	})
 }
 
-// recorded is the state of a task as the store has it; TASK_UNKNOWN: it is not there.
-func recorded(w *World, task string) mesos.TaskState {
+// recorded is the state of a task as the store has it.
+func recorded(w *World, task string) (state mesos.TaskState, known bool) {
 	for _, f := range w.frameworks {
 		for _, p := range f.processes {
 			if p.store.has("status/" + task) {
-				return p.store.taskState(task)
+				return p.store.taskState(task), true
 			}
 		}
 	}
-	return mesos.TASK_UNKNOWN
+	return 0, false
 }
 
 // revive takes the word of who says that a task runs which has ended, and does not
@@ -233,7 +237,7 @@ func revive(w *World, e *scheduler.Effects) {
 		if c.Type != sched.Call_KILL {
 			return false
 		}
-		if state := recorded(w, c.Kill.TaskID.Value); state == mesos.TASK_UNKNOWN || !scheduler.Terminal(state) {
+		if state, known := recorded(w, c.Kill.TaskID.Value); !known || !scheduler.Terminal(state) {
 			return false
 		}
 		status, err := (&mesos.TaskStatus{TaskID: c.Kill.TaskID, State: mesos.TASK_RUNNING.Enum()}).Marshal()

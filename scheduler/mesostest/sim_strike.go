@@ -21,7 +21,7 @@ func (w *World) fault(f Fault) {
 	pick := int(f.Pick)
 	var struck bool
 	switch f.Kind {
-	case LinkBroken, AgentCut, AgentHealed, AgentRestarted, AgentRebooted, AgentWiped, AgentGone:
+	case LinkBroken, AgentCut, AgentHealed, AgentRestarted, AgentRebooted, AgentWiped, AgentGone, RegistryForgets:
 		struck = w.agentFault(f.Kind, pick)
 	case AgentDrained, AgentMaintained, AgentDeactivated:
 		struck = w.operatorFault(f.Kind, pick)
@@ -31,8 +31,6 @@ func (w *World) fault(f Fault) {
 		if struck = w.master != nil; struck {
 			w.failover(w.master.Registry(), time.Duration(pick%20_000)*time.Millisecond)
 		}
-	case RegistryForgets:
-		struck = w.registryForgets(time.Duration(pick%20_000) * time.Millisecond)
 	case RegistryUnwritten, RegistryUntold:
 		w.arm(f)
 		w.armed.registry = true
@@ -74,18 +72,21 @@ func (w *World) registryFault(before model.Registry) bool {
 	return true
 }
 
-// registryForgets drops who is out of reach from the registry. Who asks for a task
-// there is told that nobody knows it, and then the agent comes back, and it runs.
-func (w *World) registryForgets(pause time.Duration) bool {
+// forget has the next master know nothing of an agent, which is cut off: who asks
+// for a task there is told that nobody knows it. Then the agent comes back, and the
+// task runs.
+func (w *World) forget(a *simAgent, pause time.Duration) bool {
 	if w.master == nil {
 		return false
 	}
+	a.cut = true
+	w.changes++
+	w.armed.cuts = append(w.armed.cuts, a)
 	registry := w.master.Registry()
-	if len(registry.Unreachable) == 0 {
-		return false
-	}
-	clear(registry.Unreachable)
+	delete(registry.Admitted, a.model.ID())
+	delete(registry.Unreachable, a.model.ID())
 	w.failover(registry, pause)
+	w.after(pause+time.Minute, func() { w.heal(a) }) // when schedulers have asked
 	return true
 }
 
@@ -111,6 +112,8 @@ func (w *World) agentFault(k FaultKind, pick int) bool {
 	switch k {
 	case LinkBroken:
 		w.relink(a, time.Duration(pick%3000)*time.Millisecond)
+	case RegistryForgets:
+		return !a.cut && w.forget(a, pause/6)
 	case AgentCut:
 		if a.cut {
 			return false
