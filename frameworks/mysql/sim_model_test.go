@@ -24,10 +24,8 @@ type replicas struct {
 	acked   []write            // that clients were told are safe
 	lost    string             // what was found missing
 	lags    uint64             // in how many ticks of eight a replica hears nothing: the network is slow
-	// conceded is who may be promoted without all that was acknowledged.
-	conceded string
 	// What happened, so that a green run says what it saw.
-	promotions, waits, losses int
+	promotions, waits int
 }
 
 // write is a transaction. In MySQL numbers are those of the server's uuid; in
@@ -118,9 +116,10 @@ func (m *replicas) provision(d *disk, env map[string]string) bool {
 	for _, from := range donors {
 		s := m.at(from.address)
 		switch {
-		case err != nil || s == nil || s.frozen || s.cut || s.waiting > 0:
+		case err != nil || s == nil || s.frozen || s.cut:
 		case from.primary && s.purged == 0:
-			return true
+			return true // its binary logs tell all, also while writes wait
+		case s.waiting > 0:
 		default:
 			for _, t := range s.log {
 				d.add(t)
@@ -318,11 +317,6 @@ func (m *replicas) apply(s *served) {
 // clients were told is safe.
 func (m *replicas) takesWrites(s *served) {
 	m.promotions++
-	if node := m.conceded; node != "" && strings.HasPrefix(s.name, node+".") {
-		m.losses++
-		m.acked = slices.DeleteFunc(m.acked, func(t write) bool { return !s.has[t] })
-	}
-	m.conceded = ""
 	for _, t := range m.acked {
 		if !s.has[t] && m.lost == "" {
 			m.lost = fmt.Sprintf("%s takes writes without %s:%d, which was acknowledged", s.name, t.origin, t.number)
