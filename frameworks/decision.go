@@ -321,6 +321,8 @@ func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
 	}
 }
 
+const unweighed = "it went down before the service could spare it; ask again, or force it"
+
 // ended takes in that the node's task will never run again. An end that nobody
 // asked for counts as a failure, and paces the next try.
 func (d *decision) ended(n *Node, status mesos.TaskStatus) {
@@ -331,9 +333,11 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		n.Gone = true // whoever asked for the end: the place is no more
 		d.lose(n)
 	}
+	text := said(status, status.GetState().String())
 	if n.Replace && !task.Killing && !d.weighed(n) {
 		n.Replace = false
-		d.note(n, "is not replaced: it went down before the service could spare it; ask again, or force it")
+		d.note(n, "is not replaced: "+unweighed)
+		text = "is not replaced: " + unweighed + ": " + text
 	}
 	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced || n.Spared
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
@@ -354,7 +358,7 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 		return
 	}
 	n.Failures++
-	d.failed(n, said(status, status.GetState().String()))
+	d.failed(n, text)
 	n.Retry = d.now.Add(d.pod(n.Pod).Backoff.after(n.Failures))
 	attrs = append(attrs, slog.Int("failures", n.Failures), slog.Time("retry", n.Retry))
 	d.note(n, "failed", attrs...)

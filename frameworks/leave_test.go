@@ -198,6 +198,8 @@ func TestAReplaceThatWaitsDoesNotOutliveTheServer(t *testing.T) {
 			w.end(e, e.id, mesos.TASK_FAILED, "out of memory")
 		}
 	})
+	dropped := "is not replaced: it went down before the service could spare it; ask again, or force it: out of memory"
+	w.until(time.Minute, "it says what became of the wish", func() bool { return w.status().Nodes[1].LastFailure == dropped })
 	w.until(time.Minute, "it is back", func() bool { n := w.status().Nodes[1]; return n.Ready && n.Incarnation == 2 })
 	assert.Equal(t, []any{1, false}, []any{w.status().Nodes[1].Generation, w.status().Nodes[1].Replace})
 	assert.Empty(t, w.removed)

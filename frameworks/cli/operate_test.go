@@ -200,6 +200,12 @@ func TestWaitsNoLongerThanItIsTold(t *testing.T) {
 	_, _, err := operate(t.Context(), t, &fake{statuses: []frameworks.Status{fails}}, "broker", "start", "0", "--wait", "--timeout", "1ms")
 	require.EqualError(t, err, "start broker-0: not yet after 1ms, and goes on without this command: broker-0: backing off: failure 3: exited with status 1: no space left")
 
+	asked, dropped := brokers(frameworks.Started), brokers(frameworks.BackingOff)
+	asked.Nodes[0].Replace = true
+	dropped.Nodes[0].LastFailure, dropped.Nodes[0].Failures = "is not replaced: ask again", 1
+	_, _, err = operate(t.Context(), t, &fake{statuses: []frameworks.Status{asked, asked, dropped}}, "broker", "replace", "0", "--wait")
+	require.EqualError(t, err, "replace broker-0: the wish was dropped: broker-0: backing off: failure 1: is not replaced: ask again")
+
 	ctx, cancel := context.WithCancel(t.Context())
 	interrupts := &interrupting{fake: fake{statuses: []frameworks.Status{fails}}, interrupt: cancel}
 	server := httptest.NewServer(interrupts)

@@ -146,6 +146,7 @@ func (o *operator) wish(c *cobra.Command, w wish, ask func(frameworks.Client, co
 	if err != nil || !o.wait {
 		return now, err
 	}
+	asked, dropped := now, false
 	_, err = o.await(c, func(s frameworks.Status) []string {
 		n, ok := find(s, before.Name)
 		switch {
@@ -155,11 +156,15 @@ func (o *operator) wish(c *cobra.Command, w wish, ask func(frameworks.Client, co
 			return []string{before.Name + ": is not there any more"}
 		}
 		now = n
-		if w.came != nil && w.came(before, n) {
+		dropped = asked.Replace && !n.Replace && n.Generation == asked.Generation
+		if dropped || w.came != nil && w.came(before, n) {
 			return nil
 		}
 		return []string{lack(n)}
 	})
+	if err == nil && dropped {
+		err = fmt.Errorf("the wish was dropped: %s", lack(now))
+	}
 	return now, err
 }
 
