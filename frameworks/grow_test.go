@@ -2,6 +2,8 @@ package frameworks
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/mesokit/mesokit/constraints"
 	"github.com/mesokit/mesokit/offers"
+	"github.com/mesokit/mesokit/scheduler"
 )
 
 // held is what a node's place has of everything.
@@ -129,6 +132,37 @@ func TestNoRoomToGrow(t *testing.T) {
 	assert.Equal(t, []int{3, 2}, w.incarnations())
 	assert.EqualValues(t, 2000, heldBy(w.status().Nodes[0]).Amount("disk").Value())
 	assert.Nil(t, w.status().Nodes[0].Place.Room)
+}
+
+// A node that serves nobody gets a corrected program in its place as it is, though
+// there is no room for what else the update wants.
+func TestWhatHangsDoesNotWaitForRoom(t *testing.T) {
+	t.Parallel()
+	o := settings{Nodes: 2, Version: "1", Disk: 1000}
+	w := newWorld(t, databaseOf(t, o), 2, agentResources)
+	hangs := ""
+	w.gate = func(job scheduler.Job) error {
+		if strings.Contains(job.Name, cmp.Or(hangs, "nobody")) {
+			return errors.New("does not serve")
+		}
+		return nil
+	}
+	w.until(time.Minute, "ready", w.allReady(2))
+	o.Version, o.Disk, hangs = "2", 90_000, "node-0.2"
+	w.do(Update{Options: optionsOf(t, o)})
+	w.each(func(e *fakeExecutor) {
+		if e.id == "db.node-0.1" {
+			w.end(e, e.id, mesos.TASK_FAILED, "boom")
+		}
+	})
+	w.until(10*time.Minute, "it hangs", func() bool { return w.incarnations()[0] == 2 })
+	w.pass(time.Hour)
+	assert.Equal(t, []int{2, 1}, w.incarnations(), "it was stopped though nothing would be other than it is")
+	o.Version = "3"
+	w.do(Update{Options: optionsOf(t, o)})
+	w.until(10*time.Minute, "it is mended", w.allReady(2))
+	w.pass(time.Hour)
+	assert.Equal(t, []int{3, 1}, w.incarnations())
 }
 
 // What an agent had no room for comes about when there is.

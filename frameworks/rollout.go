@@ -220,7 +220,7 @@ func (d *decision) updates(n *Node) bool {
 	if !d.view.Connected() || d.service.Comparison.Program {
 		return false // what it was found to differ from may be wanted no more
 	}
-	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil || d.cramped(n) {
+	if r.Since.IsZero() || (r.Paused != "" || !d.inWave(n)) && !n.fixable() || d.lacking(n) != nil || d.awaitsRoom(n) {
 		return false
 	}
 	if slices.ContainsFunc(d.pod(n.Pod).After, func(pod string) bool { return d.unfinished(pod) != "" }) {

@@ -44,6 +44,22 @@ func (d *decision) cramped(n *Node) bool {
 	return len(d.changeOf(n, d.pod(n.Pod)).more) > 0
 }
 
+// awaitsRoom says whether a node runs on as it is until there is room for it to
+// grow. One that serves nobody does not, if anything else is to change: that may be
+// what it lacks, and it has it as soon as it is launched in its place as it is.
+func (d *decision) awaitsRoom(n *Node) bool {
+	switch {
+	case !d.cramped(n):
+		return false
+	case n.Ready:
+		return true
+	case n.Place.Extra != nil: // which becomes part of its place with the next launch
+		return false
+	}
+	next, err := d.config(d.standing(), n, n.Place.Shape)
+	return err != nil || next == n.Config
+}
+
 // shapeOf is the shape that places of a pod are to have.
 func (d *decision) shapeOf(pod string) string {
 	shape, known := d.shapes[pod]

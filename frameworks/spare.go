@@ -223,7 +223,13 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 		}
 	}
 	room := max(p.Rollout.Parallel, 1) - len(out) - len(urgent)
-	for _, n := range idle[:max(0, min(len(idle), room, d.quota(p)))] {
+	down := 0 // of those that are out: they may wait for one that serves nobody
+	for _, n := range out {
+		if _, live := d.live(n); !live {
+			down++
+		}
+	}
+	for _, n := range idle[:max(0, min(len(idle), room+down, d.quota(p)))] {
 		d.agree([]*Node{n})
 		room--
 	}
