@@ -96,8 +96,10 @@
 // its peers are down Cassandra would start on it as a ring of its own, and serve
 // nothing where there was data. So is that of a node that began in another ring,
 // which it founded itself or whose members were all replaced, before it had arrived:
-// it would serve in this one without anything that was written there. The status
-// says what to do: bring the volume back, or replace the node.
+// it would serve in this one without anything that was written there. And so is one that
+// its peers took out of the ring while it was down (removenode), as long as any of them
+// serves: it would come back with its old part, without what was written since. The
+// status says what to do: bring the volume back, or replace the node.
 //
 // # What is safe when a node is killed
 //

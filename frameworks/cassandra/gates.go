@@ -42,6 +42,29 @@ func (r ring) look(ctx context.Context, d frameworks.Deployment, nodes []framewo
 	return out, first
 }
 
+// lookPast is look for members, past those that leave, do not answer, and are out of
+// the ring already, as all say who do answer, and those witnesses: they are not started
+// again (prepare), and it may not be their turn yet to be told that they have left.
+func (r ring) lookPast(ctx context.Context, d frameworks.Deployment, nodes []frameworks.Node, witnesses views) (views, error) {
+	all, err := r.look(ctx, d, nodes)
+	if err == nil {
+		return all, nil
+	}
+	known := maps.Clone(all)
+	maps.Copy(known, witnesses)
+	if len(known) == 0 || slices.ContainsFunc(slices.Collect(maps.Values(known)), func(v view) bool { return v.serves() != nil }) {
+		return all, err // one that has just started knows of nobody yet
+	}
+	there := slices.DeleteFunc(slices.Clone(nodes), func(m frameworks.Node) bool {
+		_, answers := all[m.Name]
+		return !answers && m.Goal == frameworks.GoalLeave && !known.mention(endpointOf(m))
+	})
+	if len(there) == len(nodes) {
+		return all, err
+	}
+	return r.look(ctx, d, there)
+}
+
 // others are nodes without some of them.
 func others(nodes []frameworks.Node, without ...frameworks.Node) []frameworks.Node {
 	var out []frameworks.Node
@@ -108,7 +131,7 @@ func (r ring) join(ctx context.Context, d frameworks.Deployment, n frameworks.No
 	if len(there) == 0 {
 		return mayFound(d, n)
 	}
-	all, err := r.look(ctx, d, there)
+	all, err := r.lookPast(ctx, d, there, nil)
 	if err != nil {
 		return err
 	}
@@ -241,12 +264,17 @@ func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.N
 			return fmt.Errorf("it is %s", mine.Mode)
 		}
 		return nil // it holds nothing yet; what it leaves in the ring, tidying takes out
-	case len(rest) == 0:
-		return nil // it is the last, and somebody has forced it
 	}
-	all, err := r.look(ctx, d, rest)
+	witnesses := views{}
+	if member(n) {
+		witnesses[n.Name] = mine
+	}
+	all, err := r.lookPast(ctx, d, rest, witnesses)
 	if err != nil {
 		return err
+	}
+	if len(all) == 0 {
+		return nil // it is the last, and somebody has forced it
 	}
 	if !member(n) && !mine.has("", all.hosts()) {
 		return nil // it is in a ring of its own
@@ -263,7 +291,7 @@ func (r ring) leave(ctx context.Context, d frameworks.Deployment, n frameworks.N
 		return fmt.Errorf("the ring still counts on %s, which is gone: it has to be replaced or removed first", strings.Join(dead, ", "))
 	}
 	// Fewer than Cassandra itself allows can only be meant to be forced.
-	if err := self.decommission(ctx, len(rest) < leastNodes); err != nil {
+	if err := self.decommission(ctx, len(all)-1 < leastNodes); err != nil {
 		return fmt.Errorf("decommission: %w", err)
 	}
 	return errors.New("it begins to hand over its data")

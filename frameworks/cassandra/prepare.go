@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/mesokit/mesokit/executor"
 	"github.com/mesokit/mesokit/internal/jvm"
@@ -30,7 +32,14 @@ const (
 	// ringFile says in which ring a node began that is no member yet: the host ids
 	// that there were, or nothing in one that it was to found.
 	ringFile = volume + "/mesokit-ring"
+	// hostFile says as whom the ring counts on the node that it holds: the host id,
+	// which stays when the address changes. It is there once the node has served.
+	hostFile = volume + "/mesokit-host"
 )
+
+// countedWithin bounds how long the peers of a member are asked: one that hangs must
+// not keep it from starting.
+const countedWithin = 10 * time.Second
 
 const (
 	replaceIt = "replace the node"
@@ -63,6 +72,18 @@ func takesClients(ctx context.Context, s executor.Sandbox) error {
 		return fmt.Errorf("is %s: %w", v.Mode, executor.ErrHopeless)
 	case !v.Clients:
 		return fmt.Errorf("is %s, and takes no clients yet", v.Mode)
+	}
+	return recordHost(s.Dir, v.HostID)
+}
+
+// recordHost keeps on the volume as whom the ring counts on the node.
+func recordHost(dir, id string) error {
+	path := filepath.Join(dir, hostFile)
+	if had, err := os.ReadFile(path); id == "" || err == nil && string(had) == id {
+		return nil
+	}
+	if err := write(path, id); err != nil {
+		return fmt.Errorf("record host id %s: %w", id, err)
 	}
 	return nil
 }
@@ -101,6 +122,9 @@ func prepare(ctx context.Context, s executor.Sandbox) error {
 	s.Report(found)
 	password, err := os.ReadFile(filepath.Join(s.Dir, secretFile))
 	if err != nil {
+		return err
+	}
+	if err := counted(ctx, s.Dir, env, string(password)); err != nil {
 		return err
 	}
 	ring, err := askRing(ctx, env, string(password))
@@ -143,6 +167,47 @@ func inspect(dir, owner string, member bool) (string, error) {
 		return "prepared again", nil
 	}
 	return "prepared", write(filepath.Join(dir, markFile), owner)
+}
+
+// counted refuses a member that was taken out of the ring while it was down. Cassandra
+// itself would start it with its old tokens and without what was written since, and its
+// peers would read from it again. Where nobody serves, as when all of the ring starts,
+// nobody has taken it out meanwhile, or nobody can say so, and it starts.
+func counted(ctx context.Context, dir string, env map[string]string, password string) error {
+	if env[envMember] != "true" {
+		return nil
+	}
+	id, err := os.ReadFile(filepath.Join(dir, hostFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // an executor of before this file started it last
+	} else if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, countedWithin)
+	defer cancel()
+	peers := strings.Fields(env[envPeers])
+	seen, failed := make([]view, len(peers)), make([]error, len(peers))
+	var all sync.WaitGroup
+	for i, peer := range peers {
+		all.Go(func() { seen[i], failed[i] = (&jolokia{address: peer, password: password}).look(ctx) })
+	}
+	all.Wait()
+	var serving []view
+	for i, v := range seen {
+		if failed[i] == nil && v.serves() == nil { // one that has just started knows of nobody yet
+			serving = append(serving, v)
+		}
+	}
+	return disowned(serving, string(id))
+}
+
+// disowned says that none of those who serve counts on a host; one of them may have
+// missed something.
+func disowned(serving []view, id string) error {
+	if len(serving) == 0 || slices.ContainsFunc(serving, func(v view) bool { return v.has("", []string{id}) }) {
+		return nil
+	}
+	return fmt.Errorf("its ring counts on it (host %s) no more: it left, or was taken out while it was down, and lacks what was written since: %s", id, replaceIt)
 }
 
 // askRing asks for the ring that a node is to join. Nil: it is a member, or there is

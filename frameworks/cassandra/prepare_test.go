@@ -92,18 +92,23 @@ func TestTakesClients(t *testing.T) {
 		t.Run(test.mode, func(t *testing.T) {
 			t.Parallel()
 			node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(w, `[{"status": 200, "value": {"OperationMode": %q, "NativeTransportRunning": %t}}, {"status": 200, "value": 1}]`, test.mode, test.clients)
+				fmt.Fprintf(w, `[{"status": 200, "value": {"OperationMode": %q, "NativeTransportRunning": %t, "LocalHostId": "mine"}}, {"status": 200, "value": 1}]`, test.mode, test.clients)
 			}))
 			defer node.Close()
 			host, port, _ := strings.Cut(strings.TrimPrefix(node.URL, "http://"), ":")
 			dir := t.TempDir()
 			require.NoError(t, os.Mkdir(filepath.Join(dir, filepath.Dir(secretFile)), 0o755))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, volume), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, secretFile), []byte("secret"), 0o600))
 			err := takesClients(t.Context(), executor.Sandbox{Dir: dir, Env: []string{"HOST=" + host, "PORT_ADMIN=" + port}})
 			if test.want == "" {
 				require.NoError(t, err)
+				id, err := os.ReadFile(filepath.Join(dir, hostFile))
+				require.NoError(t, err)
+				assert.Equal(t, "mine", string(id))
 				return
 			}
+			require.NoFileExists(t, filepath.Join(dir, hostFile))
 			require.EqualError(t, err, test.want)
 			assert.Equal(t, test.hopeless, errors.Is(err, executor.ErrHopeless))
 		})

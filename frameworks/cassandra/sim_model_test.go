@@ -75,9 +75,17 @@ func (m *model) Started(w *mesostest.World, task mesostest.SimTask) {
 		}
 	}
 	member := t.Env[envMember] == "true"
+	var refused error // by the init step
+	if member {
+		refused = disowned(m.servingPeers(w, h), h.id)
+	}
 	switch {
 	case h.left:
 		h.task = ""
+	case refused != nil && h.taken:
+		w.EndTask(task, refused.Error())
+	case refused != nil && h.owns:
+		m.breaks("%s is not started again, and nobody has taken its part in the ring: %v", task.Node, refused)
 	case h.taken:
 		m.breaks("%s comes back to a part in the ring that another has taken", task.Node)
 	case !h.owns && member:
@@ -199,15 +207,23 @@ func (m *model) serving(w *mesostest.World, endpoints []string) string {
 // asked is what the init step finds out: how the first of its peers that serves
 // sees the ring, or that the node is to found one.
 func (m *model) asked(w *mesostest.World, h *host) (ring *view, founds bool) {
+	if serving := m.servingPeers(w, h); len(serving) > 0 {
+		return &serving[0], false
+	}
+	return nil, h.env[envPeers] == ""
+}
+
+// servingPeers are the views of those peers that the init step knows of and that serve.
+func (m *model) servingPeers(w *mesostest.World, h *host) (out []view) {
 	for peer := range strings.FieldsSeq(h.env[envPeers]) {
 		for _, p := range m.sorted() {
 			address, _, _ := strings.Cut(peer, ":")
 			if v := m.view(w, p); strings.HasPrefix(p.endpoint, address+":") && p != h && m.reachable(w, p) && v.serves() == nil {
-				return &v, false
+				out = append(out, v)
 			}
 		}
 	}
-	return nil, h.env[envPeers] == ""
+	return out
 }
 
 func (m *model) founds(w *mesostest.World, h *host) {
