@@ -29,6 +29,8 @@
 // configuration that is the same for all; only a promotion, said over one
 // connection to one process, makes it writable. And before a promotion nothing of
 // the former primary can act any more: its end was seen, or its lease is over.
+// One that handed over and goes on knows the epoch of its successor, so that a
+// scheduler that was suspended in an earlier promotion of it comes too late.
 //
 // # A failover
 //

@@ -34,8 +34,11 @@ type flavor interface {
 	apply(ctx context.Context, s *session, m member) error
 	// await waits until a replica has applied a set.
 	await(ctx context.Context, s *session, set string) error
-	// promote makes a member that was a replica, or nothing, the primary.
-	promote(m member) []string
+	// promote makes a member that was a replica, or nothing, the primary of an epoch,
+	// unless its server itself knows better by the time that it is told.
+	promote(m member, epoch int) []string
+	// supersede has a server let no promotion of an earlier epoch make it writable.
+	supersede(epoch int) string
 	// follow makes a member a replica of what listens on host and port.
 	follow(m member, host, port, password string) []string
 	// readOnly ends the taking of writes, when those under way have ended.
@@ -86,6 +89,25 @@ const (
 	lapsedLevel = 0
 	leasedLevel = 32 // as servers start with
 )
+
+// epochShift leaves the lower bits of the other trace level, that of a replica's
+// acknowledgements, as servers start with; above them is the epoch of supersede. A
+// scheduler that is suspended in the middle of a promotion, and goes on after another
+// one has taken over, finds there that it comes too late: whatever it has read before.
+const epochShift = 8
+
+// closed is an expression that is 1 where a server must not take writes in an epoch,
+// and else 0; the names are those of its two trace levels. It is evaluated by the
+// server in the statement that would make it writable.
+func closed(source, replica string, epoch int) string {
+	return fmt.Sprintf("IF(@@GLOBAL.%s=%d OR (@@GLOBAL.%s>>%d)>%d, 1, 0)", source, lapsedLevel, replica, epochShift, epoch)
+}
+
+// superseded is the statement of supersede, for that trace level. It never takes an
+// epoch back: a hand-over may come late as well.
+func superseded(replica string, epoch int) string {
+	return fmt.Sprintf("SET GLOBAL %[1]s=CAST(GREATEST(@@GLOBAL.%[1]s, %[2]d) AS UNSIGNED)", replica, epoch<<epochShift+leasedLevel)
+}
 
 // levelOf is what lapse sets.
 func levelOf(over bool) int {

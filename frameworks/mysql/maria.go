@@ -128,12 +128,17 @@ func (maria) await(ctx context.Context, s *session, set string) error {
 	return nil
 }
 
-func (maria) promote(m member) []string {
+func (maria) promote(m member, epoch int) []string {
 	var first []string
 	if m.Source != "" {
 		first = []string{"STOP SLAVE", "RESET SLAVE ALL"}
 	}
-	return append(first, "SET GLOBAL rpl_semi_sync_master_enabled=ON", "SET GLOBAL read_only=OFF")
+	closed := closed("rpl_semi_sync_master_trace_level", "rpl_semi_sync_slave_trace_level", epoch)
+	return append(first, "SET GLOBAL rpl_semi_sync_master_enabled=ON", "SET GLOBAL read_only="+closed)
+}
+
+func (maria) supersede(epoch int) string {
+	return superseded("rpl_semi_sync_slave_trace_level", epoch)
 }
 
 func (maria) follow(m member, host, port, password string) []string {

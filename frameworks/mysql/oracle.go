@@ -177,12 +177,17 @@ func (oracle) await(ctx context.Context, s *session, set string) error {
 	return nil
 }
 
-func (oracle) promote(m member) []string {
+func (oracle) promote(m member, epoch int) []string {
 	var first []string
 	if m.Source != "" {
 		first = []string{"STOP REPLICA", "RESET REPLICA ALL"}
 	}
-	return append(first, "SET GLOBAL rpl_semi_sync_source_enabled=ON", "SET GLOBAL super_read_only=OFF", "SET GLOBAL read_only=OFF")
+	closed := closed("rpl_semi_sync_source_trace_level", "rpl_semi_sync_replica_trace_level", epoch)
+	return append(first, "SET GLOBAL rpl_semi_sync_source_enabled=ON", "SET GLOBAL super_read_only="+closed, "SET GLOBAL read_only="+closed)
+}
+
+func (oracle) supersede(epoch int) string {
+	return superseded("rpl_semi_sync_replica_trace_level", epoch)
 }
 
 func (oracle) follow(m member, host, port, password string) []string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesokit/mesokit/executor"
+	"github.com/mesokit/mesokit/scheduler"
 	"github.com/mesokit/mesokit/scheduler/mesostest"
 )
 
@@ -24,8 +25,10 @@ type replicas struct {
 	acked   []write            // that clients were told are safe
 	lost    string             // what was found missing
 	lags    uint64             // in how many ticks of eight a replica hears nothing: the network is slow
+	// suspended are promotions that schedulers were suspended in.
+	suspended []scheduler.Job
 	// What happened, so that a green run says what it saw.
-	promotions, waits int
+	promotions, waits, late int
 }
 
 // write is a transaction. In MySQL numbers are those of the server's uuid; in
@@ -56,6 +59,7 @@ type served struct {
 
 	readOnly, semisync bool
 	lapsed             bool // its lease is over, and it was told
+	epoch              int  // no promotion of an earlier one makes it writable
 	waiting            int  // how many at the end of the log wait for an acknowledgement
 	clients            int  // replicas that copied from it at the last tick
 
@@ -153,6 +157,26 @@ func (m *replicas) gone(w *mesostest.World) int {
 		}
 	}
 	return n
+}
+
+// suspends has a scheduler be suspended, now and then, when it begins a promotion. To
+// Mesos and to the store it is gone, and another does what it was about to do.
+func (m *replicas) suspends(job scheduler.Job) {
+	if strings.HasSuffix(job.Name, "/"+promote) && m.luck(3, "suspend") == 0 {
+		m.suspended = append(m.suspended, job)
+	}
+}
+
+// goesOn has the first of those go on, long after: with what it knew then.
+func (m *replicas) goesOn() (scheduler.Job, bool) {
+	if len(m.suspended) == 0 || m.luck(40, "go on") != 0 {
+		return scheduler.Job{}, false
+	}
+	job := m.suspended[0]
+	m.suspended = m.suspended[1:]
+	m.late++
+	m.w.Say("a scheduler that was suspended goes on: %s", job.Name)
+	return job, true
 }
 
 // refresh takes in who is frozen or cut off at this moment.

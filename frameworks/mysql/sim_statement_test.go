@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -85,7 +86,7 @@ var sourceHost = regexp.MustCompile(`_HOST='([^']*)'.*_PORT=(\d+)`)
 // do is what a statement does.
 func (m *replicas) do(s *served, statement string) error {
 	// The flavors differ by a few words.
-	said := strings.NewReplacer("SLAVE", "REPLICA", "MASTER TO", "REPLICATION SOURCE TO", "_sync_master_", "_sync_source_").Replace(statement)
+	said := strings.NewReplacer("SLAVE", "REPLICA", "MASTER TO", "REPLICATION SOURCE TO", "_sync_master_", "_sync_source_", "_sync_slave_", "_sync_replica_").Replace(statement)
 	verb := func(prefix string) bool { return strings.HasPrefix(said, prefix) }
 	switch {
 	case verb("STOP REPLICA IO_THREAD"):
@@ -111,11 +112,13 @@ func (m *replicas) do(s *served, statement string) error {
 		if s.semisync = strings.HasSuffix(said, "=ON"); !s.semisync {
 			m.acknowledge(s, len(s.log)) // those that wait go on
 		}
-	case strings.Contains(said, "_trace_level="):
+	case verb("SET GLOBAL rpl_semi_sync_source_trace_level="):
 		s.lapsed = strings.HasSuffix(said, "=0")
-	case verb("SET GLOBAL super_read_only=OFF"):
-	case verb("SET GLOBAL read_only=OFF"):
-		if s.readOnly {
+	case verb("SET GLOBAL rpl_semi_sync_replica_trace_level="):
+		s.epoch = max(s.epoch, numberIn(handOver, said)>>epochShift)
+	case verb("SET GLOBAL super_read_only=IF("):
+	case verb("SET GLOBAL read_only=IF("):
+		if s.readOnly && !s.lapsed && s.epoch <= numberIn(promotion, said) {
 			s.readOnly = false
 			m.takesWrites(s)
 		}
@@ -127,6 +130,20 @@ func (m *replicas) do(s *served, statement string) error {
 		return fmt.Errorf("the model knows no statement %q", statement)
 	}
 	return nil
+}
+
+// In promotion and handOver, the number is what they say of their epochs.
+var (
+	promotion = regexp.MustCompile(`>(\d+),`)
+	handOver  = regexp.MustCompile(`, (\d+)\) AS UNSIGNED`)
+)
+
+func numberIn(pattern *regexp.Regexp, statement string) int {
+	number, err := strconv.Atoi(pattern.FindStringSubmatch(statement)[1])
+	if err != nil {
+		panic(err) // it matched digits
+	}
+	return number
 }
 
 // start starts the threads of a replica. In MariaDB it throws the relay log away.

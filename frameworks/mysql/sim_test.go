@@ -66,7 +66,16 @@ func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
 			}
 		},
 		Work: func(w *mesostest.World, job scheduler.Job) ([]byte, error) {
-			return s.Work(context.WithValue(context.Background(), modelKey{}, modelOf(w)), job)
+			m := modelOf(w)
+			ctx := context.WithValue(context.Background(), modelKey{}, m)
+			if late, ok := m.goesOn(); ok {
+				_, _ = s.Work(ctx, late) // nobody hears of it
+			}
+			m.suspends(job)
+			if job.Kind == "step" { // it waits in real time
+				return []byte("asked for"), nil
+			}
+			return s.Work(ctx, job)
 		},
 		Lapse: func(w *mesostest.World, task mesostest.SimTask) bool {
 			server := modelOf(w).servers[task.Info.TaskID.Value]
@@ -92,6 +101,8 @@ func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
 				return frameworks.StopNode{Node: node}
 			case 3:
 				return frameworks.StartNode{Node: node}
+			case 4:
+				return switchOver
 			}
 			return frameworks.RestartNode{Node: node}
 		},
@@ -101,6 +112,8 @@ func simulatedSet(s *frameworks.Service) mesostest.SimFramework {
 		},
 	}
 }
+
+var switchOver = frameworks.StartPlan{Plan: SwitchoverPlan, Parameters: json.RawMessage("{}")}
 
 func oneWritable(w *mesostest.World) error {
 	first := ""
@@ -208,4 +221,26 @@ func shortest(candidates []candidate) (string, error) {
 		}
 	}
 	return least.node, nil
+}
+
+// hasty is a flavor whose promotions do not ask the server whether they come too late.
+type hasty struct{ flavor }
+
+func (h hasty) promote(m member, _ int) []string { return h.flavor.promote(m, 1<<20) }
+
+// A scheduler that was suspended in the middle of a promotion, and goes on after the
+// member has handed over to another, would make two of them writable. Here nothing else
+// goes wrong, and an operator asks for one switchover after the other.
+func TestSimulatedFindsALatePromotion(t *testing.T) {
+	t.Parallel()
+	for _, flavor := range flavored {
+		t.Run(flavor, func(t *testing.T) {
+			t.Parallel()
+			c := simulated(flavor, func(s *set) { s.flavor = hasty{s.flavor} })
+			c.Rates = mesostest.Rates{mesostest.Operator: 600}
+			c.Frameworks[0].Operator = func(uint16) any { return switchOver }
+			c.Frameworks[0].Goal = nil
+			mesostest.MustFind(t, 1, 100_000, func(uint64) mesostest.SimConfig { return c }, "one member takes writes")
+		})
+	}
 }

@@ -195,15 +195,16 @@ func unwanted(d frameworks.Deployment, n frameworks.Node) bool {
 }
 
 // yielded takes in how a hand-over went. Where it failed, the next look finds the
-// primary read-only, and it is promoted again.
+// primary read-only, and it is promoted again: for an epoch of its own, because
+// promotions for the one before come too late now.
 func (c *decision) yielded(trouble string) {
 	next := c.Next
 	c.Stage, c.Next = steady, ""
+	c.Epoch++
 	if trouble != "" {
 		return
 	}
 	c.count()
-	c.Epoch++
 	c.crown(next)
 	if c.Stage != promoting { // it has ended meanwhile: the one that yielded goes on
 		c.Stage = promoting

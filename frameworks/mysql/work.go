@@ -56,7 +56,7 @@ func (s set) work(ctx context.Context, d frameworks.Deployment, m memory, do fra
 	case do.Name == seal:
 		return s.seal(ctx, d)
 	case do.Name == promote:
-		return s.promote(ctx, d, n)
+		return s.promote(ctx, d, n, m.Epoch)
 	case do.Name == yield:
 		return "", s.yield(ctx, d, m, n)
 	case do.Name == admin:
@@ -93,8 +93,9 @@ func (s set) seal(ctx context.Context, d frameworks.Deployment) (string, error) 
 
 // promote makes a member the primary when it has applied all that it received.
 // All is said in one connection, so to no other process than the one that was
-// elected. A member without a lease is none: see lapse.
-func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.Node) (string, error) {
+// elected. A member without a lease is none: see lapse. One that has handed over since
+// is none either: a scheduler that was suspended may come here late.
+func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.Node, epoch int) (string, error) {
 	session, m, err := s.reach(ctx, d, n)
 	if err != nil {
 		return "", err
@@ -108,19 +109,23 @@ func (s set) promote(ctx context.Context, d frameworks.Deployment, n frameworks.
 		if err := s.flavor.apply(ctx, session, m); err != nil {
 			return s.late(ctx, session, err)
 		}
-		if err := session.do(ctx, s.flavor.promote(m)...); err != nil {
+		if err := session.do(ctx, s.flavor.promote(m, epoch)...); err != nil {
 			return "", err
 		}
-		if m, err = s.flavor.look(ctx, session); err != nil || !m.Lapsed {
+		if m, err = s.flavor.look(ctx, session); err != nil || m.Writable && !m.Lapsed {
 			return "", err
+		}
+		if !m.Lapsed {
+			return "", fmt.Errorf("%s: promote for epoch %d: %w", n.Name, epoch, errSuperseded)
 		}
 	}
 	return "", errors.Join(errLapsed, session.do(ctx, s.flavor.readOnly()))
 }
 
 var (
-	errLapsed = errors.New("its executor has no lease")
-	errLate   = fmt.Errorf("not applied within %d s", applyWithin)
+	errLapsed     = errors.New("its executor has no lease")
+	errSuperseded = errors.New("it stays read-only: it has handed over since, to a primary of a later epoch")
+	errLate       = fmt.Errorf("not applied within %d s", applyWithin)
 )
 
 // applying is what a promotion says of a member that is not through yet with
@@ -163,7 +168,8 @@ func (s set) yield(ctx context.Context, d frameworks.Deployment, m memory, n fra
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	if err := session.do(ctx, s.flavor.readOnly()); err != nil {
+	// From here on only a promotion of a later epoch makes it writable again.
+	if err := session.do(ctx, s.flavor.supersede(m.Epoch+1), s.flavor.readOnly()); err != nil {
 		return err
 	}
 	last, err := s.flavor.look(ctx, session)
