@@ -43,6 +43,15 @@ func (d *decision) handsOver(n *Node) bool {
 	return n.Arrived > 0 || live && slices.ContainsFunc(d.nodes, func(m *Node) bool { return m.Pod == n.Pod && m.arrived() })
 }
 
+// lags says whether a node that leaves runs what is out of date, and serves nobody: what
+// it lacks, such as where a peer is now, may be what keeps it from handing over. One
+// that serves is left as it is, for it is not to stay, and no rollout counts it.
+func (d *decision) lags(n *Node) bool {
+	return n.Goal == GoalLeave && n.Outdated() && !n.Ready && n.arrived() && d.handsOver(n) && d.locked(n) == "" &&
+		!d.uninstalling() && !d.paused("leave") && !d.paused("update") &&
+		d.view.Connected() && !d.service.Comparison.Program
+}
+
 func (d *decision) depart(n *Node) {
 	n.Departed, n.Waits = true, ""
 	d.note(n, "handed over what it held")

@@ -136,6 +136,38 @@ func TestHandsOverWhatNoGateHasSeen(t *testing.T) {
 	w.until(time.Minute, "it has left", func() bool { return w.names() == "node-0 node-1 node-2" })
 }
 
+// A node that leaves cannot hand over while it does not know where a peer is now: it is
+// restarted, once it serves nobody.
+func TestANodeThatLeavesLearnsWhereItsPeersAre(t *testing.T) {
+	t.Parallel()
+	s := quorum(4)
+	s.Pods[0].Leave = func(context.Context, Deployment, Node) error { return nil }
+	s.Recheck = time.Minute
+	w := newWorld(t, s, 6, agentResources)
+	w.until(time.Minute, "ready", w.allReady(4))
+	serves := true
+	w.gate = func(job scheduler.Job) error {
+		stale := strings.HasSuffix(job.Name, "/db.node-3.1")
+		switch {
+		case stale && job.Kind == leaveKind:
+			return errors.New("node-0 does not hear of it")
+		case stale && job.Kind == againKind && !serves, stale && job.Kind == gateKind:
+			return errors.New("node-0 does not list it")
+		}
+		return nil
+	}
+	w.do(RemoveNode{Node: "node-3"})
+	w.do(ReplaceNode{Node: "node-0", Force: true})
+	w.until(10*time.Minute, "the others know where node-0 is", func() bool {
+		all := w.status().Nodes
+		return all[0].Generation == 2 && all[0].Ready && all[1].Incarnation == 2 && all[1].Ready && all[2].Incarnation == 2 && all[2].Ready
+	})
+	last := w.status().Nodes[3]
+	assert.Equal(t, []any{1, true, true}, []any{last.Incarnation, last.Ready, last.Outdated()}, "one that serves is left alone")
+	serves = false
+	w.until(10*time.Minute, "it has left", func() bool { return w.names() == "node-0 node-1 node-2" })
+}
+
 // The scheduler dies at each point between the wish and the end of a removal.
 func TestLeaveSurvivesDeathAtEveryPoint(t *testing.T) {
 	t.Parallel()

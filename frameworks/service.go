@@ -152,7 +152,9 @@ type Pod struct {
 	// Leave hands over what a node that is to leave holds, while it still runs:
 	// decommission it. It is called until it returns nil; what it does may be
 	// repeated. It is called for nodes that run beside members as well, and have
-	// not arrived: they may have joined. Nil: nothing is to be handed over.
+	// not arrived: they may have joined. A member that serves nobody, and is out of
+	// date, is restarted meanwhile: it may have to learn where its peers are, before it
+	// can hand over. Nil: nothing is to be handed over.
 	Leave Gate
 	// Removable says why these nodes must not leave, such as a replication factor
 	// that the rest could not keep; nil error: they may. A pure function; nil: always.

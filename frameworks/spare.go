@@ -50,8 +50,11 @@ func (d *decision) reason(n *Node) string {
 	if _, due := d.maintained(n); due {
 		return "maintenance"
 	}
-	if d.updates(n) {
+	switch {
+	case d.updates(n):
 		return "update"
+	case d.lags(n):
+		return "restart"
 	}
 	return ""
 }

@@ -195,7 +195,9 @@
 // each name node's executor writes it down for its name node, and the node stops
 // when the active one calls it Decommissioned. A file that a client has left open
 // keeps it waiting, until dfs.namenode.lease-hard-limit-sec has passed; the status
-// says how many blocks are in such files. Journal and name nodes stay.
+// says how many blocks are in such files. If a name node moves meanwhile, and the node
+// that leaves is no longer listed by the active one, it is restarted first: name nodes
+// that miss its blocks stay in safe mode. Journal and name nodes stay.
 //
 // A data node whose machine is lost may come back with blocks of which it has the
 // only replica, and what a replaced node had is destroyed. So the status calls a lost
