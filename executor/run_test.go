@@ -411,9 +411,11 @@ func TestBrokenConnection(t *testing.T) {
 	cmd := a.start()
 	a.launch("t1", sleeper())
 	pid := pidOf(t, a.await("t1", "RUNNING"))
-	for range 3 {
+	for i := range 3 {
 		a.disconnect()
-		a.wait("a new subscription", func() bool { return a.stream != nil })
+		// The executor has to know of it: one that is cut off twice in between has no
+		// agent any more.
+		require.Eventually(t, func() bool { return strings.Count(a.read("stderr"), "msg=subscribed") == i+2 }, 30*time.Second, 5*time.Millisecond)
 	}
 	assert.NoError(t, syscall.Kill(pid, 0))
 	a.kill("t1", nil)

@@ -51,7 +51,8 @@ func (d *decision) refitNode(n *Node, pod *Pod, free iter.Seq[*mesos.Offer], use
 	c := d.changeOf(n, pod)
 	claimed, ok := offers.Claim(free, n.Place.Agent, c.during)
 	if !ok && len(claimed.Operations) == 0 {
-		return // it runs as it was, and waits for room (see room)
+		n.Place.Room = nil // it is not there any more
+		return             // it runs as it was, and waits for room (see room)
 	}
 	operations := slices.Concat(claimed.Operations, c.resize)
 	if len(c.less) > 0 {

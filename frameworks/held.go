@@ -3,6 +3,7 @@ package frameworks
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -149,6 +150,10 @@ func (p *Place) fits(pod *Pod, volumes smaller, refusals *refusals) {
 		i := slices.IndexFunc(pod.Volumes, v.is)
 		switch {
 		case i < 0 && (volumes == allStay || slices.Contains(p.Retired, v.Name)):
+			if j := slices.IndexFunc(pod.Volumes, func(w Volume) bool { return path.Clean(w.Path) == path.Clean(v.Path) }); j >= 0 {
+				w := pod.Volumes[j]
+				refusals.add("Pod "+pod.Name+": Volume "+w.Name, w.Path, "volume "+v.Name+" is there, which a rollback has left in its place; wants another path")
+			}
 			continue
 		case i < 0:
 			refusals.add(field, v.Size, "it holds data, and cannot be left out; only a rollback to options without it keeps it in its place, unused")

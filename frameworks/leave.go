@@ -49,7 +49,7 @@ func (d *decision) handsOver(n *Node) bool {
 func (d *decision) lags(n *Node) bool {
 	return n.Goal == GoalLeave && n.Outdated() && !n.Ready && n.arrived() && d.handsOver(n) && d.locked(n) == "" &&
 		!d.uninstalling() && !d.paused("leave") && !d.paused("update") &&
-		d.view.Connected() && !d.service.Comparison.Program
+		d.view.Connected() && !d.service.Comparison.Program && d.gains(n)
 }
 
 func (d *decision) depart(n *Node) {

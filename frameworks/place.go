@@ -161,9 +161,14 @@ func (d *decision) launch(claims map[*Node]offers.Claimed, used map[string]bool)
 }
 
 // configured notes what a node is launched with. Where its agent had no room for
-// the shape that its pod wants, it is out of date from the beginning.
+// the shape that its pod wants, it is out of date from the beginning; but work that
+// ends is done when it has ended, in whatever place.
 func (d *decision) configured(standing Deployment, n *Node) {
-	config, err := d.config(standing, n, n.Place.Shape)
+	shape := n.Place.Shape
+	if d.aims(n) {
+		shape = d.shapeOf(n.Pod)
+	}
+	config, err := d.config(standing, n, shape)
 	if err != nil {
 		return
 	}

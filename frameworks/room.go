@@ -56,8 +56,13 @@ func (d *decision) awaitsRoom(n *Node) bool {
 	case n.Place.Extra != nil: // which becomes part of its place with the next launch
 		return false
 	}
+	return !d.gains(n)
+}
+
+// gains says whether a new launch in its place as it is would be another.
+func (d *decision) gains(n *Node) bool {
 	next, err := d.config(d.standing(), n, n.Place.Shape)
-	return err != nil || next == n.Config
+	return err == nil && next != n.Config
 }
 
 // shapeOf is the shape that places of a pod are to have.

@@ -226,9 +226,9 @@ func (d *decision) batch(p *Pod) (out, next []*Node) {
 		}
 	}
 	room := max(p.Rollout.Parallel, 1) - len(out) - len(urgent)
-	down := 0 // of those that are out: they may wait for one that serves nobody
+	down := 0 // of those that are out: before it has arrived, one may wait for another that serves nobody
 	for _, n := range out {
-		if _, live := d.live(n); !live {
+		if _, live := d.live(n); !live && !n.arrived() {
 			down++
 		}
 	}

@@ -51,7 +51,8 @@ var wishes = []wish{{
 	came: func(_, now frameworks.NodeStatus) bool { return arrived(now) },
 }, {
 	name: "remove", short: "Let a %s hand over what it holds, give its place back, and forget it",
-	ask: frameworks.Client.Remove,
+	ask:   frameworks.Client.Remove,
+	force: frameworks.Client.ForceRemove,
 }}
 
 // arrived says whether a node serves, or has done its work.
@@ -70,7 +71,10 @@ func (o *operator) wishCommand(p Pod, w wish) *cobra.Command {
 		Args: Args(cobra.MinimumNArgs(1)),
 	}
 	if w.force != nil {
-		c.Long = strings.TrimSpace(c.Long + "\nIt is refused where data would be lost as things stand. " + p.Replace)
+		c.Long += "\nIt is refused where data would be lost as things stand."
+		if w.name == "replace" && p.Replace != "" {
+			c.Long += " " + p.Replace
+		}
 		c.Flags().BoolVar(&force, "force", false, w.name+" it even so")
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
