@@ -321,7 +321,7 @@ func (d *decision) progress(n *Node, text string, attrs ...slog.Attr) {
 	}
 }
 
-const unweighed = "it went down before the service could spare it; ask again, or force it"
+const notReplaced = "is not replaced: it went down before the service could spare it; ask again, or force it"
 
 // ended takes in that the node's task will never run again. An end that nobody
 // asked for counts as a failure, and paces the next try.
@@ -336,8 +336,8 @@ func (d *decision) ended(n *Node, status mesos.TaskStatus) {
 	text := said(status, status.GetState().String())
 	if n.Replace && !task.Killing && !d.weighed(n) {
 		n.Replace = false
-		d.note(n, "is not replaced: "+unweighed)
-		text = "is not replaced: " + unweighed + ": " + text
+		d.note(n, notReplaced)
+		text = notReplaced + ": " + text
 	}
 	asked := task.Killing || n.Goal == GoalStop || n.Restart || n.Replace || n.Fenced || n.Spared
 	n.Ready, n.Restart, n.Progress, n.Waits = false, false, "", ""
